@@ -1,0 +1,3 @@
+"""Plan/apply for SR-IOV on KVM hosts."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,243 @@
+"""The observed host as plain data: what sysfs, netlink, /proc and libvirt said, nothing interpreted.
+
+``None`` means *unknown* (should be readable and was not) unless the field says otherwise; the reason is
+then among the ``notes`` of the snapshot. The same data, as JSON, is the ``reconciler-snapshot/1`` document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.state.desired import Attributes
+
+SNAPSHOT_FORMAT = "reconciler-snapshot/1"
+
+
+@dataclass(slots=True)
+class Use:
+    """One way in which the host itself uses a netdev."""
+
+    kind: Literal["address", "route", "master", "upper", "namespace", "unknown"]
+    detail: str
+    """``192.0.2.1/24``, ``default via 192.0.2.254``, ``br0``, …"""
+
+
+@dataclass(slots=True)
+class Vf:
+    """One VF, found by its ``virtfnN`` link (on netdevsim, which has none, by its index alone)."""
+
+    index: int
+    address: str | None = None
+    """PCI address; ``None`` on a bus without VF devices (netdevsim)."""
+    driver: str | None = None
+    """``None``: no driver is bound."""
+    driver_override: str | None = None
+    iommu_group: int | None = None
+    """``None``: no group, so the IOMMU is off (or the bus has none)."""
+    netdev: str | None = None
+    """``None``: no netdev in this network namespace."""
+    uses: list[Use] = field(default_factory=list)
+    attributes: Attributes | None = None
+    """``None``: unknown. A missing key: the driver doesn't report this attribute."""
+
+
+@dataclass(slots=True)
+class Pf:
+    """A netdev whose device has ``sriov_numvfs``."""
+
+    bus: str
+    """``pci`` or ``netdevsim``."""
+    device: str
+    """PCI address, or the device's name on its bus."""
+    netdev: str
+    ifindex: int = 0
+    altnames: list[str] = field(default_factory=list)
+    mac: str | None = None
+    """Permanent MAC, else the current one; lower case."""
+    vendor: str | None = None
+    """Four hex digits, lower case, without 0x; ``None`` on a bus without ids."""
+    device_id: str | None = None
+    driver: str | None = None
+    numa_node: int | None = None
+    """``None``: the platform doesn't say (-1 in sysfs)."""
+    total_vfs: int | None = None
+    """``None``: the bus has no such limit (netdevsim)."""
+    num_vfs: int | None = None
+    offset: int | None = None
+    """Predicts VF addresses only: it may change with the number of VFs."""
+    stride: int | None = None
+    vf_device_id: str | None = None
+    autoprobe: bool | None = None
+    """``sriov_drivers_autoprobe``; ``None``: this bus doesn't have it."""
+    up: bool = False
+    """IFF_UP."""
+    carrier: bool | None = None
+    """``None`` while the interface is down."""
+    speed: int | None = None
+    """Mbit/s; ``None`` when the driver doesn't know it (no link)."""
+    mtu: int = 0
+    uses: list[Use] = field(default_factory=list)
+    vfs: list[Vf] = field(default_factory=list)
+    """In index order."""
+
+    @property
+    def id(self) -> str:
+        """Identity: ``pci/0000:01:00.0``."""
+        return f"{self.bus}/{self.device}"
+
+    def vf(self, index: int) -> Vf | None:
+        """The VF with this index, by its index and not by its position."""
+        if index < len(self.vfs) and self.vfs[index].index == index:
+            return self.vfs[index]
+        return next((vf for vf in self.vfs if vf.index == index), None)
+
+
+@dataclass(slots=True)
+class BlacklistEntry:
+    """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` of the kernel command line."""
+
+    module: str
+    """With ``_`` for ``-``, as the kernel spells it."""
+    file: str
+    line: int = 0
+
+
+@dataclass(slots=True)
+class Modules:
+    """Kernel modules, as far as SR-IOV is concerned."""
+
+    loaded: list[str] | None = None
+    """Names of loadable modules that are loaded (``/proc/modules``), sorted, with ``_`` for ``-``."""
+    blacklist: list[BlacklistEntry] | None = None
+    """Every entry that is in force, except those of our own file."""
+    own: list[str] | None = None
+    """Entries of our own file; ``None`` when there is no such file."""
+
+
+@dataclass(slots=True)
+class Nic:
+    """A NIC in a domain's XML. Plain PCI ``<hostdev>`` devices count when they are VFs."""
+
+    method: Literal["interface", "hostdev", "pool", "other"]
+    """``other``: any interface that is no VF (bridge, user, …); it is kept for its MAC."""
+    alias: str | None = None
+    """Only user aliases (``ua-…``) in persistent XML; any in live XML."""
+    mac: str | None = None
+    """``None`` for a plain hostdev."""
+    vf_address: str | None = None
+    """PCI address; ``None`` for a pool NIC of a domain that is off."""
+    pool: str | None = None
+    vlan: int = 0
+    """The tag in the XML; 0 = none."""
+
+
+@dataclass(slots=True)
+class Domain:
+    """A libvirt domain with its live and its persistent NICs."""
+
+    name: str
+    uuid: str
+    running: bool = False
+    persistent: bool = True
+    autostart: bool = False
+    live: list[Nic] = field(default_factory=list)
+    """Empty when it doesn't run."""
+    config: list[Nic] = field(default_factory=list)
+    """Empty for a transient domain."""
+
+
+@dataclass(slots=True)
+class NetworkPort:
+    """Who has an address of an active network (``virsh net-port-dumpxml``)."""
+
+    owner: str
+    """The domain's name."""
+    mac: str | None = None
+    vf_address: str | None = None
+
+
+@dataclass(slots=True)
+class Network:
+    """A libvirt network. ``pf_dev``, ``addresses``: as defined (inactive XML); ``live_addresses``: what libvirt
+    would give out now (live XML), empty while it is not active."""
+
+    name: str
+    uuid: str
+    active: bool = False
+    persistent: bool = True
+    autostart: bool = False
+    mode: str = ""
+    """Forward mode; ``hostdev`` for a pool, "" when there is no forward element."""
+    pf_dev: str | None = None
+    addresses: list[str] = field(default_factory=list)
+    live_addresses: list[str] = field(default_factory=list)
+    ports: list[NetworkPort] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Libvirt:
+    """What libvirt knows. ``available`` false: nothing below is known, and ``reason`` says why."""
+
+    uri: str = "qemu:///system"
+    available: bool = False
+    reason: str = ""
+    version: int | None = None
+    """As libvirt counts: 11003000 is 11.3.0."""
+    domains: dict[str, Domain] = field(default_factory=dict)
+    """By name."""
+    networks: dict[str, Network] = field(default_factory=dict)
+    """By name."""
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that holds something open."""
+
+    pid: int
+    command: str
+
+
+@dataclass(slots=True)
+class HostIdentity:
+    """Which machine and which boot this is."""
+
+    name: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    kernel: str = ""
+
+
+@dataclass(slots=True)
+class Applied:
+    """A ledger entry: the value that a field was last given, or found already right with."""
+
+    value: bool | int | str | list[str] | None
+    boot_id: str = ""
+    run: str = ""
+    """"" when it was found already right."""
+
+
+Ledger = dict[str, dict[str, Applied]]
+"""Applied values by identity (``pci/0000:01:00.0``, ``pci/0000:01:00.0/3``, ``domain UUID ALIAS``, …) and field."""
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything that a plan reads, so that planning from it gives the same plan as on the host."""
+
+    format: str = SNAPSHOT_FORMAT
+    tool: str = ""
+    """Version of the tool that wrote it."""
+    taken_at: str = ""
+    """UTC, ``2026-01-01T00:00:00Z``."""
+    host: HostIdentity = field(default_factory=HostIdentity)
+    pfs: dict[str, Pf] = field(default_factory=dict)
+    """By identity."""
+    modules: Modules = field(default_factory=Modules)
+    libvirt: Libvirt = field(default_factory=Libvirt)
+    vfio_open: dict[int, list[Process]] | None = None
+    """Open VFIO groups by IOMMU group number; ``None``: unknown (reading /proc/*/fd takes root)."""
+    ledger: Ledger = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Why something is unknown, in full sentences."""

@@ -1,0 +1,137 @@
+"""What the rest of the tool may ask of a host: a reader for everybody, a writer for `reconciler.apply` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host.model import Snapshot
+from reconciler.state.desired import Attributes
+
+ScopeKind = Literal["modules", "pf", "domain", "pool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain", NAME)``,
+    ``Scope("pool", NAME)``, ``Scope("modules", "")``."""
+
+    kind: ScopeKind
+    key: str
+
+
+class HostError(ReconcilerError):
+    """The host refused or did not answer. ``errno`` is a positive kernel error number or 0."""
+
+    def __init__(self, summary: str, detail: str = "", *, errno: int = 0, code: int = 1) -> None:
+        super().__init__(summary, detail, code=code)
+        self.errno = errno
+
+
+class Reader(Protocol):
+    """Reads a host. Never changes it."""
+
+    def observe(self) -> Snapshot:
+        """Everything that a plan reads, in one pass."""
+        ...
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        """Reads one part again and puts it into the snapshot: a thing that is gone is removed from it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VfSet:
+    """Attributes of one VF that are written together: one alone, or those that share a kernel struct
+    (vlan, qos, vlan_proto; min_tx_rate, max_tx_rate), in which case the struct is complete."""
+
+    index: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class NicSpec:
+    """A NIC as it is to stand in a domain's XML. Exactly one of ``vf_address`` and ``pool``."""
+
+    method: Literal["interface", "hostdev", "pool"]
+    alias: str
+    mac: str | None = None
+    vlan: int | None = None
+    """``None`` or 0: no ``<vlan>`` element."""
+    vf_address: str | None = None
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NicMatch:
+    """How a NIC is found in a domain's XML: by its alias, else by its MAC, else by its VF's PCI address."""
+
+    alias: str | None = None
+    mac: str | None = None
+    vf_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """A hostdev network. Exactly one of ``pf_dev`` (netdev name) and ``addresses`` (PCI)."""
+
+    name: str
+    uuid: str | None = None
+    """Given when an existing network is defined anew."""
+    pf_dev: str | None = None
+    addresses: Sequence[str] = field(default_factory=tuple)
+
+
+class Writer(Protocol):
+    """Changes a host, one thing per call. A call returns when the kernel or libvirt has taken the order; whether
+    the effect is there is read back by the caller through the `Reader`. ``deadline`` is in seconds from now:
+    a call that needs longer raises `HostError`. Every refusal is a `HostError` with what the kernel said."""
+
+    def set_blacklist(self, modules: Sequence[str] | None) -> None:
+        """Replaces our own modprobe.d file atomically; ``None`` removes it."""
+        ...
+
+    def unload_module(self, module: str, deadline: float) -> None: ...
+
+    def load_module(self, module: str, deadline: float) -> None: ...
+
+    def set_link(self, pf: str, up: bool) -> None: ...
+
+    def set_mtu(self, pf: str, mtu: int) -> None: ...
+
+    def set_autoprobe(self, pf: str, enabled: bool) -> None: ...
+
+    def set_numvfs(self, pf: str, count: int, deadline: float) -> None: ...
+
+    def bind_vf(
+        self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float
+    ) -> None:
+        """Unbinds from any other driver, then binds: ``none`` leaves it without; ``kernel`` lets the kernel choose
+        (also while autoprobe is off); clears or sets ``driver_override`` accordingly."""
+        ...
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        """Many requests on one PF, each acknowledged by itself: one result per request, in order."""
+        ...
+
+    def define_pool(self, pool: PoolSpec) -> None: ...
+
+    def start_pool(self, name: str) -> None: ...
+
+    def stop_pool(self, name: str) -> None: ...
+
+    def set_pool_autostart(self, name: str, enabled: bool) -> None: ...
+
+    def undefine_pool(self, name: str) -> None: ...
+
+    def attach_nic(self, domain: str, nic: NicSpec, *, live: bool, config: bool) -> None: ...
+
+    def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
+        """Only asks: a running guest answers later, which the caller sees in the live XML."""
+        ...
+
+    def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
+        """Replaces the NIC in the persistent XML alone, keeping its place on the guest's PCI bus."""
+        ...

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Runs as the last hook of mmdebstrap on the tree of the lab's Debian: finishes the system, and leaves in
+# /lab-out the disk, the kernel, and the programs that the host runs from the image (QEMU, Python).
+set -eu
+root=$1
+release=$(cd "$root/lib/modules" && echo *)
+[ -d "$root/lib/modules/$release" ] || { echo "customise.sh: want exactly one kernel, have: $release" >&2; exit 1; }
+
+# Who may log in, and a host key that the host knows already.
+rm -f "$root"/etc/ssh/ssh_host_*
+install -m 600 "$root/lab-in/host-key" "$root/etc/ssh/ssh_host_ed25519_key"
+install -m 644 "$root/lab-in/host-key.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
+install -d -m 700 "$root/root/.ssh"
+install -m 600 "$root/lab-in/key.pub" "$root/root/.ssh/authorized_keys"
+
+# Identity and boot. An empty machine-id would make each first boot a "first boot".
+echo lab >"$root/etc/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 lab\n' >"$root/etc/hosts"
+echo '/dev/vda / ext4 rw,noatime 0 0' >"$root/etc/fstab"
+chroot "$root" systemd-machine-id-setup
+chroot "$root" systemctl enable systemd-networkd.service ssh.service
+# Nothing may become busy by itself: the clock jumps by days when a snapshot is restored, and each of these
+# would start then. libvirt-guests would wait minutes at a reboot for guests that know no power button.
+chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+    fstrim.timer logrotate.timer man-db.timer systemd-tmpfiles-clean.timer systemd-networkd-wait-online.service \
+    e2scrub_reap.service libvirt-guests.service keyboard-setup.service console-setup.service \
+    getty@tty1.service serial-getty@ttyS0.service systemd-timesyncd.service
+rm -f "$root/etc/libvirt/qemu/networks/default.xml" "$root/etc/libvirt/qemu/networks/autostart/default.xml"
+
+# The guests' kernel and initramfs.
+guest=$root/var/lib/lab/guest
+cp "$root/boot/vmlinuz-$release" "$guest/vmlinuz"
+tree=$(mktemp -d)
+mkdir -p "$tree/bin" "$tree/proc" "$tree/sys" "$tree/dev" "$tree/lib"
+cp "$root/bin/busybox" "$tree/bin/busybox"
+install -m 755 "$root/lab-in/guest-init" "$tree/init"
+module=$(chroot "$root" modinfo --set-version "$release" --field filename igbvf)
+depends=$(chroot "$root" modinfo --set-version "$release" --field depends igbvf)
+[ -z "$depends" ] || { echo "customise.sh: igbvf now needs $depends in the guests' initramfs" >&2; exit 1; }
+xz --decompress --stdout "$root$module" >"$tree/igbvf.ko"
+mv "$tree" "$root/lab-tree"
+chroot "$root" sh -eu -c 'cd /lab-tree && find . | cpio --quiet --create --format=newc --owner=0:0 | gzip -1 \
+    >/var/lib/lab/guest/initrd'
+chmod 644 "$guest/vmlinuz" "$guest/initrd"
+rm -rf "$root/lab-tree" "$root/lab-in" "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*
+
+# What the host runs from the image: the image's own QEMU (a host's may be too old to know igb) and the image's
+# own Python (byte-compiling here takes a tenth of the time that it takes in the lab), with their libraries.
+out=$(mktemp -d)
+chmod 755 "$out"
+mkdir -p "$out/lib" "$out/bin" "$out/share" "$out/python/lib"
+chroot "$root" sh -eu -c 'ldd /usr/bin/qemu-system-x86_64 /usr/bin/qemu-img /usr/bin/python3 \
+    /usr/lib/python3.*/lib-dynload/*.so' |
+    awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u >"$out/libraries"
+while read -r library; do
+    cp -L "$root$library" "$out/lib/"
+done <"$out/libraries"
+cp -L "$root/lib64/ld-linux-x86-64.so.2" "$out/lib/"
+cp -L "$root/usr/bin/qemu-system-x86_64" "$root/usr/bin/qemu-img" "$root/usr/bin/python3" "$out/bin/"
+cp -rL "$root/usr/share/qemu" "$out/share/qemu"
+cp -rL "$root/usr/share/seabios" "$out/share/seabios"
+cp -r "$root"/usr/lib/python3.* "$out/python/lib/"
+find "$out/python" -type l -delete
+cp "$root/boot/vmlinuz-$release" "$out/vmlinuz"
+cp "$root/boot/initrd.img-$release" "$out/initrd"
+chmod -R u+rwX,go+rX "$out"
+echo "$release" >"$out/kernel-release"
+rm -f "$root/boot/initrd.img-$release"
+
+# The disk. A bind mount shows the tree without what mmdebstrap has mounted into it.
+bare=$(mktemp -d)
+mount --bind "$root" "$bare"
+mke2fs -q -t ext4 -L lab -E lazy_itable_init=0 -d "$bare" "$out/disk.raw" 4G
+umount "$bare"
+rmdir "$bare"
+mv "$out" "$root/lab-out"
+chroot "$root" qemu-img convert -O qcow2 /lab-out/disk.raw /lab-out/disk.qcow2
+rm "$root/lab-out/disk.raw"

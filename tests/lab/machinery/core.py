@@ -1,0 +1,181 @@
+"""A lab by name: what tests and the command line use."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from tests.lab.machinery import prepare, python
+from tests.lab.machinery.basics import cache, locked, program, say, wait_until
+from tests.lab.machinery.errors import LabError
+from tests.lab.machinery.image import Image
+from tests.lab.machinery.machine import Machine
+from tests.lab.machinery.shell import Shell
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
+
+
+class Lab:
+    """One virtual SR-IOV host. Labs with different names run side by side and share nothing but the image."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or os.environ.get("LAB_NAME") or "default"
+        if not NAME.fullmatch(self.name):
+            raise LabError(f"a lab's name has letters, digits, '_', '.' and '-'; this one is {self.name!r}")
+        self.dir = cache() / "labs" / self.name
+        self._machine = Machine(self.dir)
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1 that leads to the lab's ssh."""
+        self._need_running()
+        return self._machine.port
+
+    @property
+    def image(self) -> Image:
+        """The image that this lab was started from (the checkout may ask for a newer one by now)."""
+        identity = (self.dir / "image").read_text().strip()
+        return Image(identity, cache() / identity)
+
+    @property
+    def shell(self) -> Shell:
+        """Root's shell in the lab."""
+        return Shell(self._machine, self.image)
+
+    def running(self) -> bool:
+        """Whether the lab's QEMU runs."""
+        return self._machine.pid() is not None
+
+    def _need_running(self) -> None:
+        if not self.dir.exists():
+            raise LabError(
+                f"there is no lab {self.name!r}; start it with: tests/lab/lab --name {self.name} up"
+            )
+        if not self.running():
+            raise LabError(
+                f"the lab {self.name!r} is there, but its QEMU doesn't run (`up` starts it again):\n"
+                f"{self._machine.log_end()}"
+            )
+
+    def up(self) -> None:
+        """Have the lab run: if it doesn't, start it from its snapshot `clean`. Makes what is missing."""
+        with locked(cache() / "labs" / f"{self.name}.lock", f"the lab {self.name}"):
+            if self.running():
+                say(f"the lab {self.name!r} runs already")
+                return
+            if not (self.dir / "disk.qcow2").exists():
+                base, disk = prepare.prepared()
+                part = self.dir.with_name(f".{self.name}.part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.rmtree(self.dir, ignore_errors=True)
+                part.mkdir(parents=True)
+                program(
+                    ["cp", "--reflink=auto", "--sparse=always", disk, part / "disk.qcow2"], "copying the disk"
+                )
+                (part / "image").write_text(f"{base.id}\n")
+                part.rename(self.dir)
+            self._start(prepare.CLEAN)
+            say(f"the lab {self.name!r} is up")
+
+    def _start(self, snapshot: str, port: int | None = None) -> None:
+        say(f"starting QEMU from the snapshot {snapshot!r}")
+        self._machine.start(self.image, snapshot, port)
+        self._answer()
+
+    def _answer(self) -> None:
+        """After a snapshot was loaded: connect, and set the clock, which is still that of the snapshot."""
+        self.shell.connect(60)
+        self.run(f"date --set=@{time.time():.3f}")
+
+    def restore(self, snapshot: str = prepare.CLEAN) -> None:
+        """Go back to a snapshot, whatever was done since; returns when ssh answers again."""
+        self._need_running()
+        self.shell.disconnect()
+        port = self._machine.port
+        self._machine.stop()
+        self._start(snapshot, port)
+
+    def save(self, snapshot: str) -> None:
+        """Keep the lab's present state, memory and disk, under a name for `restore`."""
+        self._need_running()
+        if not NAME.fullmatch(snapshot):
+            raise LabError(
+                f"a snapshot's name has letters, digits, '_', '.' and '-'; this one is {snapshot!r}"
+            )
+        # A connection in the snapshot would be one that nobody has the other end of.
+        self.shell.disconnect()
+        self._machine.save(snapshot)
+
+    def snapshots(self) -> list[str]:
+        """The names that `restore` knows."""
+        self._need_running()
+        rows = self._machine.monitor("info snapshots").splitlines()
+        return [row.split()[1] for row in rows if row[:1].isdigit() or row.startswith("--")]
+
+    def run(
+        self,
+        cmd: str,
+        timeout: float = 120,
+        check: bool = True,
+        input: str | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command line of the lab's shell as root; with `check`, CommandFailed if its status isn't 0.
+
+        `input` is its standard input. After `timeout` seconds Timeout is raised; the command may run on.
+        """
+        self._need_running()
+        return self.shell.run(cmd, timeout, check, input)
+
+    def interactive(self, command: str | None = None) -> int:
+        """Run a command, or a login shell, on this process's own terminal; returns its status."""
+        self._need_running()
+        return self.shell.interactive(command)
+
+    def push(self) -> None:
+        """Bring the checkout's code into the lab as it is now, in the place of what was there."""
+        self._need_running()
+        done = self.shell.bytes(python.replace("src"), 120, python.checkout_archive(self.image))
+        if done.returncode:
+            raise LabError(f"pushing the code: {done.stderr.decode(errors='replace').strip()}")
+
+    def monitor(self, cmd: str) -> str:
+        """Run one line of QEMU's monitor, and return what it says."""
+        self._need_running()
+        return self._machine.monitor(cmd)
+
+    def reboot(self) -> None:
+        """Reboot as an operator would, with all that boot order does; returns when systemd has settled."""
+        before = self._boot_id()
+        say("rebooting")
+        self.run("systemctl reboot", check=False)
+
+        def rebooted() -> bool:
+            self.shell.connect(prepare.BOOT)
+            return self._boot_id() != before
+
+        wait_until(rebooted, "the lab has rebooted", prepare.BOOT, 1)
+        prepare.settle(self.shell)
+        say("rebooted")
+
+    def _boot_id(self) -> str:
+        return self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def down(self) -> None:
+        """End the lab and remove its folder with all its snapshots."""
+        with locked(cache() / "labs" / f"{self.name}.lock", f"the lab {self.name}"):
+            if self.dir.exists():
+                if self.running():
+                    self.shell.disconnect()
+                self._machine.stop()
+                shutil.rmtree(self.dir)
+
+
+def labs() -> list[Lab]:
+    """All labs that there are, running or not."""
+    folder = cache() / "labs"
+    if not folder.exists():
+        return []
+    return [
+        Lab(path.name) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")
+    ]

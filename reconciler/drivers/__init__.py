@@ -1,0 +1,1 @@
+"""What each NIC driver does, as data with its source, and the rules on it."""

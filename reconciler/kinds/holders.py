@@ -1,0 +1,101 @@
+"""Who holds a VF: libvirt's guests, processes with an open VFIO group, and the host itself.
+
+libvirt and the open groups are both asked, since either can miss one, and the kernel itself refuses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.host.model import Pf, Snapshot, Vf
+
+VfId = tuple[str, int]
+"""(PF identity, index)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One who has a VF."""
+
+    kind: Literal["guest", "process", "host", "unknown"]
+    who: str
+    """Domain, ``COMMAND (pid N)``, or how the host uses it."""
+    nic: str = ""
+    """Alias of the guest's NIC, else its MAC."""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "guest":
+                return f"guest {self.who} ({self.nic})" if self.nic else f"guest {self.who}"
+            case "process":
+                return f"process {self.who}"
+            case "host":
+                return f"the host ({self.who})"
+            case "unknown":
+                return f"unknown ({self.who})"
+
+
+Holders = dict[VfId, list[Holder]]
+
+
+def find_holders(host: Snapshot) -> Holders:
+    """The holders of every VF that somebody has, or may have as far as could be read."""
+    by_address = vfs_by_address(host)
+    holders: Holders = {}
+    for domain in host.libvirt.domains.values():
+        if domain.running:
+            for nic in domain.live:
+                vf = by_address.get(nic.vf_address or "")
+                if vf is not None:
+                    holders.setdefault(vf, []).append(
+                        Holder("guest", domain.name, nic.alias or nic.mac or "")
+                    )
+    for network in host.libvirt.networks.values():
+        for port in network.ports:
+            vf = by_address.get(port.vf_address or "")
+            if vf is not None and not _is_guest(holders.get(vf), port.owner):
+                holders.setdefault(vf, []).append(Holder("guest", port.owner, port.mac or ""))
+    for pf in host.pfs.values():
+        for item in pf.vfs:
+            found = _others(host, item, bool(holders.get((pf.id, item.index))))
+            if found:
+                holders.setdefault((pf.id, item.index), []).extend(found)
+    return holders
+
+
+def vfs_by_address(host: Snapshot) -> dict[str, VfId]:
+    """VFs by PCI address."""
+    return {vf.address: (pf.id, vf.index) for pf in host.pfs.values() for vf in pf.vfs if vf.address}
+
+
+def predicted_address(pf: Pf, index: int) -> str | None:
+    """The PCI address of a VF: its own if it is there, else what offset and stride predict (routing id of the PF +
+    offset + stride x index; ``pci_iov_virtfn_devfn`` in drivers/pci/iov.c), else ``None``."""
+    vf = pf.vf(index)
+    if vf is not None:
+        return vf.address
+    if pf.bus != "pci" or pf.offset is None or pf.stride is None:
+        return None
+    domain, bus, rest = pf.device.split(":")
+    slot, function = rest.split(".")
+    routing = (int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)) + pf.offset + pf.stride * index
+    return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7:x}"
+
+
+def _is_guest(found: list[Holder] | None, name: str) -> bool:
+    return any(holder.kind == "guest" and holder.who == name for holder in found or [])
+
+
+def _others(host: Snapshot, vf: Vf, known: bool) -> list[Holder]:
+    found = [Holder("host", f"{vf.netdev or 'its netdev'}: {use.kind} {use.detail}") for use in vf.uses]
+    if known or vf.driver is None or "vfio" not in vf.driver:
+        return found
+    if host.vfio_open is None:
+        found.append(Holder("unknown", f"bound to {vf.driver}, and the open VFIO groups could not be read"))
+    elif vf.iommu_group is not None:
+        found += [
+            Holder("process", f"{process.command} (pid {process.pid})")
+            for process in host.vfio_open.get(vf.iommu_group, [])
+        ]
+    return found

@@ -1,0 +1,1 @@
+"""``modules.blacklist``: VF drivers that the host must not load."""

@@ -1,0 +1,52 @@
+"""The blacklist, compared: *contains* towards the host, *exactly* in our own file; and none of it may be loaded."""
+
+from __future__ import annotations
+
+from reconciler.host.model import Snapshot
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.modules.operations import kernel_name
+from reconciler.kinds.resolve import Resolution
+
+ADDRESS = "modules.blacklist"
+
+
+def own_list(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
+    """What our own file has to say so that all declared modules are kept away; ``None``: it isn't needed."""
+    others = {entry.module for entry in host.modules.blacklist or []}
+    own = {kernel_name(module) for module in host.modules.own or []}
+    wanted = [
+        kernel_name(module)
+        for module in declared
+        if kernel_name(module) in own or kernel_name(module) not in others
+    ]
+    return sorted(set(wanted)) or None
+
+
+def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
+    """Fields ``entries`` (the configuration) and ``loaded`` (the kernel)."""
+    declared = resolution.desired.blacklist
+    if declared is None:
+        return []
+    names = sorted({kernel_name(module) for module in declared})
+    states = []
+    if host.modules.blacklist is None:
+        states.append(FieldState(ADDRESS, "entries", ADDRESS, names, None, "unknown"))
+    else:
+        own = sorted(host.modules.own) if host.modules.own is not None else None
+        listed = {entry.module for entry in host.modules.blacklist} | set(own or [])
+        extra = sorted(set(own or []) - set(names))
+        observed = sorted(set(names) & listed) + extra
+        same = own_list(declared, host) == own
+        states.append(
+            FieldState(ADDRESS, "entries", ADDRESS, names, observed, "same" if same else "different")
+        )
+    if not names:
+        return states
+    if host.modules.loaded is None:
+        states.append(FieldState(ADDRESS, "loaded", ADDRESS, [], None, "unknown"))
+    else:
+        loaded = sorted(set(names) & set(host.modules.loaded))
+        states.append(
+            FieldState(ADDRESS, "loaded", ADDRESS, [], loaded, "different" if loaded else "same")
+        )
+    return states

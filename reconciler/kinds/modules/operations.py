@@ -1,0 +1,51 @@
+"""Operations on kernel modules."""
+
+from __future__ import annotations
+
+from reconciler.host.model import Snapshot
+from reconciler.kinds.operation import Args, Operation, modules_scope
+
+
+def kernel_name(module: str) -> str:
+    """``vfio-pci`` as the kernel spells it: ``vfio_pci``."""
+    return module.replace("-", "_")
+
+
+def _blacklist_set(host: Snapshot, args: Args) -> bool:
+    return host.modules.own == args["modules"]
+
+
+def _set_blacklist(host: Snapshot, args: Args) -> None:
+    modules = args["modules"]
+    host.modules.own = None if modules is None else list(modules)
+
+
+def _unloaded(host: Snapshot, args: Args) -> bool:
+    return host.modules.loaded is not None and kernel_name(args["module"]) not in host.modules.loaded
+
+
+def _unload(host: Snapshot, args: Args) -> None:
+    name = kernel_name(args["module"])
+    if host.modules.loaded is not None:
+        host.modules.loaded = [module for module in host.modules.loaded if module != name]
+    for pf in host.pfs.values():
+        for vf in pf.vfs:
+            if vf.driver is not None and kernel_name(vf.driver) == name:
+                vf.driver, vf.netdev, vf.uses = None, None, []
+
+
+def _loaded(host: Snapshot, args: Args) -> bool:
+    return host.modules.loaded is not None and kernel_name(args["module"]) in host.modules.loaded
+
+
+def _load(host: Snapshot, args: Args) -> None:
+    name = kernel_name(args["module"])
+    if host.modules.loaded is not None and name not in host.modules.loaded:
+        host.modules.loaded = sorted([*host.modules.loaded, name])
+
+
+OPERATIONS = (
+    Operation("modules.set_blacklist", modules_scope, _blacklist_set, _set_blacklist),
+    Operation("modules.unload", modules_scope, _unloaded, _unload, lambda args: 60.0),
+    Operation("modules.load", modules_scope, _loaded, _load, lambda args: 60.0),
+)

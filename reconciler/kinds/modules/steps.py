@@ -1,0 +1,73 @@
+"""Steps that keep a VF driver away: the file first, then the module goes, in place, so that the VFs stay."""
+
+from __future__ import annotations
+
+from reconciler.host.model import Pf, Vf
+from reconciler.kinds.impact import impact_on_vfs
+from reconciler.kinds.modules.compare import ADDRESS, compare, own_list
+from reconciler.kinds.modules.operations import kernel_name
+from reconciler.plan.builder import Builder
+from reconciler.plan.document import Step
+
+
+def plan(builder: Builder) -> None:
+    """Blacklists, then unloads."""
+    desired = builder.resolution.desired
+    for state in compare(builder.resolution, builder.host):
+        if not state.differs or desired.blacklist is None:
+            continue
+        if state.field == "entries":
+            builder.add(
+                "modules.set_blacklist",
+                ADDRESS,
+                {"modules": own_list(desired.blacklist, builder.host)},
+                makes="blacklist",
+                undo=[Step("modules.set_blacklist", ADDRESS, {"modules": builder.host.modules.own})],
+            )
+        else:
+            for module in state.observed:
+                _unload(builder, module)
+
+
+def served(builder: Builder, module: str) -> list[tuple[Pf, Vf]]:
+    """The VFs that a module drives, on any PF of the host."""
+    return [
+        (pf, vf)
+        for pf in builder.host.pfs.values()
+        for vf in pf.vfs
+        if vf.driver is not None and kernel_name(vf.driver) == module
+    ]
+
+
+def _unload(builder: Builder, module: str) -> None:
+    vfs = served(builder, module)
+    undo = [Step("modules.load", ADDRESS, {"module": module})]
+    undo += [
+        Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}) for pf, vf in vfs
+    ]
+    builder.add(
+        "modules.unload",
+        ADDRESS,
+        {"module": module},
+        needs=["blacklist"],
+        makes="unloaded",
+        impact=impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for pf, vf in vfs]),
+        undo=undo,
+    )
+
+
+def reason(builder: Builder, fields: list[str]) -> str:
+    """Why the module has to go, and whose VFs lose their driver."""
+    if "loaded" not in fields:
+        return "a module that is blacklisted is not loaded when its VFs appear"
+    loaded = compare(builder.resolution, builder.observed)[-1].observed
+    parts = []
+    for module in loaded:
+        by_pf: dict[str, int] = {}
+        for pf in builder.observed.pfs.values():
+            count = sum(vf.driver is not None and kernel_name(vf.driver) == module for vf in pf.vfs)
+            if count:
+                by_pf[pf.netdev] = count
+        whose = ", ".join(f"{count} VFs of {name}" for name, count in by_pf.items()) or "no VF"
+        parts.append(f"{module} is loaded and drives {whose}")
+    return "; ".join(parts) + ": it is unloaded in place, and the VFs stay"

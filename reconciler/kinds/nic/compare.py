@@ -1,0 +1,109 @@
+"""Guests' NICs, compared with the live and the persistent XML of their domains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.kinds.field_state import FieldState, Status
+from reconciler.kinds.nic.operations import nic_address, same_device
+from reconciler.kinds.nic.resolve import NicIntent
+from reconciler.kinds.operation import Args
+from reconciler.kinds.resolve import Resolution
+from reconciler.kinds.vf.compare import LIBVIRT_OWNS
+from reconciler.state.address import address
+
+
+def wanted(intent: NicIntent) -> Args:
+    """The argument ``nic`` of the operations: the device as it is to stand in the XML."""
+    nic: Args = {"method": intent.nic.method, "alias": intent.alias}
+    if intent.nic.method != "hostdev":
+        nic["mac"] = intent.mac
+        if intent.vlan is not None:
+            nic["vlan"] = intent.vlan
+    if intent.vf is not None:
+        nic["vf"] = [intent.vf[0], intent.vf[1]]
+    if intent.pool is not None:
+        nic["pool"] = intent.pool
+    return nic
+
+
+def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
+    """Fields ``attached`` (live and persistent), ``method``, ``vf`` or ``pool``, ``mac`` and ``vlan``; and the attributes
+    of a pool's NIC that has no VF yet."""
+    if not host.libvirt.available:
+        return [
+            FieldState(address("domain", d.name, "nic", key), "attached", "", True, None, "unknown")
+            for d in resolution.desired.domains.values()
+            for key in d.nics
+        ]
+    return [state for intent in resolution.nics for state in _compare(resolution, host, intent)]
+
+
+def _where(domain: Domain, live: Nic | None, config: Nic | None) -> str:
+    """Where a NIC is: ``running guest``, ``definition``, both, or nowhere."""
+    places = []
+    if domain.running and live is not None:
+        places.append("running guest")
+    if domain.persistent and config is not None:
+        places.append("definition")
+    return " and ".join(places) or "no"
+
+
+def everywhere(domain: Domain) -> str:
+    """What `_where` says of a NIC that is attached wherever it can be."""
+    nic = Nic("interface")
+    return _where(domain, nic, nic)
+
+
+def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[FieldState]:
+    domain = intent.on(host)
+    live, config = intent.find(host)
+
+    def state(field: str, declared: Any, observed: Any, status: Status | None = None) -> FieldState:
+        told: Status = status or ("same" if declared == observed else "different")
+        return FieldState(intent.address, field, intent.identity, declared, observed, told)
+
+    here = _where(domain, live, config)
+    if intent.nic.state == "absent":
+        return [state("state", "absent", "absent" if here == "no" else "present")]
+    states = [state("attached", everywhere(domain), here)]
+    device = live if domain.running and live is not None else config
+    if device is None:
+        return states
+    if intent.mac is not None and intent.nic.method != "hostdev":
+        states.append(_both("mac", intent.mac, live, config, lambda nic: nic.mac, state))
+    states.append(_both("method", intent.nic.method, live, config, lambda nic: nic.method, state))
+    if intent.pool is not None:
+        states.append(_both("pool", intent.pool, live, config, lambda nic: nic.pool, state))
+        if not domain.running:
+            states += [
+                state(name, value, None, "deferred")
+                for name, value in intent.nic.attributes.items()
+                if name not in ("mac", "vlan")
+            ]
+    else:
+        expected = nic_address(host, wanted(intent))
+        states.append(_both("vf", expected, live, config, lambda nic: nic.vf_address, state))
+    if intent.vlan is not None and config is not None and intent.nic.method != "hostdev":
+        states.append(state("vlan", intent.vlan, config.vlan))
+    return states
+
+
+def _both(field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any) -> FieldState:
+    """A field that has to be right in both XMLs: the first that is wrong is what was observed."""
+    values = [get(nic) for nic in (live, config) if nic is not None]
+    wrong = [value for value in values if value != declared]
+    return state(field, declared, wrong[0] if wrong else declared)  # type: ignore[no-any-return]
+
+
+def must_move(host: Snapshot, intent: NicIntent, live: Nic | None) -> bool:
+    """Whether the running guest's NIC can only be put right by detaching and attaching it."""
+    return live is not None and not same_device(host, live, wanted(intent), vlan=False)
+
+
+def kernel_attributes(intent: NicIntent) -> dict[str, Any]:
+    """What a NIC declares that its VF gets through the kernel and not by its XML."""
+    if intent.nic.method == "hostdev":
+        return dict(intent.nic.attributes)
+    return {name: value for name, value in intent.nic.attributes.items() if name not in LIBVIRT_OWNS}

@@ -1,0 +1,48 @@
+"""How a NIC is found again in its domain: by its alias, else by its MAC, else by its VF."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from reconciler.host.model import Domain, Nic
+
+ALIAS_PREFIX = "ua-rec-"
+
+
+def alias_of(key: str) -> str:
+    """``ua-rec-KEY``. Characters that an alias can't have become ``-``, and a hash of the key keeps it unique."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", "-", key)
+    if safe == key:
+        return ALIAS_PREFIX + key
+    return f"{ALIAS_PREFIX}{safe}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def generated_mac(machine_id: str, domain_uuid: str, key: str) -> str:
+    """The MAC of a NIC that declares none: always the same for this machine, domain and key. In QEMU's range
+    52:54:00, as libvirt's own."""
+    digest = hashlib.sha256(f"{machine_id}|{domain_uuid}|{key}".encode()).digest()
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def find_nic(nics: list[Nic], alias: str, mac: str | None, vf_address: str | None) -> Nic | None:
+    """The NIC with this alias; else a NIC that isn't another one of ours, with this MAC, or on this VF."""
+    for nic in nics:
+        if nic.alias == alias:
+            return nic
+    foreign = [nic for nic in nics if not (nic.alias or "").startswith(ALIAS_PREFIX)]
+    for nic in foreign:
+        if mac is not None and nic.mac == mac and nic.method != "other":
+            return nic
+    for nic in foreign:
+        # A domain can't have the same VF twice, so whatever sits on it is this NIC.
+        if vf_address is not None and nic.vf_address == vf_address:
+            return nic
+    return None
+
+
+def sriov_nics(domain: Domain) -> list[Nic]:
+    """The NICs of a domain that take a VF: of the persistent XML, and of the live one where that has more."""
+    config = [nic for nic in domain.config if nic.method != "other"]
+    live = [nic for nic in domain.live if nic.method != "other"]
+    return config if len(config) >= len(live) else live

@@ -1,0 +1,179 @@
+"""Operations on a guest's NIC.
+
+The argument ``nic`` is the device as it is to stand in the XML: ``method``, ``alias``, ``mac`` and ``vlan`` (interface
+and pool only), and ``vf`` (``[PF identity, index]``) or ``pool``. ``match`` finds a device: ``alias``, ``mac``, ``vf``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.drivers.readback import complete
+from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.kinds.holders import predicted_address, vfs_by_address
+from reconciler.kinds.operation import Args, Operation, domain_scope
+from reconciler.kinds.vf.operations import find_vf
+from reconciler.state.desired import ZERO_MAC, Attributes
+
+
+def nic_address(host: Snapshot, nic: Args) -> str | None:
+    """PCI address of the VF that a ``nic`` argument names; ``None`` for a pool NIC."""
+    if nic.get("vf") is None:
+        return None
+    identity, index = nic["vf"]
+    pf = host.pfs.get(identity)
+    return predicted_address(pf, index) if pf is not None else None
+
+
+def same_device(host: Snapshot, nic: Nic, wanted: Args, *, vlan: bool) -> bool:
+    """Whether a device in an XML is as a ``nic`` argument says. ``vlan`` false: the tag doesn't count (in live XML it
+    stays what it was at the attach, while the kernel's may have been changed since)."""
+    return (
+        nic.method == wanted["method"]
+        and nic.pool == wanted.get("pool")
+        and (wanted.get("vf") is None or nic.vf_address == nic_address(host, wanted))
+        and (wanted.get("mac") is None or nic.mac == wanted["mac"])
+        and (not vlan or wanted.get("vlan") is None or nic.vlan == wanted["vlan"])
+    )
+
+
+def find_match(nics: list[Nic], match: Args) -> Nic | None:
+    """The device that a ``match`` argument means: by alias, else by MAC, else by its VF's PCI address."""
+    for key, get in (("alias", _alias), ("mac", _mac), ("vf", _vf)):
+        wanted = match.get(key)
+        if wanted is not None:
+            found = next((nic for nic in nics if get(nic) == wanted), None)
+            if found is not None:
+                return found
+    return None
+
+
+def _alias(nic: Nic) -> str | None:
+    return nic.alias
+
+
+def _mac(nic: Nic) -> str | None:
+    return nic.mac
+
+
+def _vf(nic: Nic) -> str | None:
+    return nic.vf_address
+
+
+def _domain(host: Snapshot, args: Args) -> Domain | None:
+    return host.libvirt.domains.get(args["domain"])
+
+
+def _attached(host: Snapshot, args: Args) -> bool:
+    domain = _domain(host, args)
+    if domain is None:
+        return False
+    match = {"alias": args["nic"]["alias"]}
+    for wanted, nics in ((args["live"], domain.live), (args["config"], domain.config)):
+        if wanted:
+            nic = find_match(nics, match)
+            if nic is None or not same_device(host, nic, args["nic"], vlan=True):
+                return False
+    return True
+
+
+def _attach(host: Snapshot, args: Args) -> None:
+    domain = host.libvirt.domains[args["domain"]]
+    if args["config"]:
+        domain.config.append(_device(host, args["nic"]))
+    if args["live"]:
+        nic = _device(host, args["nic"])
+        if nic.pool is not None:
+            nic.vf_address = _from_pool(host, nic.pool)
+        domain.live.append(nic)
+        _libvirt_prepares(host, nic)
+
+
+def _device(host: Snapshot, nic: Args) -> Nic:
+    return Nic(
+        method=nic["method"],
+        alias=nic["alias"],
+        mac=nic.get("mac"),
+        vf_address=nic_address(host, nic),
+        pool=nic.get("pool"),
+        vlan=nic.get("vlan") or 0,
+    )
+
+
+def _from_pool(host: Snapshot, name: str) -> str | None:
+    """What libvirt would give: the first address that no guest has (networkAllocatePort)."""
+    network = host.libvirt.networks.get(name)
+    used = {nic.vf_address for domain in host.libvirt.domains.values() for nic in domain.live}
+    free = [item for item in (network.live_addresses if network else []) if item not in used]
+    return free[0] if free else None
+
+
+def _libvirt_prepares(host: Snapshot, nic: Nic) -> None:
+    """Binds the VF to vfio-pci; for an interface sets MAC and VLAN, and clears what it can't carry
+    (virNetDevSetVfConfig)."""
+    vf = find_vf(host, vfs_by_address(host).get(nic.vf_address or ""))
+    if vf is None:
+        return
+    vf.driver, vf.netdev, vf.uses = "vfio-pci", None, []
+    if nic.method != "hostdev" and vf.attributes is not None:
+        vlan: Attributes = complete({"vlan": nic.vlan, "qos": 0}, {})
+        vf.attributes.update({"mac": nic.mac or ZERO_MAC, **vlan})
+
+
+def _detached(host: Snapshot, args: Args) -> bool:
+    domain = _domain(host, args)
+    if domain is None:
+        return True
+    live = args["live"] and find_match(domain.live, args["match"]) is not None
+    return not live and not (args["config"] and find_match(domain.config, args["match"]) is not None)
+
+
+def _detach(host: Snapshot, args: Args) -> None:
+    domain = host.libvirt.domains[args["domain"]]
+    if args["config"]:
+        gone = find_match(domain.config, args["match"])
+        domain.config = [nic for nic in domain.config if nic is not gone]
+    if args["live"]:
+        gone = find_match(domain.live, args["match"])
+        domain.live = [nic for nic in domain.live if nic is not gone]
+        if gone is not None:
+            _libvirt_releases(host, gone)
+
+
+def _libvirt_releases(host: Snapshot, nic: Nic) -> None:
+    """Gives the VF back to no driver (autoprobe is off where reconciler made it); MAC and VLAN return to what they
+    were before the start, which is nothing unless somebody set them."""
+    vf = find_vf(host, vfs_by_address(host).get(nic.vf_address or ""))
+    if vf is None:
+        return
+    vf.driver = None
+    if nic.method != "hostdev" and vf.attributes is not None:
+        vf.attributes.update({"mac": ZERO_MAC, **complete({"vlan": 0, "qos": 0}, {})})
+
+
+def _updated(host: Snapshot, args: Args) -> bool:
+    domain = _domain(host, args)
+    nic = find_match(domain.config, {"alias": args["nic"]["alias"]}) if domain is not None else None
+    return nic is not None and same_device(host, nic, args["nic"], vlan=True)
+
+
+def _update(host: Snapshot, args: Args) -> None:
+    domain = host.libvirt.domains[args["domain"]]
+    old = find_match(domain.config, args["match"])
+    domain.config = [_device(host, args["nic"]) if nic is old else nic for nic in domain.config]
+
+
+def match_of(nic: Nic) -> dict[str, Any]:
+    """The ``match`` argument for a device that was observed."""
+    found = {"alias": nic.alias, "mac": nic.mac, "vf": nic.vf_address}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+# A guest answers an unplug request in a second or not at all; under load it may take a while.
+_GUEST_ANSWERS = 60.0
+
+OPERATIONS = (
+    Operation("nic.attach", domain_scope, _attached, _attach, lambda args: 30.0),
+    Operation("nic.detach", domain_scope, _detached, _detach, lambda args: _GUEST_ANSWERS),
+    Operation("nic.update", domain_scope, _updated, _update),
+)

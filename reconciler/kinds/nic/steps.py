@@ -1,0 +1,170 @@
+"""Steps on guests' NICs: those that must go or move are detached first, and all are attached last."""
+
+from __future__ import annotations
+
+from reconciler.host.model import Domain, Nic
+from reconciler.kinds.holders import vfs_by_address
+from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
+from reconciler.kinds.nic.operations import match_of, same_device
+from reconciler.kinds.nic.resolve import NicIntent
+from reconciler.kinds.vf.steps import add_set
+from reconciler.plan.builder import Builder
+from reconciler.plan.document import Impact, Step, Undo
+
+
+def release(builder: Builder, remade: set[str]) -> None:
+    """Detaches NICs that are declared absent or have to move, and for the time being those on VFs that are made again
+    (``remade``: PFs)."""
+    addresses = vfs_by_address(builder.host)
+    for intent in builder.resolution.nics:
+        domain = intent.on(builder.host)
+        live, config = intent.find(builder.host)
+        if intent.nic.state == "absent":
+            if live is not None or config is not None:
+                _detach(builder, intent, domain, live, config)
+        elif live is not None:
+            on = addresses.get(live.vf_address or "")
+            if must_move(builder.host, intent, live):
+                _detach(builder, intent, domain, live, config)
+            elif on is not None and on[0] in remade:
+                _detach(builder, intent, domain, live, None)
+
+
+def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None) -> None:
+    where = intent.address
+    for nics in _at_once(live, config):
+        match = match_of(next(nic for nic in nics if nic is not None))
+        on_live, on_config = nics[0] is not None, nics[1] is not None
+        vf = vfs_by_address(builder.host).get((live.vf_address if live and on_live else None) or "")
+        action = builder.add(
+            "nic.detach",
+            where,
+            {"domain": domain.name, "match": match, "live": on_live, "config": on_config},
+            makes=f"detached {where}",
+            impact=Impact("guest", [domain.name], [f"{domain.name}: {_name(live)}"])
+            if on_live and live
+            else Impact(),
+            undo=_attach_again(builder, intent, domain, nics),
+        )
+        if vf is not None:
+            builder.also_makes(f"released {vf[0]}", action)
+
+
+def _at_once(live: Nic | None, config: Nic | None) -> list[tuple[Nic | None, Nic | None]]:
+    """One step for both XMLs where the same alias or MAC finds the device in both, else one for each."""
+    if live is None or config is None:
+        return [(live, config)]
+    same = live.alias == config.alias or (config.alias is None and live.mac == config.mac)
+    return [(live, config)] if same else [(live, None), (None, config)]
+
+
+def _name(nic: Nic) -> str:
+    return nic.alias or nic.mac or "NIC"
+
+
+def _attach_again(
+    builder: Builder, intent: NicIntent, domain: Domain, nics: tuple[Nic | None, Nic | None]
+) -> list[Step] | Undo:
+    device = next(nic for nic in nics if nic is not None)
+    nic = {"method": device.method, "alias": intent.alias}
+    spec: dict[str, object] = dict(nic)
+    if device.method != "hostdev":
+        spec |= {"mac": device.mac, "vlan": device.vlan}
+    if device.pool is not None:
+        spec["pool"] = device.pool
+    else:
+        vf = vfs_by_address(builder.observed).get(device.vf_address or "")
+        if vf is None:
+            return Undo(impossible=f"the VF {device.vf_address} that it names is not there")
+        spec["vf"] = [vf[0], vf[1]]
+    args = {"domain": domain.name, "nic": spec, "live": nics[0] is not None, "config": nics[1] is not None}
+    return [Step("nic.attach", intent.address, args)]
+
+
+def plan(builder: Builder) -> None:
+    """Puts the persistent XML right, attaches what is missing, and gives a pool's NIC its attributes."""
+    for intent in builder.resolution.nics:
+        if intent.nic.state == "present":
+            _bring(builder, intent)
+
+
+def _bring(builder: Builder, intent: NicIntent) -> None:
+    domain = intent.on(builder.host)
+    live, config = intent.find(builder.host)
+    nic = wanted(intent)
+    if config is not None and not same_device(builder.host, config, nic, vlan=True):
+        _update(builder, intent, config)
+    to_live = domain.running and live is None
+    to_config = domain.persistent and config is None
+    if to_live or to_config:
+        builder.add(
+            "nic.attach",
+            intent.address,
+            {"domain": domain.name, "nic": nic, "live": to_live, "config": to_config},
+            needs=_attach_needs(intent),
+            makes=f"attached {intent.address}",
+            undo=[
+                Step(
+                    "nic.detach",
+                    intent.address,
+                    {
+                        "domain": domain.name,
+                        "match": {"alias": intent.alias},
+                        "live": to_live,
+                        "config": to_config,
+                    },
+                )
+            ],
+        )
+    if intent.pool is not None and domain.running:
+        _pool_attributes(builder, intent)
+
+
+def _attach_needs(intent: NicIntent) -> list[str]:
+    needs = [f"detached {intent.address}"]
+    if intent.vf is not None:
+        pf, index = intent.vf
+        needs += [f"link {pf}", f"vfs {pf}", f"bound {pf}/{index}", f"set {pf}/{index}"]
+    if intent.pool is not None:
+        needs += [f"defined {intent.pool}", f"pool {intent.pool}"]
+    return needs
+
+
+def _update(builder: Builder, intent: NicIntent, config: Nic) -> None:
+    before = _attach_again(builder, intent, intent.domain, (None, config))
+    undo: list[Step] | Undo
+    if isinstance(before, Undo):
+        undo = before
+    else:
+        args = {
+            "domain": intent.domain.name,
+            "match": {"alias": intent.alias},
+            "nic": {**before[0].args["nic"], "alias": config.alias or intent.alias},
+        }
+        undo = [Step("nic.update", intent.address, args)]
+    builder.add(
+        "nic.update",
+        intent.address,
+        {"domain": intent.domain.name, "match": match_of(config), "nic": wanted(intent)},
+        needs=_attach_needs(intent),
+        makes=f"attached {intent.address}",
+        undo=undo,
+    )
+
+
+def _pool_attributes(builder: Builder, intent: NicIntent) -> None:
+    """libvirt chooses the VF when it attaches the NIC, so what the NIC declares can be set only then."""
+    live, _ = intent.find(builder.host)
+    vf = vfs_by_address(builder.host).get((live.vf_address if live else None) or "")
+    if vf is None or intent.live is not None:
+        return
+    from reconciler.drivers.readback import GROUPS
+
+    values = kernel_attributes(intent)
+    observed = builder.host.pfs[vf[0]].vf(vf[1])
+    reported = (observed.attributes if observed else None) or {}
+    target = {"domain": intent.domain.name, "alias": intent.alias}
+    for group in GROUPS:
+        chosen = {n: values[n] for n in group if n in values and reported.get(n) != values[n]}
+        if chosen:
+            add_set(builder, vf, intent.address, target, chosen)

@@ -1,0 +1,51 @@
+"""What an operation is: data in the plan, and here what it means: its scope, its effect, how its effect is seen.
+
+`Operation.simulate` and `Operation.satisfied` belong together: after the one the other holds. Planning simulates;
+apply reads back and asks `satisfied`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.host.model import Snapshot
+from reconciler.host.protocol import Scope
+
+Args = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the plan document."""
+
+    name: str
+    scope: Callable[[Args], Scope]
+    """The part of the host that has to be read to see its effect."""
+    satisfied: Callable[[Snapshot, Args], bool | None]
+    """Whether the host is as the operation would make it; ``None``: the host can't say."""
+    simulate: Callable[[Snapshot, Args], None]
+    """Makes the predicted effect in a snapshot, in place."""
+    deadline: Callable[[Args], float] = lambda args: 10.0
+    """Seconds until its effect must be seen."""
+
+
+def pf_scope(args: Args) -> Scope:
+    """The PF that the arguments name."""
+    return Scope("pf", args["pf"])
+
+
+def pool_scope(args: Args) -> Scope:
+    """The pool that the arguments name."""
+    return Scope("pool", args["pool"])
+
+
+def domain_scope(args: Args) -> Scope:
+    """The domain that the arguments name."""
+    return Scope("domain", args["domain"])
+
+
+def modules_scope(args: Args) -> Scope:
+    """The kernel's modules and modprobe's configuration."""
+    return Scope("modules", "")

@@ -1,0 +1,16 @@
+"""All operations by name."""
+
+from __future__ import annotations
+
+from reconciler.kinds.modules import operations as modules
+from reconciler.kinds.nic import operations as nic
+from reconciler.kinds.operation import Operation
+from reconciler.kinds.pf import operations as pf
+from reconciler.kinds.pool import operations as pool
+from reconciler.kinds.vf import operations as vf
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for kind in (modules, pf, vf, pool, nic)
+    for operation in kind.OPERATIONS
+}

@@ -1,0 +1,102 @@
+"""Operations on a PF."""
+
+from __future__ import annotations
+
+from reconciler.drivers.table import facts
+from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.kinds.holders import predicted_address
+from reconciler.kinds.operation import Args, Operation, pf_scope
+
+
+def _pf(host: Snapshot, args: Args) -> Pf | None:
+    return host.pfs.get(args["pf"])
+
+
+def _link_set(host: Snapshot, args: Args) -> bool:
+    pf = _pf(host, args)
+    return pf is not None and pf.up == (args["link"] == "up")
+
+
+def _set_link(host: Snapshot, args: Args) -> None:
+    pf = host.pfs[args["pf"]]
+    pf.up = args["link"] == "up"
+    pf.carrier = False if pf.up else None
+
+
+def _link_there(host: Snapshot, args: Args) -> bool:
+    pf = _pf(host, args)
+    return pf is not None and pf.carrier is True
+
+
+def _wait_link(host: Snapshot, args: Args) -> None:
+    host.pfs[args["pf"]].carrier = True
+
+
+def _mtu_set(host: Snapshot, args: Args) -> bool:
+    pf = _pf(host, args)
+    return pf is not None and pf.mtu == args["mtu"]
+
+
+def _set_mtu(host: Snapshot, args: Args) -> None:
+    host.pfs[args["pf"]].mtu = args["mtu"]
+
+
+def _autoprobe_set(host: Snapshot, args: Args) -> bool:
+    pf = _pf(host, args)
+    return pf is not None and pf.autoprobe == args["autoprobe"]
+
+
+def _set_autoprobe(host: Snapshot, args: Args) -> None:
+    host.pfs[args["pf"]].autoprobe = args["autoprobe"]
+
+
+def _numvfs_set(host: Snapshot, args: Args) -> bool:
+    """All VFs are there, by their virtfn links as well as by the kernel's count."""
+    pf = _pf(host, args)
+    return pf is not None and pf.num_vfs == args["vfs"] == len(pf.vfs)
+
+
+def _set_numvfs(host: Snapshot, args: Args) -> None:
+    pf = host.pfs[args["pf"]]
+    known = facts(pf.driver)
+    pf.num_vfs = args["vfs"]
+    pf.vfs = [] if args["vfs"] < len(pf.vfs) else pf.vfs
+    if known.creation_bounces_pf and pf.up:
+        pf.carrier = False
+    for index in range(len(pf.vfs), args["vfs"]):
+        pf.vfs.append(
+            Vf(
+                index,
+                address=predicted_address(pf, index),
+                driver=known.vf_driver if _probed(host, pf) else None,
+                attributes=dict(known.fresh or {}),
+            )
+        )
+    if not pf.vfs:
+        for network in host.libvirt.networks.values():
+            if network.pf_dev == pf.netdev:
+                network.live_addresses = []
+
+
+def _probed(host: Snapshot, pf: Pf) -> bool:
+    """Whether a host driver takes new VFs, as far as can be told: it is kept away by autoprobe, or because it isn't
+    loaded and is blacklisted."""
+    if pf.bus != "pci" or pf.autoprobe is False:
+        return False
+    module = facts(pf.driver).vf_driver
+    listed = {entry.module for entry in host.modules.blacklist or []} | set(host.modules.own or [])
+    return module in (host.modules.loaded or []) or module not in listed
+
+
+def _numvfs_deadline(args: Args) -> float:
+    # 7 VFs of an igb take 1 s, 63 of an ixgbe with its driver loaded 10 s; firmware calls can take far longer.
+    return 30.0 + 2.0 * float(args["vfs"])
+
+
+OPERATIONS = (
+    Operation("pf.set_link", pf_scope, _link_set, _set_link),
+    Operation("pf.wait_link", pf_scope, _link_there, _wait_link, lambda args: 30.0),
+    Operation("pf.set_mtu", pf_scope, _mtu_set, _set_mtu),
+    Operation("pf.set_autoprobe", pf_scope, _autoprobe_set, _set_autoprobe),
+    Operation("pf.set_numvfs", pf_scope, _numvfs_set, _set_numvfs, _numvfs_deadline),
+)

@@ -1,0 +1,159 @@
+"""Steps on a PF, in the order that the kernel wants: link, MTU, autoprobe, count through 0, wait for the link."""
+
+from __future__ import annotations
+
+from reconciler.drivers.readback import GROUPS
+from reconciler.drivers.table import facts
+from reconciler.host.model import Pf, Vf
+from reconciler.kinds.impact import impact_on_pf, impact_on_vfs
+from reconciler.kinds.pf.compare import autoprobe
+from reconciler.kinds.resolve import vf_count
+from reconciler.plan.builder import Builder
+from reconciler.plan.document import Action, Impact, Step
+from reconciler.state.address import address
+from reconciler.state.desired import ZERO_MAC, Attributes, DesiredPf
+
+
+def plan(builder: Builder) -> None:
+    """All steps of all PFs up to the existence of their VFs."""
+    for name, identity in builder.resolution.pfs.items():
+        desired = builder.resolution.desired.pfs[name]
+        where = address("pf", name)
+        _link_and_mtu(builder, desired, builder.host.pfs[identity], where)
+        _autoprobe(builder, desired, builder.host.pfs[identity], where)
+        _count(builder, desired, builder.host.pfs[identity], where)
+
+
+def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
+    held = impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for vf in pf.vfs])
+    if desired.link is not None and pf.up != (desired.link == "up"):
+        down = desired.link == "down"
+        builder.add(
+            "pf.set_link",
+            where,
+            {"pf": pf.id, "link": desired.link},
+            makes=f"link {pf.id}",
+            impact=impact_on_pf(pf, bounces=True, otherwise=held) if down else None,
+            undo=[Step("pf.set_link", where, {"pf": pf.id, "link": "up" if pf.up else "down"})],
+        )
+    if desired.mtu is not None and pf.mtu != desired.mtu:
+        bounces = pf.up and facts(pf.driver).mtu_bounces_pf
+        builder.add(
+            "pf.set_mtu",
+            where,
+            {"pf": pf.id, "mtu": desired.mtu},
+            makes=f"mtu {pf.id}",
+            impact=impact_on_pf(pf, bounces=bounces, otherwise=held if bounces else None),
+            undo=[Step("pf.set_mtu", where, {"pf": pf.id, "mtu": pf.mtu})],
+        )
+
+
+def _autoprobe(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
+    wanted = autoprobe(desired)
+    if wanted is None or pf.autoprobe is None or pf.autoprobe == wanted or not vf_count(desired, pf):
+        return
+    builder.add(
+        "pf.set_autoprobe",
+        where,
+        {"pf": pf.id, "autoprobe": wanted},
+        makes=f"autoprobe {pf.id}",
+        undo=[Step("pf.set_autoprobe", where, {"pf": pf.id, "autoprobe": pf.autoprobe})],
+    )
+
+
+def _count(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
+    if desired.vfs is None or pf.num_vfs is None or pf.num_vfs == desired.vfs:
+        return
+    if pf.num_vfs:
+        _set_count(builder, pf, where, 0)
+    if desired.vfs:
+        _set_count(builder, builder.host.pfs[pf.id], where, desired.vfs)
+
+
+def _set_count(builder: Builder, pf: Pf, where: str, count: int) -> Action:
+    holders = builder.resolution.holders
+    if count == 0:
+        impact = impact_on_vfs(holders, [(pf.id, vf.index) for vf in pf.vfs], free="vf-reset")
+        undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": pf.num_vfs}), *restore(pf, where)]
+    else:
+        impact = Impact()
+        undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": 0})]
+    bounces = facts(pf.driver).creation_bounces_pf and pf.up
+    return builder.add(
+        "pf.set_numvfs",
+        where,
+        {"pf": pf.id, "vfs": count},
+        needs=[
+            f"link {pf.id}",
+            f"mtu {pf.id}",
+            f"autoprobe {pf.id}",
+            f"vfs {pf.id}",
+            f"released {pf.id}",
+            "blacklist",
+            "unloaded",
+        ],
+        makes=f"vfs {pf.id}",
+        impact=impact_on_pf(pf, bounces=bounces, otherwise=impact),
+        undo=undo,
+    )
+
+
+def wait_link(builder: Builder, identity: str) -> None:
+    """Waits for the carrier, once: a rate is refused without."""
+    name = builder.resolution.pf_name(identity)
+    if builder.has_made(f"carrier {identity}"):
+        return
+    builder.add(
+        "pf.wait_link",
+        address("pf", name),
+        {"pf": identity},
+        needs=[f"link {identity}", f"vfs {identity}"],
+        makes=f"carrier {identity}",
+    )
+
+
+_QUIET: Attributes = {
+    "mac": ZERO_MAC,
+    "vlan": 0,
+    "qos": 0,
+    "vlan_proto": "802.1Q",
+    "trust": False,
+    "link_state": "auto",
+    "min_tx_rate": 0,
+    "max_tx_rate": 0,
+    "query_rss": False,
+}
+"""What hardly any driver reports of a VF that nobody has touched otherwise; spoofchk differs by driver."""
+
+
+def own_settings(pf: Pf, vf: Vf) -> list[Attributes]:
+    """What a VF has that a new one wouldn't have, in the groups and the order in which it is written."""
+    usual = facts(pf.driver).fresh or _QUIET
+    attributes = vf.attributes or {}
+    groups = []
+    for group in GROUPS:
+        different = {
+            name: attributes[name]
+            for name in group
+            if name in attributes and attributes[name] != usual.get(name)
+        }
+        if "vlan_proto" in different and not attributes.get("vlan") and not attributes.get("qos"):
+            del different["vlan_proto"]
+        if different:
+            groups.append(different)
+    return groups
+
+
+def restore(pf: Pf, where: str) -> list[Step]:
+    """Steps that give VFs that were made again what they had."""
+    steps = []
+    for vf in pf.vfs:
+        if vf.driver is not None and vf.driver != "vfio-pci" and pf.autoprobe is False:
+            steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}))
+        elif vf.driver == "vfio-pci":
+            steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "vfio-pci"}))
+        elif vf.driver is None and pf.autoprobe:
+            steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "none"}))
+        for values in own_settings(pf, vf):
+            steps.append(Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values}))
+    return steps

@@ -1,0 +1,167 @@
+"""The state file's names, resolved on one observed host: which PF, which VF for which NIC, what each VF is to be.
+
+Resolved once per plan, from what was observed; comparing and planning then use it on the observed and on the
+predicted host alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.host.model import Pf, Snapshot
+from reconciler.kinds.holders import Holders, VfId, find_holders, predicted_address, vfs_by_address
+from reconciler.kinds.match import match_pfs
+from reconciler.kinds.nic.resolve import NicIntent, resolve_nics
+from reconciler.state.address import address
+from reconciler.state.desired import Attributes, AttributeValue, Desired, DesiredPf, VfDriver, VfRef
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A declared VF attribute and the address that declares it."""
+
+    value: AttributeValue
+    address: str
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What the file means on this host."""
+
+    desired: Desired
+    pfs: dict[str, str]
+    """PF identity by logical name; PFs that aren't there are left out."""
+    holders: Holders
+    nics: list[NicIntent] = field(default_factory=list)
+    intents: dict[VfId, dict[str, Intent]] = field(default_factory=dict)
+    """Declared attributes of each VF, by its own table and by the NIC that it is bound to by name."""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Address of what can't be planned, and the address of what it lacks."""
+    unobserved: list[str] = field(default_factory=list)
+
+    def pf_name(self, identity: str) -> str:
+        """The logical name of a PF; its identity if the file doesn't have it."""
+        return next((name for name, found in self.pfs.items() if found == identity), identity)
+
+    def vf_id(self, ref: VfRef) -> VfId | None:
+        """Identity of a VF by reference; ``None`` if its PF isn't there."""
+        identity = self.pfs.get(ref.pf)
+        return None if identity is None else (identity, ref.index)
+
+    def nic_of(self, vf: VfId) -> NicIntent | None:
+        """The declared NIC that is bound to this VF."""
+        return self._nic_by_vf().get(vf)
+
+    _by_vf: dict[VfId, NicIntent] | None = None
+
+    def _nic_by_vf(self) -> dict[VfId, NicIntent]:
+        if self._by_vf is None:
+            self._by_vf = {nic.vf: nic for nic in self.nics if nic.vf is not None}
+        return self._by_vf
+
+
+def vf_count(pf: DesiredPf, observed: Pf) -> int:
+    """How many VFs there will be: as declared, else as they are."""
+    return pf.vfs if pf.vfs is not None else len(observed.vfs)
+
+
+def vf_driver(pf: DesiredPf, index: int) -> VfDriver | None:
+    """What a VF is to be bound to while no guest has it; ``None``: not declared."""
+    own = pf.vf.get(index)
+    return own.driver if own is not None and own.driver is not None else pf.vf_driver
+
+
+def vf_attributes(pf: DesiredPf, index: int) -> Attributes:
+    """What the PF's tables say of one VF: ``vf_defaults`` under ``vf.N``."""
+    own = pf.vf.get(index)
+    return {**pf.vf_defaults, **own.attributes} if own is not None else pf.vf_defaults
+
+
+def resolve(desired: Desired, host: Snapshot) -> Resolution:
+    """Resolves a state file on an observed host."""
+    pfs, diagnostics = match_pfs(desired, host)
+    resolution = Resolution(desired, pfs, find_holders(host), diagnostics=diagnostics)
+    for name in desired.pfs:
+        if name not in pfs:
+            resolution.left_out[address("pf", name)] = address("pf", name)
+    _check_libvirt(resolution, host)
+    resolve_nics(resolution, host)
+    _collect_intents(resolution, host)
+    return resolution
+
+
+def _check_libvirt(resolution: Resolution, host: Snapshot) -> None:
+    desired = resolution.desired
+    if host.libvirt.available or not (desired.pools or desired.domains):
+        return
+    declared = [address("pool", name) for name in desired.pools]
+    declared += [address("domain", name) for name in desired.domains]
+    resolution.unobserved += declared
+    resolution.diagnostics.append(
+        Diagnostic(
+            severity="error",
+            code="libvirt-unavailable",
+            summary="libvirt could not be asked.",
+            detail=f"{host.libvirt.reason} Nothing is known of {', '.join(declared)}, "
+            "nor of the guests that hold VFs.",
+            address=declared[0],
+            line=desired.line(declared[0]),
+        )
+    )
+
+
+def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
+    for name, identity in resolution.pfs.items():
+        pf = resolution.desired.pfs[name]
+        count = vf_count(pf, host.pfs[identity])
+        for index in range(count):
+            values = vf_attributes(pf, index)
+            if values:
+                where = address("pf", name, "vf", index)
+                resolution.intents[identity, index] = {
+                    key: Intent(value, where) for key, value in values.items()
+                }
+        _check_indices(resolution, pf, count)
+    for nic in resolution.nics:
+        if nic.vf is not None:
+            overlay(resolution.intents, nic.vf, nic)
+    live = vfs_by_address(host)
+    for nic in resolution.nics:
+        if nic.pool is not None and nic.live is not None:
+            vf = live.get(nic.live.vf_address or "")
+            if vf is not None:
+                overlay(resolution.intents, vf, nic)
+
+
+def overlay(intents: dict[VfId, dict[str, Intent]], vf: VfId, nic: NicIntent) -> None:
+    """Puts what a NIC declares over what its VF's own tables say."""
+    if nic.nic.attributes:
+        own = intents.setdefault(vf, {})
+        for key, value in nic.nic.attributes.items():
+            own[key] = Intent(value, nic.address)
+
+
+def _check_indices(resolution: Resolution, pf: DesiredPf, count: int) -> None:
+    """Without ``vfs`` in the file, an index is checked against the host."""
+    wrong = sorted(index for index in pf.vf if index >= count)
+    if wrong and pf.vfs is None:
+        where = address("pf", pf.name, "vf", wrong[0])
+        resolution.diagnostics.append(
+            Diagnostic(
+                severity="error",
+                code="vf-not-there",
+                summary="A VF is declared that the PF doesn't have.",
+                detail=f"{address('pf', pf.name)} declares no vfs and the host has {count} VFs there, so there is "
+                f"no index {', '.join(map(str, wrong))}. Declare vfs, or take the entry out.",
+                address=where,
+                line=resolution.desired.line(where),
+            )
+        )
+
+
+def address_of(host: Snapshot, vf: VfId) -> str | None:
+    """PCI address of a VF by identity: read, or predicted while it isn't there."""
+    pf = host.pfs.get(vf[0])
+    return None if pf is None else predicted_address(pf, vf[1])

@@ -1,0 +1,164 @@
+"""VFs, compared: the driver that each is bound to while no guest has it, and its attributes.
+
+Whose value counts when: libvirt sets MAC and VLAN of the VFs that it gives out as an interface or from a pool, and
+puts back what they were. So the kernel is asked for these two only while the declared NIC is on the VF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.drivers.readback import matches
+from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.holders import VfId, vfs_by_address
+from reconciler.kinds.resolve import Intent, Resolution, overlay, vf_count, vf_driver
+from reconciler.kinds.vf.operations import is_bound
+from reconciler.state.address import address
+from reconciler.state.desired import ZERO_MAC
+
+LIBVIRT_OWNS = frozenset({"mac", "vlan", "qos", "vlan_proto"})
+
+
+def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
+    """Field ``driver`` and every declared attribute of every VF of the declared PFs."""
+    given = _given_by_libvirt(host)
+    intents = _with_pool_nics(resolution, host)
+    return [
+        state
+        for name, identity in resolution.pfs.items()
+        if (pf := host.pfs.get(identity)) is not None
+        for state in _compare_pf(resolution, host, name, pf, intents, given)
+    ]
+
+
+def _with_pool_nics(resolution: Resolution, host: Snapshot) -> dict[VfId, dict[str, Intent]]:
+    """A pool's NIC gets its VF when it is attached, which on the predicted host may just have happened."""
+    late = [nic for nic in resolution.nics if nic.pool is not None and nic.live is None]
+    if not late:
+        return resolution.intents
+    intents = {vf: dict(fields) for vf, fields in resolution.intents.items()}
+    addresses = vfs_by_address(host)
+    for nic in late:
+        live, _ = nic.find(host)
+        vf = addresses.get((live.vf_address if live else None) or "")
+        if vf is not None:
+            overlay(intents, vf, nic)
+    return intents
+
+
+def _given_by_libvirt(host: Snapshot) -> dict[VfId, tuple[str, str]]:
+    """VFs that a running guest has as an interface or from a pool: (domain, alias)."""
+    addresses = vfs_by_address(host)
+    return {
+        addresses[nic.vf_address]: (domain.name, nic.alias or "")
+        for domain in host.libvirt.domains.values()
+        if domain.running
+        for nic in domain.live
+        if nic.method in ("interface", "pool") and nic.vf_address in addresses
+    }
+
+
+def _compare_pf(
+    resolution: Resolution,
+    host: Snapshot,
+    name: str,
+    pf: Pf,
+    intents: dict[VfId, dict[str, Intent]],
+    given: dict[VfId, tuple[str, str]],
+) -> Iterator[FieldState]:
+    desired = resolution.desired.pfs[name]
+    known = pf.num_vfs is not None
+    for index in range(vf_count(desired, pf)):
+        vf = pf.vf(index)
+        where = address("pf", name, "vf", index)
+        identity = f"{pf.id}/{index}"
+        driver = vf_driver(desired, index)
+        if driver is not None and pf.bus == "pci":
+            yield _driver(resolution, where, identity, driver, vf, (pf.id, index), known)
+        fields = intents.get((pf.id, index))
+        if fields:
+            held = given.get((pf.id, index))
+            for attribute, intent in fields.items():
+                yield _attribute(resolution, host, (pf.id, index), vf, attribute, intent, held, known)
+
+
+def _driver(
+    resolution: Resolution, where: str, identity: str, driver: str, vf: Vf | None, vf_id: VfId, known: bool
+) -> FieldState:
+    state = FieldState(where, "driver", identity, driver, None, "parent-missing" if known else "unknown")
+    if vf is None:
+        return state
+    state.observed = vf.driver or "none"
+    holders = resolution.holders.get(vf_id, [])
+    state.holder = "; ".join(map(str, holders))
+    if any(holder.kind in ("guest", "process", "unknown") for holder in holders):
+        state.status, state.note = "same", "a guest has it"
+    else:
+        state.status = "same" if is_bound(vf, driver) else "different"
+    return state
+
+
+def _attribute(
+    resolution: Resolution,
+    host: Snapshot,
+    vf_id: VfId,
+    vf: Vf | None,
+    name: str,
+    intent: Intent,
+    given: tuple[str, str] | None,
+    known: bool,
+) -> FieldState:
+    identity = f"{vf_id[0]}/{vf_id[1]}"
+    state = FieldState(intent.address, name, identity, intent.value, None, "unknown")
+    state.holder = "; ".join(map(str, resolution.holders.get(vf_id, [])))
+    if name in LIBVIRT_OWNS and (note := _libvirts(resolution, vf_id, intent, given)):
+        state.status, state.note = "deferred", note
+        return state
+    if vf is None:
+        state.status = "parent-missing" if known else "unknown"
+        return state
+    if vf.attributes is None:
+        return state
+    state.observed = vf.attributes.get(name)
+    same = matches(name, intent.value, vf.attributes)
+    if same is None:
+        _unverifiable(host, state)
+    else:
+        state.status = "same" if same else "different"
+    return state
+
+
+def _libvirts(
+    resolution: Resolution, vf_id: VfId, intent: Intent, given: tuple[str, str] | None
+) -> str:
+    """Why MAC or VLAN of a VF is libvirt's business now; "" when it is ours."""
+    nic = resolution.nic_of(vf_id)
+    if nic is not None and nic.nic.method == "interface" and nic.nic.state == "present":
+        on_it = given is not None and given[0] == nic.domain.name
+        return "" if on_it else f"libvirt sets it when {nic.domain.name} gets the VF"
+    if given is None:
+        return ""
+    from_pool = any(
+        item.pool is not None and item.address == intent.address and item.domain.name == given[0]
+        for item in resolution.nics
+    )
+    return "" if from_pool else f"libvirt has set it for {given[0]}"
+
+
+def _unverifiable(host: Snapshot, state: FieldState) -> None:
+    """Once written in this boot, an attribute that the driver doesn't report is taken as in sync. The kernel's own
+    zero values don't need to be written to a VF that reports nothing else of them."""
+    applied = host.ledger.get(state.identity, {}).get(state.field)
+    written = (
+        applied is not None
+        and applied.value == state.declared
+        and applied.boot_id == host.host.boot_id
+    )
+    state.status = "unverifiable" if written else "different"
+    state.note = "the driver does not report it"
+
+
+def is_zero(name: str, value: object) -> bool:
+    """Whether this is the value of an attribute that nobody has set."""
+    return value in (0, False, "auto", "802.1Q", ZERO_MAC) and name != "spoofchk"

@@ -1,0 +1,93 @@
+"""Operations on a VF."""
+
+from __future__ import annotations
+
+from reconciler.drivers.readback import complete, matches
+from reconciler.drivers.table import facts
+from reconciler.host.model import Applied, Snapshot, Vf
+from reconciler.host.protocol import Scope
+from reconciler.kinds.holders import VfId, vfs_by_address
+from reconciler.kinds.operation import Args, Operation, pf_scope
+
+
+def target(host: Snapshot, args: Args) -> VfId | None:
+    """The VF that ``vf.set`` means: by PF and index, or the one that a guest's NIC is on (a pool's NIC gets its VF
+    only when it is attached)."""
+    if "pf" in args:
+        return args["pf"], args["vf"]
+    domain = host.libvirt.domains.get(args["domain"])
+    nic = next((nic for nic in domain.live if nic.alias == args["alias"]), None) if domain else None
+    return vfs_by_address(host).get(nic.vf_address or "") if nic is not None else None
+
+
+def find_vf(host: Snapshot, vf: VfId | None) -> Vf | None:
+    """The VF in a snapshot; ``None`` if it isn't there."""
+    pf = host.pfs.get(vf[0]) if vf is not None else None
+    return pf.vf(vf[1]) if pf is not None and vf is not None else None
+
+
+def _set_scope(args: Args) -> Scope:
+    return Scope("pf", args["pf"]) if "pf" in args else Scope("domain", args["domain"])
+
+
+def _is_set(host: Snapshot, args: Args) -> bool | None:
+    vf = find_vf(host, target(host, args))
+    if vf is None or vf.attributes is None:
+        return False
+    answers = [matches(name, value, vf.attributes) for name, value in args["set"].items()]
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def _set(host: Snapshot, args: Args) -> None:
+    where = target(host, args)
+    vf = find_vf(host, where)
+    if vf is None or where is None:
+        return
+    reported = vf.attributes if vf.attributes is not None else {}
+    values = complete(args["set"], reported)
+    known = facts(host.pfs[where[0]].driver).fresh
+    for name, value in values.items():
+        if known is None or name in known or name in reported:
+            reported[name] = value
+        else:
+            applied = host.ledger.setdefault(f"{where[0]}/{where[1]}", {})
+            applied[name] = Applied(value, host.host.boot_id)
+    vf.attributes = reported
+
+
+def _bound(host: Snapshot, args: Args) -> bool:
+    vf = find_vf(host, (args["pf"], args["vf"]))
+    return vf is not None and is_bound(vf, args["driver"])
+
+
+def is_bound(vf: Vf, driver: str) -> bool:
+    """Whether a VF has the driver that ``vf_driver`` or ``driver`` asks for."""
+    match driver:
+        case "none":
+            return vf.driver is None
+        case "vfio-pci":
+            return vf.driver == "vfio-pci"
+        case _:
+            return vf.driver is not None and "vfio" not in vf.driver
+
+
+def _bind(host: Snapshot, args: Args) -> None:
+    vf = find_vf(host, (args["pf"], args["vf"]))
+    if vf is None:
+        return
+    match args["driver"]:
+        case "none":
+            vf.driver, vf.driver_override = None, None
+        case "vfio-pci":
+            vf.driver, vf.driver_override = "vfio-pci", "vfio-pci"
+        case _:
+            vf.driver, vf.driver_override = facts(host.pfs[args["pf"]].driver).vf_driver, None
+    vf.netdev, vf.uses = None, []
+
+
+OPERATIONS = (
+    Operation("vf.bind", pf_scope, _bound, _bind, lambda args: 30.0),
+    Operation("vf.set", _set_scope, _is_set, _set, lambda args: 5.0),
+)

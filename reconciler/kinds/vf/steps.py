@@ -1,0 +1,137 @@
+"""Steps on VFs: bind each to its driver, then set its attributes, in the order that drivers need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.drivers.readback import GROUPS
+from reconciler.drivers.table import facts
+from reconciler.host.model import Vf
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.holders import VfId
+from reconciler.kinds.impact import impact_on_vfs
+from reconciler.kinds.pf.steps import own_settings, wait_link
+from reconciler.kinds.vf.compare import compare
+from reconciler.plan.builder import Builder
+from reconciler.plan.document import Step, Undo
+from reconciler.state.address import address
+from reconciler.state.desired import Attributes
+
+Wanted = dict[str, tuple[Any, str]]
+"""Value and address by attribute."""
+
+
+def plan(builder: Builder) -> None:
+    """Binds, then sets what differs; also what VFs that are made again had and nobody declares."""
+    differing: dict[VfId, Wanted] = {}
+    for state in compare(builder.resolution, builder.host):
+        if not state.differs:
+            continue
+        pf, _, index = state.identity.rpartition("/")
+        if state.field == "driver":
+            _bind(builder, state, pf, int(index))
+        else:
+            differing.setdefault((pf, int(index)), {})[state.field] = (state.declared, state.address)
+    _kept(builder, differing)
+    _rates_need_link(builder, differing)
+    for vf in sorted(differing):
+        _set(builder, vf, differing[vf])
+
+
+def _bind(builder: Builder, state: FieldState, pf: str, index: int) -> None:
+    vf = builder.host.pfs[pf].vf(index)
+    before = _binding(vf)
+    builder.add(
+        "vf.bind",
+        state.address,
+        {"pf": pf, "vf": index, "driver": state.declared},
+        needs=[f"vfs {pf}", f"autoprobe {pf}", "blacklist", "unloaded"],
+        makes=f"bound {pf}/{index}",
+        impact=impact_on_vfs(builder.resolution.holders, [(pf, index)]),
+        undo=[Step("vf.bind", state.address, {"pf": pf, "vf": index, "driver": before})],
+    )
+
+
+def _binding(vf: Vf | None) -> str:
+    if vf is None or vf.driver is None:
+        return "none"
+    return "vfio-pci" if vf.driver == "vfio-pci" else "kernel"
+
+
+def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
+    """A VF that is made again is a new one: what it had and nobody declares is given back to it."""
+    for name, identity in builder.resolution.pfs.items():
+        if not builder.has_made(f"vfs {identity}"):
+            continue
+        before = builder.observed.pfs[identity]
+        now = builder.host.pfs[identity]
+        for old in before.vfs:
+            new = now.vf(old.index)
+            if new is None:
+                continue
+            declared = builder.resolution.intents.get((identity, old.index), {})
+            where = address("pf", name, "vf", old.index)
+            for values in own_settings(before, old):
+                for key, value in values.items():
+                    if key not in declared and (new.attributes or {}).get(key) != value:
+                        differing.setdefault((identity, old.index), {})[key] = (value, where)
+
+
+def _rates_need_link(builder: Builder, differing: dict[VfId, Wanted]) -> None:
+    waiting = {
+        vf[0] for vf, wanted in differing.items() if "max_tx_rate" in wanted or "min_tx_rate" in wanted
+    }
+    for identity in sorted(waiting):
+        pf = builder.host.pfs[identity]
+        if facts(pf.driver).rate_needs_link and pf.up and pf.carrier is not True:
+            wait_link(builder, identity)
+
+
+def _ordered(wanted: Wanted) -> list[Wanted]:
+    """One entry per request: spoofchk off first and on after the MAC, as Intel's drivers need it; the rest in the
+    order of the groups."""
+    groups = [{name: wanted[name] for name in group if name in wanted} for group in GROUPS]
+    groups = [group for group in groups if group]
+    return sorted(groups, key=lambda group: "spoofchk" not in group or bool(group["spoofchk"][0]))
+
+
+def _set(builder: Builder, vf: VfId, wanted: Wanted) -> None:
+    for group in _ordered(wanted):
+        values = {name: value for name, (value, _) in group.items()}
+        where = next(iter(group.values()))[1]
+        add_set(builder, vf, where, {"pf": vf[0], "vf": vf[1]}, values)
+
+
+def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], values: Attributes) -> None:
+    """Adds one ``vf.set``; ``target`` says which VF, by PF and index or by a guest's NIC."""
+    pf = builder.host.pfs[vf[0]]
+    observed = pf.vf(vf[1])
+    rate = "max_tx_rate" in values or "min_tx_rate" in values
+    resets = not facts(pf.driver).resets_vf.isdisjoint(values)
+    builder.add(
+        "vf.set",
+        where,
+        {**target, "set": values},
+        needs=[
+            f"vfs {vf[0]}",
+            f"bound {vf[0]}/{vf[1]}",
+            *([f"carrier {vf[0]}", f"link {vf[0]}"] if rate else []),
+            *([f"attached {where}"] if "alias" in target else []),
+        ],
+        makes=f"set {vf[0]}/{vf[1]}",
+        impact=impact_on_vfs(builder.resolution.holders, [vf], held="vf-traffic" if resets else "none"),
+        undo=_undo(builder, vf, where, target, values, observed),
+    )
+
+
+def _undo(
+    builder: Builder, vf: VfId, where: str, target: dict[str, Any], values: Attributes, observed: Vf | None
+) -> Undo:
+    if builder.has_made(f"vfs {vf[0]}"):
+        return Undo()  # The VF is new: it goes when its creation is taken back.
+    attributes = (observed.attributes if observed else None) or {}
+    before = {name: attributes[name] for name in values if name in attributes}
+    if len(before) < len(values):
+        missing = ", ".join(sorted(set(values) - set(before)))
+        return Undo(impossible=f"the driver does not report {missing}, so its value before is not known")
+    return Undo([Step("vf.set", where, {**target, "set": before})])

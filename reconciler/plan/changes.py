@@ -1,0 +1,99 @@
+"""What will be different, by address: the fields that differ, why, and who notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.modules.compare import ADDRESS as BLACKLIST
+from reconciler.kinds.modules.steps import reason as modules_reason
+from reconciler.plan.builder import Builder
+from reconciler.plan.document import Action, Change, ChangeOp, FieldChange, Impact, severity
+
+
+def changes_of(builder: Builder, states: list[FieldState]) -> list[Change]:
+    """One change per address with fields that differ."""
+    by_address: dict[str, list[FieldState]] = {}
+    for state in states:
+        if state.differs:
+            by_address.setdefault(state.address, []).append(state)
+    actions: dict[str, list[Action]] = {}
+    for action in builder.actions:
+        actions.setdefault(action.address, []).append(action)
+    desired = builder.resolution.desired
+    changes = []
+    for where, fields in by_address.items():
+        own = actions.get(where, [])
+        changes.append(
+            Change(
+                address=where,
+                op=_op(fields, own),
+                fields=[FieldChange(f.field, f.observed, f.declared) for f in fields],
+                reason=_reason(builder, where, fields, own),
+                impact=_impact(own),
+                line=desired.line(where, fields[0].field),
+            )
+        )
+    return changes
+
+
+def _op(fields: list[FieldState], actions: list[Action]) -> ChangeOp:
+    names = {field.field: field for field in fields}
+    state = names.get("state")
+    if state is not None:
+        return "delete" if state.declared == "absent" else "create"
+    if "vfs" in names and isinstance(names["vfs"].declared, int):
+        if names["vfs"].declared == 0:
+            return "delete"
+        return "replace" if names["vfs"].observed else "create"
+    if "attached" in names:
+        return "create" if names["attached"].observed == "no" else "update"
+    ops = {action.op for action in actions}
+    if {"nic.detach", "nic.attach"} <= ops:
+        return "replace"
+    if all(field.status == "parent-missing" for field in fields):
+        return "create"
+    return "update"
+
+
+def _reason(builder: Builder, where: str, fields: list[FieldState], actions: list[Action]) -> str:
+    if where == BLACKLIST:
+        return modules_reason(builder, [field.field for field in fields])
+    names = {field.field: field for field in fields}
+    vfs = names.get("vfs")
+    if vfs is not None and isinstance(vfs.declared, int) and vfs.observed and vfs.declared:
+        return "the kernel only accepts a new VF count from 0"
+    ops = [action.op for action in actions]
+    if {"nic.detach", "nic.attach"} <= set(ops):
+        return "a running guest's NIC can only be moved by detaching and attaching it"
+    notes = {field.note for field in fields if field.note}
+    if notes:
+        return "; ".join(sorted(notes))
+    if "live_vfs" in names:
+        return "libvirt lists a pool's VFs only once, when it is started"
+    if "autoprobe" in names and len(fields) == 1:
+        return "a VF that is made or given back must find the declared driver"
+    return _chosen(builder, where, names)
+
+
+def _chosen(builder: Builder, where: str, names: dict[str, Any]) -> str:
+    """Why a NIC that names only a PF gets this VF."""
+    if "attached" not in names:
+        return ""
+    for nic in builder.resolution.nics:
+        if nic.address == where and nic.nic.pf is not None and nic.vf is not None:
+            kept = any(d is not None and d.vf_address for d in (nic.live, nic.config))
+            why = "which it has" if kept else "the lowest that is free"
+            return f"VF {nic.vf[1]} of pf.{nic.nic.pf}, {why}"
+    return ""
+
+
+def _impact(actions: list[Action]) -> Impact:
+    total = Impact()
+    for action in actions:
+        if severity(action.disruption) > severity(total.disruption):
+            total.disruption = action.disruption
+        for name in ("domains", "nics", "host"):
+            mine = getattr(total, name)
+            mine += [item for item in getattr(action.impact, name) if item not in mine]
+    return total

@@ -1,0 +1,190 @@
+"""What makes a plan impossible or doubtful on this host, found before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.drivers.table import facts
+from reconciler.host.model import Snapshot
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.nic.identity import sriov_nics
+from reconciler.kinds.nic.resolve import NicIntent
+from reconciler.kinds.resolve import Resolution, vf_attributes, vf_count
+from reconciler.state.address import address
+
+
+def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
+    """All findings, errors and warnings."""
+    return [
+        *_counts(resolution, host),
+        *_rates(resolution, host),
+        *_taken(resolution, host),
+        *_limits(resolution, host),
+        *_downs(resolution, host),
+    ]
+
+
+def unknowns(resolution: Resolution, states: list[FieldState], host: Snapshot) -> list[Diagnostic]:
+    """An error per thing that is declared and could not be observed."""
+    seen: dict[str, list[str]] = {}
+    for state in states:
+        if state.status == "unknown" and state.address not in resolution.unobserved:
+            seen.setdefault(state.address, []).append(state.field)
+    why = " ".join(host.notes)
+    return [
+        Diagnostic(
+            severity="error",
+            code="not-observed",
+            summary="Something that is declared could not be observed.",
+            detail=f"{', '.join(fields)} of {where}: not known. {why}".strip(),
+            address=where,
+            line=resolution.desired.line(where),
+        )
+        for where, fields in seen.items()
+        if not any(where.startswith(f"{item}.") for item in resolution.unobserved)
+    ]
+
+
+def _error(resolution: Resolution, code: str, summary: str, detail: str, where: str, field: str = "") -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        code=code,
+        summary=summary,
+        detail=detail,
+        address=where,
+        line=resolution.desired.line(where, field),
+    )
+
+
+def _counts(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    for name, identity in resolution.pfs.items():
+        desired, pf = resolution.desired.pfs[name], host.pfs[identity]
+        if desired.vfs is not None and pf.total_vfs is not None and desired.vfs > pf.total_vfs:
+            yield _error(
+                resolution,
+                "too-many-vfs",
+                "The card has fewer VFs.",
+                f"vfs = {desired.vfs}, and sriov_totalvfs of {pf.netdev} ({pf.device}) is {pf.total_vfs}. Declare at "
+                "most that many, or raise the limit in the card's firmware where it has one.",
+                address("pf", name),
+                "vfs",
+            )
+
+
+def _rates(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    for name, identity in resolution.pfs.items():
+        desired, pf = resolution.desired.pfs[name], host.pfs[identity]
+        stays_down = desired.link == "down" or (desired.link is None and not pf.up)
+        if not (stays_down and facts(pf.driver).rate_needs_link):
+            continue
+        for index in range(vf_count(desired, pf)):
+            fields = resolution.intents.get((identity, index), {})
+            rate = next((f for f in ("max_tx_rate", "min_tx_rate") if f in fields), None)
+            if rate is None:
+                continue
+            vf = pf.vf(index)
+            if vf is not None and (vf.attributes or {}).get(rate) == fields[rate].value:
+                continue
+            yield _error(
+                resolution,
+                "rate-needs-link",
+                "A rate can't be set while the PF is down.",
+                f"{pf.driver} refuses a rate without a link, and {pf.netdev} "
+                f"{'is declared down' if desired.link == 'down' else 'is down'}. Declare link = \"up\" in "
+                f"{address('pf', name)}.",
+                fields[rate].address,
+                rate,
+            )
+
+
+def _taken(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """A VF that a NIC names, and that another guest, or a process, has."""
+    for nic in resolution.nics:
+        if nic.vf is None or nic.nic.state == "absent":
+            continue
+        own = {(nic.domain.name, device.alias or device.mac or "") for device in (nic.live,) if device}
+        others = [
+            holder
+            for holder in resolution.holders.get(nic.vf, [])
+            if holder.kind in ("guest", "process") and (holder.who, holder.nic) not in own
+        ]
+        others = [h for h in others if not _leaves(resolution, h.who, h.nic)]
+        if others:
+            yield _error(
+                resolution,
+                "vf-in-use",
+                "The VF of this NIC is in use.",
+                f"VF {nic.vf[1]} of {nic.vf[0].partition('/')[2]} belongs to {others[0]}. Name another VF, or take it "
+                "away from there first.",
+                nic.address,
+                "vf",
+            )
+
+
+def _leaves(resolution: Resolution, domain: str, alias: str) -> bool:
+    """Whether the NIC that has it now is a declared one, which this very plan moves or removes."""
+    return any(
+        other.live is not None
+        and other.domain.name == domain
+        and (other.live.alias or other.live.mac) == alias
+        for other in resolution.nics
+    )
+
+
+def _limits(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    limit = resolution.desired.policy.max_vfs_per_domain
+    by_domain: dict[str, list[NicIntent]] = {}
+    for nic in resolution.nics:
+        by_domain.setdefault(nic.domain.name, []).append(nic)
+    for name, nics in by_domain.items():
+        ours = [d for nic in nics for d in (nic.live, nic.config) if d is not None]
+        foreign = [n for n in sriov_nics(host.libvirt.domains[name]) if not any(n is d for d in ours)]
+        count = len(foreign) + sum(nic.nic.state == "present" for nic in nics)
+        if count > limit:
+            yield _error(
+                resolution,
+                "too-many-vfs-in-guest",
+                "The guest would have more VFs than the policy allows.",
+                f"{name} would have {count} VFs, {len(foreign)} of them not declared here; "
+                f"policy.max_vfs_per_domain is {limit}.",
+                address("domain", name),
+            )
+
+
+def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """libvirt gives out a VF as an interface only while its PF is up (virNetDevSaveNetConfig)."""
+    for name, identity in resolution.pfs.items():
+        desired, pf = resolution.desired.pfs[name], host.pfs[identity]
+        if desired.link == "up" or (desired.link is None and pf.up):
+            continue
+        users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
+        users = [n for n in users if n.nic.state == "present"]
+        if users:
+            yield Diagnostic(
+                severity="warning",
+                code="pf-down",
+                summary="libvirt gives out a VF only while its PF is up.",
+                detail=f"{pf.netdev} is down and {', '.join(n.address for n in users)} needs a VF of it. Declare "
+                f'link = "up" in {address("pf", name)}.',
+                address=address("pf", name),
+                line=resolution.desired.line(address("pf", name)),
+            )
+
+
+def driver_notes(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """VFs that are to have a kernel driver which the blacklist keeps away."""
+    blacklist = {module.replace("-", "_") for module in resolution.desired.blacklist or ()}
+    for name, identity in resolution.pfs.items():
+        desired, pf = resolution.desired.pfs[name], host.pfs[identity]
+        driver = facts(pf.driver).vf_driver
+        if desired.vf_driver == "kernel" and driver in blacklist and vf_attributes(desired, 0) is not None:
+            yield _error(
+                resolution,
+                "driver-blacklisted",
+                "The file wants a driver and keeps it away.",
+                f'{address("pf", name)} says vf_driver = "kernel", which is {driver} for {pf.driver}, and '
+                "modules.blacklist lists it. Take one of the two out.",
+                address("pf", name),
+                "vf_driver",
+            )

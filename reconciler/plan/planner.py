@@ -1,0 +1,148 @@
+"""The plan: a pure function of what is desired and what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.host.model import Snapshot
+from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.modules import steps as modules
+from reconciler.kinds.nic import steps as nic
+from reconciler.kinds.pf import steps as pf
+from reconciler.kinds.pool import steps as pool
+from reconciler.kinds.registry import compare_all
+from reconciler.kinds.resolve import Resolution, resolve
+from reconciler.kinds.vf import steps as vf
+from reconciler.plan.builder import Builder
+from reconciler.plan.changes import changes_of
+from reconciler.plan.checks import check, driver_notes, unknowns
+from reconciler.plan.document import Plan, Source, Summary, Verdict, severity
+from reconciler.plan.select import drop_errors, select_targets
+from reconciler.state.desired import Desired
+from reconciler.state.serial import desired_to_json
+
+
+def make_plan(
+    desired: Desired,
+    observed: Snapshot,
+    *,
+    source: Source | None = None,
+    created_at: str = "",
+    targets: Sequence[str] = (),
+    partial: bool = False,
+) -> Plan:
+    """The ordered actions that bring the observed host to the desired state, and what is to be said about it.
+
+    ``targets`` limits the plan to these addresses and what they depend on. ``partial`` leaves out what has an error,
+    and what depends on it, in place of blocking the whole.
+    """
+    resolution = resolve(desired, observed)
+    builder = Builder(resolution, observed)
+    diagnostics = [*resolution.diagnostics, *pool.check(builder)]
+    before = compare_all(resolution, observed)
+    diagnostics += [
+        *check(resolution, observed),
+        *driver_notes(resolution, observed),
+        *unknowns(resolution, before, observed),
+    ]
+    _steps(builder)
+    diagnostics += _unmet(resolution, compare_all(resolution, builder.host), diagnostics)
+    diagnostics += _waiting(resolution, before)
+    plan = Plan(
+        created_at=created_at,
+        host=observed.host,
+        source=source or Source(),
+        desired=desired_to_json(desired),
+        changes=changes_of(builder, before),
+        actions=builder.actions,
+        diagnostics=diagnostics,
+        unobserved=_unobserved(resolution, before),
+    )
+    if targets:
+        select_targets(plan, targets)
+    if partial:
+        drop_errors(plan, resolution.left_out)
+    return conclude(plan)
+
+
+def _steps(builder: Builder) -> None:
+    """All steps in the order that works: first what has to go, then from the modules up to the guests."""
+    resolution = builder.resolution
+    remade = {
+        identity
+        for name, identity in resolution.pfs.items()
+        if (count := resolution.desired.pfs[name].vfs) is not None
+        and builder.host.pfs[identity].num_vfs not in (None, 0, count)
+    }
+    nic.release(builder, remade)
+    pool.release(builder, remade)
+    modules.plan(builder)
+    pf.plan(builder)
+    vf.plan(builder)
+    pool.plan(builder)
+    nic.plan(builder)
+
+
+def conclude(plan: Plan) -> Plan:
+    """Verdict and counts, from what the plan holds."""
+    counts = Summary(
+        actions=len(plan.actions),
+        disruptive=sum(severity(action.disruption) > 0 for action in plan.actions),
+    )
+    for change in plan.changes:
+        setattr(counts, change.op, getattr(counts, change.op) + 1)
+    plan.summary = counts
+    verdict: Verdict = "changes" if plan.actions else "in-sync"
+    if any(diagnostic.severity == "error" for diagnostic in plan.diagnostics):
+        verdict = "blocked"
+    plan.verdict = verdict
+    return plan
+
+
+def _unmet(
+    resolution: Resolution, after: list[FieldState], diagnostics: list[Diagnostic]
+) -> list[Diagnostic]:
+    """The predicted end state has to satisfy the file; if it doesn't, and nothing says why, the planner is wrong, and
+    saying so is better than a plan that doesn't arrive."""
+    excused = {d.address for d in diagnostics if d.severity == "error"} | set(resolution.left_out)
+    unmet = [
+        state
+        for state in after
+        if state.differs
+        and not any(state.address == item or state.address.startswith(f"{item}.") for item in excused)
+    ]
+    if not unmet or any(d.severity == "error" for d in diagnostics):
+        return []
+    return [
+        Diagnostic(
+            severity="error",
+            code="plan-incomplete",
+            summary="No way was found to what is declared.",
+            detail=f"{state.field} = {state.declared!r} would still be {state.observed!r} after all steps. Please "
+            "report this with the state file and the output of: reconciler snapshot",
+            address=state.address,
+            line=resolution.desired.line(state.address, state.field),
+        )
+        for state in unmet
+    ]
+
+
+def _waiting(resolution: Resolution, states: list[FieldState]) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            severity="note",
+            code="pending-restart",
+            summary="A pool keeps its old list of VFs until it can be restarted.",
+            detail="Its ports are in use, so it is not restarted now. The new list counts from its next start.",
+            address=state.address,
+            line=resolution.desired.line(state.address),
+        )
+        for state in states
+        if state.status == "pending-restart"
+    ]
+
+
+def _unobserved(resolution: Resolution, states: list[FieldState]) -> list[str]:
+    addresses = [*resolution.unobserved, *(s.address for s in states if s.status == "unknown")]
+    return list(dict.fromkeys(addresses))

@@ -1,0 +1,1 @@
+"""Carrying a plan out: the executor, its journal, the lock, and the ledger of applied values."""

@@ -1,0 +1,109 @@
+"""From an action of the plan to a call of the writer: names and PCI addresses are looked up here, at the last moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.drivers.readback import complete
+from reconciler.host.model import Snapshot
+from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet, Writer
+from reconciler.kinds.nic.operations import nic_address
+from reconciler.kinds.operation import Args
+from reconciler.kinds.pool.operations import pool_addresses
+from reconciler.kinds.vf.operations import find_vf, target
+
+
+def perform(writer: Writer, host: Snapshot, op: str, args: Args, deadline: float) -> None:
+    """Asks the host for one thing. ``host`` is what was read just before."""
+    _CALLS[op](writer, host, args, deadline)
+
+
+def vf_request(host: Snapshot, args: Args) -> tuple[str, VfSet]:
+    """PF and request of a ``vf.set``, completed from what was read so that the other half of a struct stays."""
+    where = target(host, args)
+    vf = find_vf(host, where)
+    if where is None or vf is None:
+        raise HostError("The VF is not there.", f"No VF was found for {_say(args)}.")
+    return where[0], VfSet(where[1], complete(args["set"], vf.attributes or {}))
+
+
+def _say(args: Args) -> str:
+    return ", ".join(f"{key} {value}" for key, value in args.items() if key != "set")
+
+
+def _set_vf(writer: Writer, host: Snapshot, args: Args, deadline: float) -> None:
+    pf, request = vf_request(host, args)
+    error = writer.set_vfs(pf, [request])[0]
+    if error is not None:
+        raise error
+
+
+def _define_pool(writer: Writer, host: Snapshot, args: Args, deadline: float) -> None:
+    known = host.libvirt.networks.get(args["pool"])
+    uuid = known.uuid if known is not None else None
+    if "pf" in args:
+        writer.define_pool(PoolSpec(args["pool"], uuid, pf_dev=_pf(host, args["pf"]).netdev))
+    else:
+        addresses = pool_addresses(host, args)
+        if len(addresses) != len(args["vfs"]):
+            raise HostError(
+                "A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found."
+            )
+        writer.define_pool(PoolSpec(args["pool"], uuid, addresses=addresses))
+
+
+def _pf(host: Snapshot, identity: str) -> Any:
+    pf = host.pfs.get(identity)
+    if pf is None:
+        raise HostError(
+            "The PF is gone.", f"{identity} was there when the plan was made and is not there now."
+        )
+    return pf
+
+
+def _nic_spec(host: Snapshot, nic: Args) -> NicSpec:
+    if nic.get("vf") is not None:
+        vf = find_vf(host, (nic["vf"][0], nic["vf"][1]))
+        if vf is None and nic_address(host, nic) is None:
+            raise HostError("The VF is not there.", f"VF {nic['vf'][1]} of {nic['vf'][0]}.")
+    return NicSpec(
+        method=nic["method"],
+        alias=nic["alias"],
+        mac=nic.get("mac"),
+        vlan=nic.get("vlan"),
+        vf_address=nic_address(host, nic),
+        pool=nic.get("pool"),
+    )
+
+
+def _nic_match(match: Args) -> NicMatch:
+    return NicMatch(match.get("alias"), match.get("mac"), match.get("vf"))
+
+
+_CALLS: dict[str, Callable[[Writer, Snapshot, Args, float], None]] = {
+    "modules.set_blacklist": lambda w, h, a, d: w.set_blacklist(a["modules"]),
+    "modules.unload": lambda w, h, a, d: w.unload_module(a["module"], d),
+    "modules.load": lambda w, h, a, d: w.load_module(a["module"], d),
+    "pf.set_link": lambda w, h, a, d: w.set_link(_pf(h, a["pf"]).id, a["link"] == "up"),
+    "pf.wait_link": lambda w, h, a, d: None,
+    "pf.set_mtu": lambda w, h, a, d: w.set_mtu(_pf(h, a["pf"]).id, a["mtu"]),
+    "pf.set_autoprobe": lambda w, h, a, d: w.set_autoprobe(_pf(h, a["pf"]).id, a["autoprobe"]),
+    "pf.set_numvfs": lambda w, h, a, d: w.set_numvfs(_pf(h, a["pf"]).id, a["vfs"], d),
+    "vf.bind": lambda w, h, a, d: w.bind_vf(_pf(h, a["pf"]).id, a["vf"], a["driver"], d),
+    "vf.set": _set_vf,
+    "pool.define": _define_pool,
+    "pool.start": lambda w, h, a, d: w.start_pool(a["pool"]),
+    "pool.stop": lambda w, h, a, d: w.stop_pool(a["pool"]),
+    "pool.set_autostart": lambda w, h, a, d: w.set_pool_autostart(a["pool"], a["autostart"]),
+    "pool.undefine": lambda w, h, a, d: w.undefine_pool(a["pool"]),
+    "nic.attach": lambda w, h, a, d: w.attach_nic(
+        a["domain"], _nic_spec(h, a["nic"]), live=a["live"], config=a["config"]
+    ),
+    "nic.detach": lambda w, h, a, d: w.detach_nic(
+        a["domain"], _nic_match(a["match"]), live=a["live"], config=a["config"]
+    ),
+    "nic.update": lambda w, h, a, d: w.update_nic(
+        a["domain"], _nic_match(a["match"]), _nic_spec(h, a["nic"])
+    ),
+}

@@ -1,0 +1,184 @@
+"""A plan as text for a terminal: verdict first, each change with its reason and who notices, the order, and last the
+short list."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.report.actions import runs
+from reconciler.report.diagnostics_text import diagnostic_lines
+from reconciler.report.folding import Group, fold_changes, folded_address
+from reconciler.report.style import Style, clean, listed, paragraph, plural, table
+from reconciler.report.values import before_after, human, place
+from reconciler.report.verdict import (
+    COLOURS,
+    MEANING,
+    Outlook,
+    counts_line,
+    headline,
+    limits,
+    origin,
+    outlook,
+    rank,
+)
+
+SYMBOLS = {"create": "+", "update": "~", "replace": "-/+", "delete": "-"}
+_LEGEND = {
+    "create": "create",
+    "update": "update in place (now -> planned)",
+    "replace": "take away and make again",
+    "delete": "delete",
+}
+_OP_COLOURS = {"create": "green", "update": "yellow", "replace": "red", "delete": "red"}
+
+
+def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, width: int = 0) -> str:
+    """A ``reconciler-plan/1`` document as text. ``hints``: whether to end with the command that carries it out.
+    ``width``: columns to wrap sentences at (0: never); what is worth copying is never broken."""
+    document = clean(document)
+    view = _View(document, Style(color), width)
+    sections = [view.verdict(), view.changes(), view.order(), view.diagnostics(), view.short_list()]
+    if hints:
+        sections.append(view.hint())
+    return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def disruptive_first(groups: list[Group]) -> list[Group]:
+    """The groups from the most to the least disruptive, otherwise in their order."""
+    return sorted(groups, key=lambda group: -rank(group.disruption))
+
+
+class _View:
+    """The sections of one rendering; each is a list of lines."""
+
+    def __init__(self, document: dict[str, Any], style: Style, width: int) -> None:
+        self.document, self.style, self.width = document, style, width
+        self.groups = disruptive_first(fold_changes(document.get("changes") or []))
+        self.outlook: Outlook = outlook(document)
+        self.path = (document.get("source") or {}).get("path", "")
+
+    def verdict(self) -> list[str]:
+        colour = {"in-sync": "green", "blocked": "red"}.get(self.document["verdict"], "yellow")
+        lines = [self.style.paint(headline(self.document), "bold", colour)]
+        worst = self.outlook.worst
+        if worst != "none":
+            word = self.style.paint(worst, "bold", COLOURS.get(worst, "red"))
+            lines += self._text(f"Worst disruption: {word} ({MEANING.get(worst, 'not known to this version')}).")
+            affected = self.outlook.affected.sentences()
+            lines += self._text(f"Affected: {'; '.join(affected)}.") if affected else []
+        if self.outlook.allow:
+            lines += self._text(
+                f"The policy permits {self.outlook.policy}: apply refuses this without "
+                + self.style.paint(f"--allow {self.outlook.allow}", "bold")
+                + "."
+            )
+        for sentence in limits(self.document):
+            lines += self._text(sentence)
+        made = origin(self.document)
+        return [*lines, *([self.style.paint("  " + made, "dim")] if made and self.groups else [])]
+
+    def _text(self, text: str, indent: int = 2) -> list[str]:
+        return paragraph(text, indent=indent, hang=2, width=self.width)
+
+    def changes(self) -> list[str]:
+        if not self.groups:
+            return []
+        used = [op for op in SYMBOLS if any(group.op == op for group in self.groups)]
+        legend = "   ".join(f"{self._symbol(op).strip()} {_LEGEND[op]}" for op in used)
+        lines = [f"Changes:  {legend}"]
+        for group in self.groups:
+            lines += ["", *self._change(group)]
+        return lines
+
+    def _symbol(self, op: str) -> str:
+        return self.style.paint(SYMBOLS.get(op, "?"), "bold", _OP_COLOURS.get(op, "")) + " " * (
+            3 - len(SYMBOLS.get(op, "?"))
+        )
+
+    def _change(self, group: Group) -> list[str]:
+        where = self.style.paint(place(self.path, group.lines), "dim")
+        count = f" ({plural(len(group.addresses), 'VF')})" if len(group.addresses) > 1 else ""
+        head = f"{self._symbol(group.op)} {self.style.paint(group.address, 'bold')}{count}"
+        lines = [f"{head}  {where}".rstrip(), *table(self._fields(group), indent=6)]
+        if group.reason:
+            lines += self._text(f"because {group.reason}", indent=6)
+        if group.disruption != "none":
+            word = self.style.paint(group.disruption, COLOURS.get(group.disruption, "red"))
+            meaning = MEANING.get(group.disruption, "not known to this version")
+            lines += self._text(f"disruption: {word} ({meaning})", indent=6)
+        affected = group.affected.sentences()
+        label = "affects" if group.disruption != "none" else "in use by"
+        return lines + (self._text(f"{label}: {'; '.join(affected)}", indent=6) if affected else [])
+
+    def _fields(self, group: Group) -> Iterator[list[str]]:
+        for item in group.fields:
+            yield [item["name"], before_after(item["name"], item["before"], item["after"])]
+        for address, item in group.macs:
+            name = "mac" if len(group.addresses) == 1 else f"mac of {address.rpartition('.vf.')[2]}"
+            yield [name, before_after("mac", item["before"], item["after"])]
+
+    def order(self) -> list[str]:
+        found = runs(self.document.get("actions") or [])
+        if not found:
+            return []
+        final = [run for run in found if run.impossible]
+        undo = "each can be taken back" if not final else f"{plural(len(final), 'step')} can't be taken back"
+        rows = []
+        for run in found:
+            notes = [run.disruption] if run.disruption != "none" else []
+            notes += [f"can't be taken back: {run.impossible}"] if run.impossible else []
+            rows.append([f"{run.numbers}.", run.sentence, self._notes(notes)])
+        numbers = max(len(row[0]) for row in rows)
+        return [f"Order: ({undo})", *table([[row[0].rjust(numbers), *row[1:]] for row in rows], indent=2)]
+
+    def _notes(self, notes: list[str]) -> str:
+        return self.style.paint(f"[{'; '.join(notes)}]", "yellow") if notes else ""
+
+    def diagnostics(self) -> list[str]:
+        diagnostics = self.document.get("diagnostics") or []
+        return diagnostic_lines(diagnostics, path=self.path, style=self.style, width=self.width)[1:]
+
+    def short_list(self) -> list[str]:
+        if not self.groups and self.document["verdict"] == "in-sync":
+            return []
+        rows = []
+        for group in self.groups:
+            note = group.disruption if group.disruption != "none" else ""
+            whom = listed(list(group.affected.domains)) if note else ""
+            rows.append([SYMBOLS.get(group.op, "?").ljust(3), group.address, self._brief(group), note, whom])
+        lines = self._coloured(table(rows, indent=2))
+        errors = [item for item in self.document.get("diagnostics") or [] if item["severity"] == "error"]
+        lines += [
+            self.style.paint("  !   ", "bold", "red") + f"{folded_address([item['address']]) or self.path}  {item['summary']}"
+            for item in errors
+        ]
+        lines.append(self.style.paint(counts_line(self.document), "bold"))
+        if (self.document.get("summary") or {}).get("reboot"):
+            lines.append("A reboot is needed before all of it is in effect.")
+        return lines
+
+    def _coloured(self, lines: list[str]) -> list[str]:
+        """Colours the symbols of a table that was laid out without."""
+        return [
+            line[:2] + self._symbol(group.op) + line[5:] for line, group in zip(lines, self.groups, strict=True)
+        ]
+
+    def _brief(self, group: Group) -> str:
+        """One field with its values, several by name."""
+        if len(group.fields) == 1 and not group.macs:
+            item = group.fields[0]
+            return f"{item['name']} {before_after(item['name'], item['before'], item['after'])}"
+        if group.op in ("create", "delete") and group.fields and group.fields[0]["name"] == "state":
+            return human("state", group.fields[0]["after"])
+        return ", ".join(group.field_names)
+
+    def hint(self) -> list[str]:
+        if self.document["verdict"] != "changes" or not self.path:
+            return []
+        allow = f" --allow {self.outlook.allow}" if self.outlook.allow else ""
+        targets = "".join(f" --target {shlex.quote(target)}" for target in self.document.get("targets") or [])
+        partial = " --partial" if self.document.get("dropped") else ""
+        command = f"reconciler apply {shlex.quote(self.path)}{targets}{partial}{allow}"
+        return ["Nothing was changed. To carry it out:", "    " + command]

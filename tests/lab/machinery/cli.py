@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.lab.machinery import image
 from tests.lab.machinery.basics import cache, say
-from tests.lab.machinery.core import Lab, labs
+from tests.lab.machinery.core import Lab, labs, prune
 from tests.lab.machinery.errors import LabError
 from tests.lab.machinery.hardware import CARDS
 
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     monitor.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD")
     add("down", _down, "end the lab and remove its files; images and prepared disks stay")
+    add("prune", _prune, "remove images and prepared disks that neither this checkout nor a lab needs")
     add("status", _status, "say which labs there are, and how to reach them")
     return parser
 
@@ -136,6 +137,12 @@ def _monitor(lab: Lab, arguments: argparse.Namespace) -> int:
 def _down(lab: Lab, arguments: argparse.Namespace) -> int:
     lab.down()
     say(f"the lab {lab.name!r} is gone")
+    return 0
+
+
+def _prune(lab: Lab, arguments: argparse.Namespace) -> int:
+    for path in prune():
+        print(f"removed {path}")
     return 0
 
 

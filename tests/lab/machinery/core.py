@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
+from tests.lab.machinery import image as images
 from tests.lab.machinery import prepare, python
 from tests.lab.machinery.basics import cache, locked, program, say, wait_until
-from tests.lab.machinery.errors import LabError
-from tests.lab.machinery.image import Image
+from tests.lab.machinery.errors import CommandFailed, LabError
 from tests.lab.machinery.machine import Machine
 from tests.lab.machinery.shell import Shell
 
@@ -33,10 +34,10 @@ class Lab:
         return self._machine.port
 
     @property
-    def image(self) -> Image:
+    def image(self) -> images.Image:
         """The image that this lab was started from (the checkout may ask for a newer one by now)."""
         identity = (self.dir / "image").read_text().strip()
-        return Image(identity, cache() / identity)
+        return images.Image(identity, cache() / identity)
 
     @property
     def shell(self) -> Shell:
@@ -86,11 +87,18 @@ class Lab:
     def _answer(self) -> None:
         """After a snapshot was loaded: connect, and set the clock, which is still that of the snapshot."""
         self.shell.connect(60)
+        self._set_clock()
+
+    def _set_clock(self) -> None:
         self.run(f"date --set=@{time.time():.3f}")
 
     def restore(self, snapshot: str = prepare.CLEAN) -> None:
         """Go back to a snapshot, whatever was done since; returns when ssh answers again."""
-        self._need_running()
+        known = self.snapshots()
+        if snapshot not in known:
+            raise LabError(f"the lab {self.name!r} has no snapshot {snapshot!r}; it has: {', '.join(known)}")
+        # Not `loadvm` in the running QEMU: starting anew takes no longer, and it also brings back a card that
+        # was pulled, which `loadvm` refuses to do.
         self.shell.disconnect()
         port = self._machine.port
         self._machine.stop()
@@ -148,13 +156,25 @@ class Lab:
         """Reboot as an operator would, with all that boot order does; returns when systemd has settled."""
         before = self._boot_id()
         say("rebooting")
-        self.run("systemctl reboot", check=False)
+        try:
+            self.run("systemctl reboot")
+        except CommandFailed:
+            raise
+        except LabError:
+            # The reboot was quicker than the answer. Whether it was one is seen below.
+            self._machine.check_alive()
 
         def rebooted() -> bool:
             self.shell.connect(prepare.BOOT)
-            return self._boot_id() != before
+            try:
+                return self._boot_id() != before
+            except LabError:
+                # This was the old system's last answer: the connection went away with it.
+                self._machine.check_alive()
+                return False
 
         wait_until(rebooted, "the lab has rebooted", prepare.BOOT, 1)
+        self._set_clock()
         prepare.settle(self.shell)
         say("rebooted")
 
@@ -169,6 +189,23 @@ class Lab:
                     self.shell.disconnect()
                 self._machine.stop()
                 shutil.rmtree(self.dir)
+
+
+def prune() -> list[Path]:
+    """Remove images and prepared disks that neither this checkout nor any lab needs; the paths removed."""
+    identity = images.image_id()
+    keep = {identity, python.folder(identity).name, prepare.disk(identity).name}
+    keep |= {lab.image.id for lab in labs()}
+    finished = re.compile(r"[0-9a-f]{16}|python-[0-9a-f-]+|prepared-[0-9a-f-]+\.qcow2")
+    removed = []
+    for path in sorted(cache().iterdir()) if cache().exists() else []:
+        if finished.fullmatch(path.name) and path.name not in keep:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            removed.append(path)
+    return removed
 
 
 def labs() -> list[Lab]:

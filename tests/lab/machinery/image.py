@@ -5,6 +5,7 @@ user namespace. The host's own QEMU is never used: it may be too old to know `ig
 """
 
 import os
+import platform
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.machinery.basics import HERE, cache, digest, locked, need, program, say
+from tests.lab.machinery.errors import LabError
 
 SUITE = "trixie"
 RECIPE = HERE / "image"
@@ -67,6 +69,8 @@ def build() -> Image:
     image = Image(identity, target)
     if target.exists():
         return image
+    if platform.machine() != "x86_64":
+        raise LabError(f"the lab runs programs of an x86_64 image, this machine is {platform.machine()}")
     need({"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ssh-keygen": "openssh-client", "tar": "tar"})
     if os.geteuid():
         need({"newuidmap": "uidmap"})
@@ -131,13 +135,17 @@ def _debian(debs: Path, part: Path) -> None:
             shutil.copy(path, stage)
         for name in ("host-key", "host-key.pub"):
             shutil.move(part / name, stage)
+        shutil.copytree(RECIPE / "rootfs", stage / "rootfs")
+        # The folders of this tree give the image's own their modes; a checkout's follow the user's umask.
+        for path in (stage / "rootfs", *(stage / "rootfs").rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         lines = (RECIPE / "packages.txt").read_text().splitlines()
         _mmdebstrap(
             [line for line in lines if line and not line.startswith("#")],
             debs,
             [
                 # Before the packages: the initramfs is made while the kernel is installed.
-                f"--essential-hook=sync-in {RECIPE / 'rootfs'} /",
+                f"--essential-hook=sync-in {stage / 'rootfs'} /",
                 '--customize-hook=mkdir "$1"/lab-in',
                 f"--customize-hook=sync-in {stage} /lab-in",
                 '--customize-hook=sh "$1"/lab-in/customise.sh "$1"',

@@ -48,10 +48,10 @@ class Machine:
     def start(self, image: Image, snapshot: str | None = None, port: int | None = None) -> None:
         """Start QEMU, from `snapshot` or by booting; returns when its monitor answers.
 
-        Without `port`, a free one is taken; should another process be quicker to use it, the next.
+        Without `port`, or if it is taken, a free one is used; should another process be quicker, the next.
         """
         for left in (2, 1, 0):
-            number = port or _free_port()
+            number = port if port and left == 2 else _free_port()
             (self.dir / "port").write_text(f"{number}\n")
             try:
                 self._start(image, snapshot, number)

@@ -20,17 +20,16 @@ BOOT = 300.0
 """Seconds that a boot may take; about 50 on two cores."""
 
 
+def disk(image_id: str) -> Path:
+    """Where the prepared disk that this checkout asks for is kept."""
+    parts: list[bytes | Path] = [Path(hardware.__file__), Path(__file__), GUESTS]
+    return cache() / f"prepared-{image_id}-{digest([*parts, python.dependencies_id().encode()])}.qcow2"
+
+
 def prepared() -> tuple[image.Image, Path]:
     """The image, and a disk with the snapshot `clean`; both are made if they aren't there yet."""
     base = image.build()
-    parts: list[bytes | Path] = [
-        Path(hardware.__file__),
-        Path(__file__),
-        GUESTS,
-        python.dependencies_id().encode(),
-    ]
-    identity = f"{base.id}-{digest(parts)}"
-    target = cache() / f"prepared-{identity}.qcow2"
+    target = disk(base.id)
     if not target.exists():
         dependencies = python.fetch_dependencies(base)
         with locked(target.with_suffix(".lock"), "preparing the snapshot"):

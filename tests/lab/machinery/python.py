@@ -36,9 +36,14 @@ def dependencies_id() -> str:
     return digest([Path(__file__), *(item.encode() for item in dependencies())])
 
 
+def folder(image_id: str) -> Path:
+    """Where the dependencies that this checkout asks for are kept."""
+    return cache() / f"python-{image_id}-{dependencies_id()}"
+
+
 def fetch_dependencies(image: Image) -> Path:
     """A folder with the dependencies for the image's Python, byte-compiled; made if it isn't there yet."""
-    target = cache() / f"python-{image.id}-{dependencies_id()}"
+    target = folder(image.id)
     with locked(target.with_suffix(".lock"), "fetching the Python dependencies"):
         if not target.exists():
             say("fetching the Python dependencies")

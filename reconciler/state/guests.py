@@ -6,7 +6,7 @@ from reconciler.state.address import address
 from reconciler.state.desired import DesiredDomain, DesiredNic, DesiredPool, Method, VfRef
 from reconciler.state.draft import Draft, PoolEntry
 from reconciler.state.positions import Path
-from reconciler.state.refs import format_indexes
+from reconciler.state.refs import format_indexes, is_single
 from reconciler.state.spec import DomainSpec, NicSpec, PoolSpec
 from reconciler.state.values import check_libvirt_name, check_nic_key
 
@@ -143,8 +143,8 @@ def _read_vf(draft: Draft, key: Path, text: str | None) -> VfRef | None:
     if found is None:
         return None
     pf, indexes = found
-    if len(indexes) != 1:
-        detail = f'"{text}" names {len(indexes)} VFs; a NIC has exactly one.'
+    if not is_single(text.partition("/")[2]):
+        detail = f'"{text}" is a range or list; a NIC has exactly one VF, such as "{pf}/{indexes[0]}".'
         draft.findings.error(key, "invalid-reference", detail)
         return None
     return VfRef(pf=pf, index=indexes[0])

@@ -65,14 +65,6 @@ def parse_vfs(text: str) -> tuple[str, tuple[int, ...]]:
     return name, parse_indexes(indexes)
 
 
-def parse_vf(text: str) -> tuple[str, int]:
-    """``int/3`` is ``("int", 3)``; exactly one VF. Raises RefError like `parse_indexes`."""
-    name, indexes = parse_vfs(text)
-    if len(indexes) != 1:
-        raise RefError(f'"{_short(text)}" names {len(indexes)} VFs; it has to be exactly one')
-    return name, indexes[0]
-
-
 def format_indexes(indexes: Iterable[int]) -> str:
     """The shortest text that `parse_indexes` reads back: ``1,3,5-7``."""
     runs: list[list[int]] = []

@@ -330,7 +330,7 @@ class DomainSpec(Spec):
         None,
         title="NICs",
         description="The guest's NICs that are VFs, by a name of your choice.",
-        json_schema_extra=_keys(r"^[^\x00-\x1f\x7f]{1,64}$"),
+        json_schema_extra=_keys(r"^[^\x00-\x1f\x7f]+$"),
     )
 
 

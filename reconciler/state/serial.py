@@ -1,0 +1,42 @@
+"""`Desired` as a JSON document and back: every plan carries it, so that it can be planned again."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from reconciler.state.desired import Desired
+
+
+def desired_to_json(desired: Desired) -> dict[str, Any]:
+    """Plain JSON values in the order of the declarations; what is not declared is left out.
+
+    An empty list stays where it says something: ``blacklist = []`` empties the tool's own list.
+    """
+    document: dict[str, Any] = _without_nothing(_adapter().dump_python(desired, mode="json"))
+    if desired.blacklist is not None:
+        document["blacklist"] = list(desired.blacklist)
+    return document
+
+
+def desired_from_json(document: dict[str, Any]) -> Desired:
+    """What `desired_to_json` was given. Keys that are not known are ignored, as in all documents.
+
+    Raises pydantic.ValidationError, a ValueError, when it is no such document.
+    """
+    return _adapter().validate_python(document)
+
+
+@cache
+def _adapter() -> TypeAdapter[Desired]:
+    return TypeAdapter(Desired)
+
+
+def _without_nothing(value: Any) -> Any:
+    """Without None, and without what is empty in a table; names of things stay, whatever they hold."""
+    if not isinstance(value, dict):
+        return [_without_nothing(item) for item in value] if isinstance(value, list) else value
+    slim = {key: _without_nothing(item) for key, item in value.items()}
+    return {key: item for key, item in slim.items() if item is not None and item not in ({}, [])}

@@ -95,7 +95,8 @@ class Pf:
 
 @dataclass(slots=True)
 class BlacklistEntry:
-    """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` of the kernel command line."""
+    """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` of the kernel command
+    line."""
 
     module: str
     """With ``_`` for ``-``, as the kernel spells it."""
@@ -159,8 +160,8 @@ class NetworkPort:
 
 @dataclass(slots=True)
 class Network:
-    """A libvirt network. ``pf_dev``, ``addresses``: as defined (inactive XML); ``live_addresses``: what libvirt
-    would give out now (live XML), empty while it is not active."""
+    """A libvirt network. ``pf_dev``, ``addresses``: as defined (inactive XML); ``live_addresses``: what
+    libvirt would give out now (live XML), empty while it is not active."""
 
     name: str
     uuid: str
@@ -219,7 +220,8 @@ class Applied:
 
 
 Ledger = dict[str, dict[str, Applied]]
-"""Applied values by identity (``pci/0000:01:00.0``, ``pci/0000:01:00.0/3``, ``domain UUID ALIAS``, …) and field."""
+"""Applied values by identity (``pci/0000:01:00.0``, ``pci/0000:01:00.0/3``, ``domain UUID ALIAS``, …) and
+field."""
 
 
 @dataclass(slots=True)

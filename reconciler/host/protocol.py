@@ -1,4 +1,5 @@
-"""What the rest of the tool may ask of a host: a reader for everybody, a writer for `reconciler.apply` alone."""
+"""What the rest of the tool may ask of a host: a reader for everybody, a writer for `reconciler.apply`
+alone."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ ScopeKind = Literal["modules", "pf", "domain", "pool"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain", NAME)``,
-    ``Scope("pool", NAME)``, ``Scope("modules", "")``."""
+    """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
+    NAME)``, ``Scope("pool", NAME)``, ``Scope("modules", "")``."""
 
     kind: ScopeKind
     key: str
@@ -85,9 +86,10 @@ class PoolSpec:
 
 
 class Writer(Protocol):
-    """Changes a host, one thing per call. A call returns when the kernel or libvirt has taken the order; whether
-    the effect is there is read back by the caller through the `Reader`. ``deadline`` is in seconds from now:
-    a call that needs longer raises `HostError`. Every refusal is a `HostError` with what the kernel said."""
+    """Changes a host, one thing per call. A call returns when the kernel or libvirt has taken the order;
+    whether the effect is there is read back by the caller through the `Reader`. ``deadline`` is in
+    seconds from now: a call that needs longer raises `HostError`. Every refusal is a `HostError` with
+    what the kernel said."""
 
     def set_blacklist(self, modules: Sequence[str] | None) -> None:
         """Replaces our own modprobe.d file atomically; ``None`` removes it."""
@@ -108,8 +110,8 @@ class Writer(Protocol):
     def bind_vf(
         self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float
     ) -> None:
-        """Unbinds from any other driver, then binds: ``none`` leaves it without; ``kernel`` lets the kernel choose
-        (also while autoprobe is off); clears or sets ``driver_override`` accordingly."""
+        """Unbinds from any other driver, then binds: ``none`` leaves it without; ``kernel`` lets the
+        kernel choose (also while autoprobe is off); clears or sets ``driver_override`` accordingly."""
         ...
 
     def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:

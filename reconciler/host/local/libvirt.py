@@ -1,0 +1,229 @@
+"""What libvirt knows: domains with their NICs, and networks. Reading only, over a read-only connection."""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from reconciler.host.local import libvirt_xml
+from reconciler.host.local.libvirt_errors import message
+from reconciler.host.model import Domain, Libvirt, Network
+
+_READ_SECONDS = 15.0
+_NO_BINDING = (
+    "The Python binding of libvirt is not installed: `apt install python3-libvirt`, or "
+    "`pip install 'sriov-reconciler[libvirt]'`."
+)
+_HINTS = (
+    (
+        r"No such file|Connection refused|Failed to connect socket.*: No",
+        "Is libvirtd (or virtqemud and virtnetworkd) running?",
+    ),
+    (
+        r"[Pp]ermission denied|authentication|access denied",
+        "It takes root or membership in the group libvirt.",
+    ),
+)
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Outcome(Generic[T]):
+    """What a thread hands back."""
+
+    value: list[T]
+    """One element, or none when it raised."""
+    error: Exception | None = None
+
+
+class Unavailable(Exception):
+    """libvirt can't be asked; the message is a full sentence that says why."""
+
+
+class Connection:
+    """A connection that is opened at first use, opened again when it died, and never waited for in vain:
+    libvirt is asked from a thread of its own, which is left behind when it hangs."""
+
+    def __init__(self, uri: str, *, read_only: bool) -> None:
+        self.uri = uri
+        self.read_only = read_only
+        self.connection: Any = None
+
+    def ask(self, work: Callable[[Any, Any], T], seconds: float) -> T:
+        """Returns what ``work(libvirt module, connection)`` returns, or raises what it raises;
+        `Unavailable` when there is no connection or no answer within so many seconds."""
+        try:
+            import libvirt
+        except ImportError as error:
+            raise Unavailable(_NO_BINDING) from error
+        answers: queue.SimpleQueue[_Outcome[T]] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(_Outcome([work(libvirt, self._open(libvirt))]))
+            except Exception as error:  # noqa: BLE001 (raised again in the asking thread)
+                answers.put(_Outcome([], error))
+
+        threading.Thread(target=ask, name="libvirt", daemon=True).start()
+        try:
+            outcome = answers.get(timeout=seconds)
+        except queue.Empty:
+            self.connection = None
+            raise Unavailable(f"libvirt at {self.uri} did not answer within {seconds:g} s.") from None
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value[0]
+
+    def _open(self, libvirt: Any) -> Any:
+        if self.connection is not None and self.connection.isAlive():
+            return self.connection
+        libvirt.registerErrorHandler(_silent, None)
+        opened = libvirt.openReadOnly if self.read_only else libvirt.open
+        try:
+            self.connection = opened(self.uri)
+        except libvirt.libvirtError as error:
+            said = message(error)
+            hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
+            raise Unavailable(f"libvirt at {self.uri} can't be reached: {said}. {hint}".strip()) from error
+        return self.connection
+
+
+def _silent(*_: object) -> None:
+    """Instead of libvirt's own handler, which prints each error on stderr before it is raised."""
+
+
+class LibvirtReader:
+    """Reads domains and networks."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.connection = Connection(uri, read_only=True)
+
+    def read(self, is_vf: libvirt_xml.IsVf) -> Libvirt:
+        """Everything; not available, with the reason, when anything of it can't be read: half of the
+        domains would look as if the others held no VF."""
+        return self._read(Libvirt(self.uri), lambda lv, c: _everything(lv, c, self.uri, is_vf))
+
+    def refresh_domain(self, known: Libvirt, name: str, is_vf: libvirt_xml.IsVf) -> Libvirt:
+        """Reads one domain again, and the networks, whose ports change as guests come and go."""
+
+        def work(lv: Any, connection: Any) -> Libvirt:
+            known.networks = _networks(lv, connection)
+            known.domains.pop(name, None)
+            found = _unless_gone(lv, lambda: connection.lookupByName(name))
+            domain = None if found is None else _domain(lv, found, known.networks, is_vf)
+            if domain is not None:
+                known.domains[domain.name] = domain
+            return known
+
+        return self._read(known, work)
+
+    def refresh_networks(self, known: Libvirt) -> Libvirt:
+        """Reads the networks again."""
+
+        def work(lv: Any, connection: Any) -> Libvirt:
+            known.networks = _networks(lv, connection)
+            return known
+
+        return self._read(known, work)
+
+    def _read(self, known: Libvirt, work: Callable[[Any, Any], Libvirt]) -> Libvirt:
+        try:
+            return self.connection.ask(work, _READ_SECONDS)
+        except Unavailable as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 (libvirtError can't be named before libvirt is imported)
+            reason = f"libvirt at {self.uri} could not be read: {message(error)}."
+        return Libvirt(known.uri, available=False, reason=reason)
+
+
+def _everything(lv: Any, connection: Any, uri: str, is_vf: libvirt_xml.IsVf) -> Libvirt:
+    networks = _networks(lv, connection)
+    domains = (_domain(lv, found, networks, is_vf) for found in connection.listAllDomains(0))
+    return Libvirt(
+        uri,
+        available=True,
+        version=connection.getLibVersion(),
+        domains={domain.name: domain for domain in domains if domain is not None},
+        networks=networks,
+    )
+
+
+def _unless_gone(lv: Any, read: Callable[[], T]) -> T | None:
+    """``None`` for what was undefined between being listed and being read."""
+    try:
+        return read()
+    except lv.libvirtError as error:
+        if error.get_error_code() in (lv.VIR_ERR_NO_DOMAIN, lv.VIR_ERR_NO_NETWORK):
+            return None
+        raise
+
+
+def _domain(lv: Any, found: Any, networks: dict[str, Network], is_vf: libvirt_xml.IsVf) -> Domain | None:
+    modes = {network.name: network.mode for network in networks.values()}
+
+    def nics(flags: int) -> list[Any]:
+        return libvirt_xml.nics(libvirt_xml.parse(found.XMLDesc(flags)), is_vf, modes)
+
+    def read() -> Domain:
+        domain = Domain(
+            name=found.name(),
+            uuid=found.UUIDString(),
+            running=bool(found.isActive()),
+            persistent=bool(found.isPersistent()),
+            autostart=bool(found.autostart()),
+        )
+        if domain.persistent:
+            domain.config = nics(lv.VIR_DOMAIN_XML_INACTIVE)
+        if domain.running:
+            domain.live = nics(0)
+        return domain
+
+    domain = _unless_gone(lv, read)
+    if domain is not None:
+        libvirt_xml.mark_pool_nics(domain.name, domain.live, domain.config, networks)
+    return domain
+
+
+def _networks(lv: Any, connection: Any) -> dict[str, Network]:
+    found = (_network(lv, network) for network in connection.listAllNetworks(0))
+    return {network.name: network for network in found if network is not None}
+
+
+def _network(lv: Any, found: Any) -> Network | None:
+    return _unless_gone(lv, lambda: _read_network(lv, found))
+
+
+def _read_network(lv: Any, found: Any) -> Network:
+    forward = libvirt_xml.forward(libvirt_xml.parse(found.XMLDesc(lv.VIR_NETWORK_XML_INACTIVE)))
+    network = Network(
+        name=found.name(),
+        uuid=found.UUIDString(),
+        active=bool(found.isActive()),
+        persistent=bool(found.isPersistent()),
+        autostart=bool(found.autostart()),
+        mode=forward.mode,
+        pf_dev=forward.pf_dev,
+        addresses=forward.addresses,
+    )
+    if network.mode == "hostdev" and network.active:
+        network.live_addresses = libvirt_xml.forward(libvirt_xml.parse(found.XMLDesc(0))).addresses
+        network.ports = _ports(lv, found)
+    return network
+
+
+def _ports(lv: Any, network: Any) -> list[Any]:
+    """Who has which address; none with libvirt older than 5.5 and drivers without ports (test)."""
+    try:
+        return [libvirt_xml.network_port(port.XMLDesc(0)) for port in network.listAllPorts(0)]
+    except AttributeError:
+        return []
+    except lv.libvirtError as error:
+        if error.get_error_code() in (lv.VIR_ERR_NO_SUPPORT, lv.VIR_ERR_NO_NETWORK_PORT):
+            return []
+        raise

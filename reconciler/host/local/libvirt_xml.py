@@ -1,0 +1,283 @@
+"""libvirt's XML, read and written; pure text in, text out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+from reconciler.host.model import Network, NetworkPort, Nic
+from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
+
+OWN_ALIAS = "ua-rec-"
+_ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
+_KEPT = {"address", "boot", "rom", "acpi", "teaming"}
+"""Children of a NIC that mean the same for every method, kept when the method changes."""
+_REPLACED = {"mac", "source", "vlan", "alias"}
+_VF_FIRST = {"hostdev": 0, "pci": 0, "network": 1}
+"""By the type of an <interface> or <hostdev>."""
+
+Element = etree._Element
+IsVf = Callable[[str], bool]
+
+
+def parse(xml: str) -> Element:
+    """Parses without following entities or the network. Raises ValueError for what is no XML."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+    )
+    try:
+        return etree.fromstring(xml.encode(), parser)
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"libvirt's XML can't be parsed: {error}") from error
+
+
+def text(element: Element) -> str:
+    """The XML of an element, indented."""
+    etree.indent(element)
+    return etree.tostring(element, encoding="unicode")
+
+
+def plain_text(element: Element) -> str:
+    """The XML of an element as it is, without touching its white space."""
+    return etree.tostring(element, encoding="unicode", with_tail=False)
+
+
+def pci_address(element: Element | None) -> str | None:
+    """``0000:3b:10.0`` from an <address> with domain, bus, slot and function; ``None`` if it is none."""
+    if element is None:
+        return None
+    try:
+        parts = [_number(element.get(name) or "0x0") for name in ("domain", "bus", "slot", "function")]
+    except ValueError:
+        return None
+    return "{:04x}:{:02x}:{:02x}.{:x}".format(*parts)
+
+
+def _number(value: str) -> int:
+    """As libvirt reads numbers: hexadecimal with 0x, else decimal (a leading 0 is harmless for addresses)."""
+    return int(value, 16) if value[:2].lower() == "0x" else int(value)
+
+
+def nics(domain: Element, is_vf: IsVf, modes: Mapping[str, str]) -> list[Nic]:
+    """The NICs of a domain's XML. `is_vf` tells whether a PCI address is a VF's; `modes` are the forward
+    modes of the networks that libvirt knows: a NIC in a hostdev network, or in one that libvirt does not
+    know, is a pool's.
+
+    A plain PCI <hostdev> counts when it is a VF, and with our own alias also while its VF doesn't exist
+    (after a reboot); an <interface type='hostdev'> always, since libvirt gives it VFs only.
+    """
+    found = []
+    devices = domain.find("devices")
+    for element in devices if devices is not None else ():
+        if element.tag == "interface":
+            found.append(_interface(element, modes))
+        elif element.tag == "hostdev":
+            nic = _hostdev(element, is_vf)
+            if nic is not None:
+                found.append(nic)
+    return found
+
+
+def _interface(element: Element, modes: Mapping[str, str]) -> Nic:
+    mac = element.find("mac")
+    nic = Nic(
+        "other",
+        alias=_alias(element),
+        mac=(mac.get("address") or "").lower() or None if mac is not None else None,
+    )
+    tag = element.find("vlan/tag")
+    nic.vlan = int(tag.get("id") or 0) if tag is not None else 0
+    if element.get("type") == "hostdev":
+        nic.method = "interface"
+        nic.vf_address = pci_address(element.find("source/address"))
+    elif element.get("type") == "network":
+        source = element.find("source")
+        nic.pool = source.get("network") if source is not None else None
+        if modes.get(nic.pool or "", "hostdev") == "hostdev":
+            nic.method = "pool"
+    return nic
+
+
+def _hostdev(element: Element, is_vf: IsVf) -> Nic | None:
+    if element.get("type") != "pci" or element.get("mode") != "subsystem":
+        return None
+    nic = Nic("hostdev", alias=_alias(element), vf_address=pci_address(element.find("source/address")))
+    ours = (nic.alias or "").startswith(OWN_ALIAS)
+    return nic if ours or (nic.vf_address is not None and is_vf(nic.vf_address)) else None
+
+
+def _alias(element: Element) -> str | None:
+    alias = element.find("alias")
+    return alias.get("name") if alias is not None else None
+
+
+def mark_pool_nics(
+    name: str, live: Iterable[Nic], config: Iterable[Nic], networks: Mapping[str, Network]
+) -> None:
+    """Live XML shows a NIC from a pool as an <interface type='hostdev'> without its pool's name
+    (src/conf/domain_conf.c, virDomainActualNetDefFormat). The name comes from the network's ports
+    (libvirt 5.5 and newer), else from the same NIC in the persistent XML: by alias, else by MAC."""
+    ports = {
+        (port.mac, port.vf_address): network.name
+        for network in networks.values()
+        for port in network.ports
+        if port.owner == name
+    }
+    pools = [nic for nic in config if nic.method == "pool" and nic.pool]
+    by_alias = {nic.alias: nic.pool for nic in pools if nic.alias}
+    by_mac = {nic.mac: nic.pool for nic in pools if nic.mac}
+    for nic in live:
+        if nic.method != "interface":
+            continue
+        pool = (
+            ports.get((nic.mac, nic.vf_address)) or by_alias.get(nic.alias or "") or by_mac.get(nic.mac or "")
+        )
+        if pool is not None and _may_come_from(nic, networks.get(pool)):
+            nic.method, nic.pool = "pool", pool
+
+
+def _may_come_from(nic: Nic, network: Network | None) -> bool:
+    """False when the pool is active and doesn't have the VF: the persistent XML was changed since the
+    start."""
+    return network is None or not network.live_addresses or nic.vf_address in network.live_addresses
+
+
+@dataclass(slots=True)
+class Forward:
+    """What a network's XML says of where it forwards to."""
+
+    mode: str
+    """"" without a <forward> element."""
+    pf_dev: str | None
+    addresses: list[str]
+
+
+def forward(network: Element) -> Forward:
+    """The <forward> element of a network."""
+    element = network.find("forward")
+    if element is None:
+        return Forward("", None, [])
+    pf = element.find("pf")
+    listed = [pci_address(address) for address in element.findall("address")]
+    return Forward(
+        # <forward/> alone means nat (docs/formatnetwork.rst)
+        element.get("mode") or "nat",
+        pf.get("dev") if pf is not None else None,
+        [address for address in listed if address is not None],
+    )
+
+
+def network_port(xml: str) -> NetworkPort:
+    """``virsh net-port-dumpxml``."""
+    element = parse(xml)
+    mac = element.find("mac")
+    return NetworkPort(
+        owner=element.findtext("owner/name") or "",
+        mac=(mac.get("address") or "").lower() or None if mac is not None else None,
+        vf_address=pci_address(element.find("plug/address")),
+    )
+
+
+def render_pool(pool: PoolSpec) -> str:
+    """A hostdev network."""
+    network = etree.Element("network")
+    etree.SubElement(network, "name").text = pool.name
+    if pool.uuid:
+        etree.SubElement(network, "uuid").text = pool.uuid
+    element = etree.SubElement(network, "forward", mode="hostdev", managed="yes")
+    if pool.pf_dev:
+        etree.SubElement(element, "pf", dev=pool.pf_dev)
+    for address in pool.addresses:
+        element.append(_pci_element(address))
+    return text(network)
+
+
+def render_nic(nic: NicSpec) -> str:
+    """The device element of a NIC, for attaching it."""
+    return text(nic_element(nic))
+
+
+def nic_element(nic: NicSpec) -> Element:
+    """<interface type='hostdev'>, <hostdev> or <interface type='network'>. A plain <hostdev> has neither
+    MAC nor VLAN in its XML: libvirt leaves both alone, and they are set on the VF."""
+    if nic.method == "hostdev":
+        element = etree.Element("hostdev", mode="subsystem", type="pci", managed="yes")
+    elif nic.method == "pool":
+        element = etree.Element("interface", type="network")
+    else:
+        element = etree.Element("interface", type="hostdev", managed="yes")
+    if nic.method != "hostdev" and nic.mac:
+        etree.SubElement(element, "mac", address=nic.mac)
+    source = etree.SubElement(element, "source")
+    if nic.method == "pool":
+        source.set("network", nic.pool or "")
+    else:
+        source.append(_pci_element(nic.vf_address or ""))
+    if nic.method != "hostdev" and nic.vlan:
+        etree.SubElement(etree.SubElement(element, "vlan"), "tag", id=str(nic.vlan))
+    etree.SubElement(element, "alias", name=nic.alias)
+    return element
+
+
+def _pci_element(address: str) -> Element:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError(f"{address!r} is no PCI address")
+    names = ("domain", "bus", "slot", "function")
+    values = {name: f"0x{part}" for name, part in zip(names, match.groups(), strict=True)}
+    return etree.Element("address", {"type": "pci", **values})
+
+
+def find_nic(domain: Element, match: NicMatch) -> Element | None:
+    """The NIC's element: by alias, else by MAC, else by its VF's PCI address, among <interface> and PCI
+    <hostdev> devices. ``None`` if there is none."""
+    devices = domain.find("devices")
+    elements = [e for e in devices if e.tag in ("interface", "hostdev")] if devices is not None else []
+    for wanted, value in (
+        (match.alias, _alias),
+        (match.mac, _mac),
+        (match.vf_address, lambda e: pci_address(e.find("source/address"))),
+    ):
+        found = [element for element in elements if wanted and value(element) == wanted]
+        if found:
+            # A failover pair shares one MAC: the VF is meant, not its stand-in.
+            return min(found, key=lambda e: _VF_FIRST.get(e.get("type") or "", len(_VF_FIRST)))
+    return None
+
+
+def _mac(element: Element) -> str | None:
+    mac = element.find("mac")
+    return (mac.get("address") or "").lower() if mac is not None else None
+
+
+def replace_nic(domain: Element, old: Element, nic: NicSpec) -> None:
+    """Puts a NIC in the place of another. What we don't manage stays: its place on the guest's PCI bus,
+    boot order, teaming, …; with the same method everything that we don't write, else what every method
+    has. A MAC that is not given stays as well."""
+    new = nic_element(nic)
+    same = new.tag == old.tag and new.get("type") == old.get("type")
+    if nic.method != "hostdev" and not nic.mac and (mac := old.find("mac")) is not None:
+        new.insert(0, mac)
+    if same and nic.method == "pool":
+        _keep_portgroup(old, new)
+    for child in list(old):
+        if child.tag not in _REPLACED and (same or child.tag in _KEPT):
+            new.append(child)
+    if same and old.get("managed") and nic.method != "pool":
+        new.set("managed", old.get("managed") or "yes")
+    parent = old.getparent()
+    if parent is None:
+        raise ValueError("the NIC is in no domain")
+    parent.replace(old, new)
+
+
+def _keep_portgroup(old: Element, new: Element) -> None:
+    before, after = old.find("source"), new.find("source")
+    if before is None or after is None or before.get("network") != after.get("network"):
+        return
+    portgroup = before.get("portgroup")
+    if portgroup:
+        after.set("portgroup", portgroup)

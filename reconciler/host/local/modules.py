@@ -1,0 +1,203 @@
+"""Kernel modules: what is loaded, what is blacklisted and by which file, and our own modprobe.d file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reconciler.host.local.child import NoAnswer, run
+from reconciler.host.model import BlacklistEntry, Modules
+from reconciler.host.protocol import HostError
+
+OWN_FILE = "etc/modprobe.d/reconciler.conf"
+OWN_MARK = "# Written by reconciler"
+_HEADER = (
+    f"{OWN_MARK} from the host's state file: changes made here are overwritten by the next apply.\n"
+    "# Delete it only together with the list in the state file.\n"
+)
+_DIRECTORIES = (
+    "etc/modprobe.d",
+    "run/modprobe.d",
+    "usr/local/lib/modprobe.d",
+    "usr/lib/modprobe.d",
+    "lib/modprobe.d",
+)
+"""In order of precedence (modprobe.d(5)): of files with the same name only the first counts."""
+_KERNEL_ARGUMENTS = ("modprobe.blacklist=", "module_blacklist=")
+
+
+def read_modules(root: Path, notes: list[str]) -> Modules:
+    """Everything about modules; what can't be read is ``None``, with a note."""
+    modules = Modules(loaded=_loaded(root, notes))
+    try:
+        own, others = None, list[BlacklistEntry]()
+        for path in configuration_files(root):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            entries = list(blacklist_entries(text, f"/{path.relative_to(root)}"))
+            if path == root / OWN_FILE and is_own(text):
+                own = [entry.module for entry in entries]
+            else:
+                others += entries
+        modules.own, modules.blacklist = own, others + list(_kernel_arguments(root))
+    except OSError as error:
+        notes.append(f"The module blacklist can't be read: {error.filename}: {error.strerror}.")
+    return modules
+
+
+def is_own(text: str) -> bool:
+    """Whether we wrote this file: its first line says so."""
+    return text.startswith(OWN_MARK)
+
+
+def canonical(module: str) -> str:
+    """A module's name as the kernel spells it."""
+    return module.replace("-", "_")
+
+
+def configuration_files(root: Path) -> list[Path]:
+    """The files that modprobe reads, without those that are masked, in the order in which it reads them."""
+    files: dict[str, Path] = {}
+    for directory in _DIRECTORIES:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for name in os.listdir(root / directory):
+                if name.endswith(".conf"):
+                    files.setdefault(name, root / directory / name)
+    return [path for _, path in sorted(files.items()) if not _is_mask(path)]
+
+
+def _is_mask(path: Path) -> bool:
+    """A link to /dev/null switches off the files of the same name in later directories; so does a dead
+    link."""
+    return path.is_symlink() and (os.readlink(path) == os.devnull or not path.exists())
+
+
+def blacklist_entries(text: str, file: str) -> Iterator[BlacklistEntry]:
+    """The ``blacklist`` lines of a modprobe.d file, in order. A backslash at the end of a line joins the
+    next one to it, also in a comment (kmod: shared/util.c, freadline_wrapped); the line number is the
+    first of them."""
+    line, start = "", 0
+    for number, part in enumerate(text.split("\n"), 1):
+        start = start or number
+        if part.endswith("\\"):
+            line += part[:-1]
+            continue
+        words = (line + part).split()
+        if len(words) >= 2 and words[0] == "blacklist":
+            yield BlacklistEntry(canonical(words[1]), file, start)
+        line, start = "", 0
+
+
+def _kernel_arguments(root: Path) -> Iterator[BlacklistEntry]:
+    """``modprobe.blacklist=`` is read by modprobe, ``module_blacklist=`` by the kernel itself."""
+    for argument in (root / "proc/cmdline").read_text(errors="replace").split():
+        for prefix in _KERNEL_ARGUMENTS:
+            if argument.startswith(prefix):
+                for name in argument.removeprefix(prefix).split(","):
+                    if name:
+                        yield BlacklistEntry(canonical(name), "/proc/cmdline")
+
+
+def _loaded(root: Path, notes: list[str]) -> list[str] | None:
+    try:
+        lines = (root / "proc/modules").read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []  # a kernel without loadable modules
+    except OSError as error:
+        notes.append(f"/proc/modules can't be read: {error.strerror}.")
+        return None
+    return sorted(line.split()[0] for line in lines if line)
+
+
+def write_blacklist(root: Path, modules: Sequence[str] | None) -> None:
+    """Replaces our own file, or removes it with ``None``. A file of that name that somebody else wrote is
+    left alone: HostError."""
+    path = root / OWN_FILE
+    try:
+        if path.is_symlink() or (path.exists() and not is_own(path.read_text(errors="replace"))):
+            raise HostError(
+                "A configuration file was not written by reconciler.",
+                f"/{OWN_FILE} is ours to write, but its first line does not say that we wrote it. "
+                "Move its lines to another file in the same directory and delete it.",
+            )
+        if modules is None:
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+        else:
+            lines = "".join(f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules))
+            replace_file(path, _HEADER + lines)
+    except OSError as error:
+        raise HostError(
+            "A configuration file could not be written.",
+            f"/{OWN_FILE}: {error.strerror}.",
+            errno=error.errno or 0,
+            code=77 if isinstance(error, PermissionError) else 1,
+        ) from error
+
+
+def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
+    """Writes a whole file so that there is always either the old or the new one, also after a power cut."""
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes a rename or removal in a directory survive a power cut."""
+    if not directory.is_dir():
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load(module: str, seconds: float) -> None:
+    """modprobe by name: loads a module in spite of a blacklist, which is about aliases only."""
+    _command(["modprobe", "--", module], f"{module} could not be loaded", seconds)
+
+
+def unload(module: str, seconds: float) -> None:
+    """Removes exactly this module; ``modprobe -r`` would take unused ones that it depends on along."""
+    _command(["rmmod", "--", module], f"{module} could not be unloaded", seconds)
+
+
+def names_for(modalias: str, seconds: float) -> list[str]:
+    """The modules that serve a device, the preferred one first; none if there are none."""
+    try:
+        done = run(["modprobe", "--resolve-alias", "--", modalias], seconds)
+    except FileNotFoundError:
+        return []
+    except NoAnswer as error:
+        raise HostError("A command did not end in time.", f"modprobe --resolve-alias {modalias}") from error
+    return [canonical(name) for name in done.stdout.split()]
+
+
+def _command(argv: Sequence[str], failed: str, seconds: float) -> None:
+    try:
+        done = run(argv, seconds)
+    except FileNotFoundError as error:
+        raise HostError("A command is missing.", f"{argv[0]} is not installed (package kmod).") from error
+    except NoAnswer as error:
+        raise HostError(
+            "A command did not end in time.",
+            f"{failed}: {' '.join(argv)} did not end in {seconds:g} s. The kernel may still be at it.",
+        ) from error
+    if done.returncode != 0:
+        said = done.stderr.strip().replace("\n", "; ") or f"exit code {done.returncode}"
+        denied = "not permitted" in said or "Permission denied" in said
+        raise HostError("A kernel module command failed.", f"{failed}: {said}.", code=77 if denied else 1)

@@ -1,0 +1,124 @@
+"""VF attributes as rtnetlink requests: our own packing, because a library's encoding of 802.1ad is two bytes
+short of what the kernel insists on, and because one send can then carry many requests.
+
+Layouts: include/uapi/linux/if_link.h. Each value goes in a message of its own, so that a refusal is known
+to be about that value; only those that share a struct go together.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Sequence
+
+from reconciler.host.local.rtnl import Answer, Request, attribute, ifinfo
+from reconciler.host.protocol import HostError, VfSet
+from reconciler.state.desired import Attributes
+
+IFLA_VFINFO_LIST = 22
+_VF_INFO = 1
+_VF_MAC, _VF_VLAN, _VF_SPOOFCHK, _VF_LINK_STATE, _VF_RATE, _VF_RSS_QUERY_EN = 1, 2, 4, 5, 6, 7
+_VF_TRUST, _VF_VLAN_LIST = 9, 12
+_VF_VLAN_INFO = 1
+_ENOTSUPP = 524
+"""A kernel-internal code that some drivers let through (bnxt, cxgb4); Python's errno doesn't know it."""
+
+_SWITCHES = {"spoofchk": _VF_SPOOFCHK, "query_rss": _VF_RSS_QUERY_EN, "trust": _VF_TRUST}
+_LINK_STATES = {"auto": 0, "enable": 1, "disable": 2}
+_PROTOCOLS = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
+_SHARED = ({"vlan", "qos", "vlan_proto"}, {"min_tx_rate", "max_tx_rate"})
+
+
+def request(ifindex: int, wanted: VfSet) -> Request:
+    """One RTM_NEWLINK body for one VF. Of values that share a struct, one that is left out is written as the
+    kernel's default (no priority, 802.1Q, no rate). Raises ValueError for values that can't go together."""
+    info = attribute(_VF_INFO, _value(wanted.index, wanted.attributes))
+    return Request(ifinfo(ifindex) + attribute(IFLA_VFINFO_LIST, info), group=wanted.index)
+
+
+def _value(index: int, wanted: Attributes) -> bytes:
+    keys = set(wanted)
+    if keys and keys <= _SHARED[0]:
+        return _vlan(index, wanted)
+    if keys and keys <= _SHARED[1]:
+        rates = int(wanted.get("min_tx_rate", 0)), int(wanted.get("max_tx_rate", 0))
+        return attribute(_VF_RATE, struct.pack("=III", index, *rates))
+    if len(keys) != 1:
+        raise ValueError(f"these don't go in one request: {', '.join(sorted(keys)) or 'nothing'}")
+    ((key, value),) = wanted.items()
+    if key == "mac":
+        return attribute(_VF_MAC, struct.pack("=I32s", index, bytes.fromhex(str(value).replace(":", ""))))
+    if key == "link_state":
+        return attribute(_VF_LINK_STATE, struct.pack("=II", index, _LINK_STATES[str(value)]))
+    return attribute(_SWITCHES[key], struct.pack("=II", index, bool(value)))
+
+
+def _vlan(index: int, wanted: Attributes) -> bytes:
+    """IFLA_VF_VLAN always means 802.1Q. IFLA_VF_VLAN_LIST takes exactly one entry of at least 16 bytes:
+    struct ifla_vf_vlan_info with its two bytes of padding."""
+    vlan, qos = int(wanted.get("vlan", 0)), int(wanted.get("qos", 0))
+    protocol = str(wanted.get("vlan_proto", "802.1Q"))
+    if protocol == "802.1Q":
+        return attribute(_VF_VLAN, struct.pack("=III", index, vlan, qos))
+    entry = struct.pack("=III", index, vlan, qos) + struct.pack(">Hxx", _PROTOCOLS[protocol])
+    return attribute(_VF_VLAN_LIST, attribute(_VF_VLAN_INFO, entry))
+
+
+def refusals(
+    netdev: str, driver: str | None, wanted: Sequence[VfSet], answers: Sequence[Answer]
+) -> list[HostError | None]:
+    """What each answer means, in words; ``None`` for a success."""
+    return [
+        None if answer.code == 0 else refusal(netdev, driver or "its driver", request, answer)
+        for request, answer in zip(wanted, answers, strict=True)
+    ]
+
+
+def refusal(netdev: str, driver: str, wanted: VfSet, answer: Answer) -> HostError:
+    """The error for one refused request."""
+    values = ", ".join(f"{key} = {_toml(value)}" for key, value in wanted.attributes.items())
+    said = error_text(answer.code) + (f" ({answer.text})" if answer.text else "")
+    return HostError(
+        "The kernel refused a VF attribute.",
+        f"{netdev} vf {wanted.index}: {values}: {said}. {_meaning(driver, wanted, answer.code)}",
+        errno=answer.code,
+        code=77 if answer.code in (errno.EPERM, errno.EACCES) and os.geteuid() != 0 else 1,
+    )
+
+
+def error_text(code: int) -> str:
+    """An error number in words."""
+    return "Operation not supported by the driver" if code == _ENOTSUPP else os.strerror(code)
+
+
+def _toml(value: bool | int | str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else f'"{value}"'
+
+
+def _meaning(driver: str, wanted: VfSet, code: int) -> str:
+    names = ", ".join(wanted.attributes)
+    if code in (errno.EOPNOTSUPP, _ENOTSUPP):
+        return f"{driver} does not implement {names} on this card: take it out of the state file."
+    if code == errno.EPROTONOSUPPORT:
+        return f"{driver} does not support this kind of {names} on this card (802.1ad needs hardware for it)."
+    if code in (errno.EPERM, errno.EACCES):
+        if os.geteuid() != 0:
+            return "Changing VFs takes CAP_NET_ADMIN: run it as root."
+        return f"{driver} forbids it in the VF's present state (such as a zero MAC while spoofchk is on)."
+    if code == errno.EINVAL:
+        return (
+            f"{driver} does not accept this value here. Rates usually need the PF's link to be up and must "
+            "be no more than its speed; a VF may also not exist any more."
+        )
+    if code in (errno.EAGAIN, errno.EBUSY):
+        return "The VF was still being reset, or the driver was busy with another one, and stayed so for 5 s."
+    if code == errno.ENODEV:
+        return "The PF is gone."
+    if code == errno.ENETDOWN:
+        return "The PF's link has to be up."
+    if code in (errno.ETIMEDOUT, errno.ENOBUFS):
+        return "The kernel did not acknowledge it; whether it took effect has to be read back."
+    return f"{driver} could not do it; the kernel log may say more."

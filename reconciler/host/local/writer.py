@@ -1,0 +1,133 @@
+"""The writer of this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from reconciler.host.local import rtnl, sysfs_writes, vf_requests
+from reconciler.host.local.libvirt_writer import LibvirtWriter
+from reconciler.host.local.modules import load, unload, write_blacklist
+from reconciler.host.local.sysfs import Sysfs, device_directory
+from reconciler.host.local.vf_driver import VfBinding
+from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
+
+_SHORT = 10.0
+"""Seconds for a write that only sets a flag."""
+_IFF_UP = 1
+_IFLA_MTU = 4
+
+
+class LocalWriter:
+    """Implements `reconciler.host.protocol.Writer` for the machine that it runs on. Names of interfaces and
+    addresses of VFs are looked up at the moment of each call. `root` is for tests."""
+
+    def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
+        self.root = root
+        self.libvirt = LibvirtWriter(libvirt_uri)
+
+    def set_blacklist(self, modules: Sequence[str] | None) -> None:
+        write_blacklist(self.root, modules)
+
+    def unload_module(self, module: str, deadline: float) -> None:
+        unload(module, deadline)
+
+    def load_module(self, module: str, deadline: float) -> None:
+        load(module, deadline)
+
+    def set_link(self, pf: str, up: bool) -> None:
+        netdev, index, _ = self._netdev(pf)
+        body = rtnl.ifinfo(index, flags=_IFF_UP if up else 0, change=_IFF_UP)
+        self._change(body, f"{netdev} could not be set {'up' if up else 'down'}")
+
+    def set_mtu(self, pf: str, mtu: int) -> None:
+        netdev, index, _ = self._netdev(pf)
+        body = rtnl.ifinfo(index) + rtnl.attribute(_IFLA_MTU, struct.pack("=I", mtu))
+        self._change(body, f"the MTU of {netdev} could not be set to {mtu}")
+
+    def set_autoprobe(self, pf: str, enabled: bool) -> None:
+        sysfs_writes.write(self._device(pf) / "sriov_drivers_autoprobe", str(int(enabled)), _SHORT)
+
+    def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
+        sysfs_writes.set_numvfs(self._device(pf) / "sriov_numvfs", count, deadline)
+
+    def bind_vf(
+        self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float
+    ) -> None:
+        try:
+            address = os.path.basename(os.readlink(self._device(pf) / f"virtfn{index}"))
+        except FileNotFoundError as error:
+            raise HostError("A VF is gone.", f"{pf} has no VF {index}.", errno=errno.ENODEV) from error
+        VfBinding(self.root, address, deadline).bind(driver)
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        netdev, index, driver = self._netdev(pf)
+        bodies = [vf_requests.request(index, wanted) for wanted in requests]
+        try:
+            with rtnl.RtnlSocket() as socket:
+                answers = socket.change(bodies)
+        except OSError as error:
+            raise HostError(
+                "The kernel's network interfaces can't be reached.", str(error), errno=error.errno or 0
+            ) from error
+        return vf_requests.refusals(netdev, driver, requests, answers)
+
+    def define_pool(self, pool: PoolSpec) -> None:
+        self.libvirt.define_pool(pool)
+
+    def start_pool(self, name: str) -> None:
+        self.libvirt.start_pool(name)
+
+    def stop_pool(self, name: str) -> None:
+        self.libvirt.stop_pool(name)
+
+    def set_pool_autostart(self, name: str, enabled: bool) -> None:
+        self.libvirt.set_pool_autostart(name, enabled)
+
+    def undefine_pool(self, name: str) -> None:
+        self.libvirt.undefine_pool(name)
+
+    def attach_nic(self, domain: str, nic: NicSpec, *, live: bool, config: bool) -> None:
+        self.libvirt.attach_nic(domain, nic, live=live, config=config)
+
+    def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
+        self.libvirt.detach_nic(domain, match, live=live, config=config)
+
+    def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
+        self.libvirt.update_nic(domain, match, nic)
+
+    def _device(self, pf: str) -> Path:
+        path = Path(device_directory(str(self.root / "sys"), pf))
+        if not path.exists():
+            raise HostError("A PF is gone.", f"{path} does not exist any more.", errno=errno.ENODEV)
+        return path
+
+    def _netdev(self, pf: str) -> tuple[str, int, str | None]:
+        """Netdev, its interface index and the driver of a PF."""
+        sysfs = Sysfs(self.root, [])
+        device = str(self._device(pf))
+        netdev = sysfs.choose(sysfs.names(f"{device}/net"))
+        index = sysfs.number(f"{device}/net/{netdev}/ifindex")
+        if netdev is None or index is None:
+            raise HostError("A PF is gone.", f"{pf} has no network interface any more.", errno=errno.ENODEV)
+        return netdev, index, sysfs.link(f"{device}/driver")
+
+    def _change(self, body: bytes, failed: str) -> None:
+        try:
+            with rtnl.RtnlSocket() as socket:
+                (answer,) = socket.change([rtnl.Request(body)])
+        except OSError as error:
+            answer = rtnl.Answer(error.errno or errno.EIO)
+        if answer.code:
+            said = vf_requests.error_text(answer.code) + (f" ({answer.text})" if answer.text else "")
+            denied = answer.code in (errno.EPERM, errno.EACCES) and os.geteuid() != 0
+            raise HostError(
+                "The kernel refused a change of a network interface.",
+                f"{failed}: {said}." + (" Run it as root." if denied else ""),
+                errno=answer.code,
+                code=77 if denied else 1,
+            )

@@ -1,0 +1,71 @@
+"""From a host's URI to its reader or writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host.protocol import Reader, Writer
+
+_FORMS = "It is one of: local · snapshot:FILE · snapshot:DIR · sim:FILE."
+
+
+def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None) -> Reader:
+    """The reader of ``local``, ``snapshot:FILE`` or ``snapshot:DIR``; a directory has one file per host,
+    and `host_name` (``host.name`` of the state file) says which. Raises `ReconcilerError`: 64 for an
+    URI that is none of these, 65 for a file that is no snapshot."""
+    kind, _, path = host_uri.partition(":")
+    if host_uri == "local":
+        from reconciler.host.local.reader import LocalReader
+
+        return LocalReader(libvirt_uri)
+    if kind == "snapshot" and path:
+        return _open_snapshot(Path(path), host_name)
+    raise _wrong(host_uri, kind, path)
+
+
+def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
+    """The writer of ``local``. Raises `ReconcilerError` with code 64 for what can't be written."""
+    kind, _, path = host_uri.partition(":")
+    if host_uri == "local":
+        from reconciler.host.local.writer import LocalWriter
+
+        return LocalWriter(libvirt_uri)
+    if kind == "snapshot" and path:
+        raise ReconcilerError(
+            "A recorded host can't be changed.",
+            f"{host_uri} is a snapshot, which is read-only. Use `--host local` on the host itself.",
+            code=64,
+        )
+    raise _wrong(host_uri, kind, path)
+
+
+def _open_snapshot(path: Path, host_name: str | None) -> Reader:
+    from reconciler.host.snapshot import SnapshotReader, load
+
+    if path.is_dir():
+        path = path / f"{_file_name(path, host_name)}.json"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReconcilerError("The snapshot can't be read.", f"{path}: {error.strerror}.", code=64) from error
+    return SnapshotReader(load(data, str(path)))
+
+
+def _file_name(directory: Path, host_name: str | None) -> str:
+    if not host_name:
+        raise ReconcilerError(
+            "The host has no name.",
+            f"{directory} is a directory of snapshots, one per host. Give the state file a [host] with its "
+            "name, or name the snapshot's file.",
+            code=64,
+        )
+    if "/" in host_name or host_name.startswith("."):
+        raise ReconcilerError("The host's name is no file name.", f"{host_name!r} in {directory}", code=64)
+    return host_name
+
+
+def _wrong(host_uri: str, kind: str, path: str) -> ReconcilerError:
+    if kind == "sim" and path:
+        return ReconcilerError("Simulated hosts are not supported yet.", f"{host_uri}. {_FORMS}", code=64)
+    return ReconcilerError("This is no host.", f"{host_uri!r}. {_FORMS}", code=64)

@@ -1,0 +1,106 @@
+"""The ``reconciler-snapshot/1`` document: a host's observed state as JSON, and a reader that answers from
+it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host.model import SNAPSHOT_FORMAT, Snapshot
+from reconciler.host.protocol import Scope
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_SHOWN = 5
+_INVALID = "The snapshot can't be read."
+
+
+def dump(snapshot: Snapshot) -> str:
+    """The document: the same for the same state, keys sorted, ends with a newline."""
+    data = _adapter().dump_python(snapshot, mode="json")
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def load(data: bytes, path: str) -> Snapshot:
+    """Reads a document; keys that it doesn't know are ignored. `path` is for messages. Raises
+    `ReconcilerError` with code 65 for anything that is no snapshot, saying where."""
+    from pydantic import ValidationError
+    from pydantic_core import from_json
+
+    try:
+        document = from_json(data)
+    except ValueError as error:
+        raise ReconcilerError(_INVALID, f"{path} is no JSON: {error}.", code=65) from error
+    given = document.get("format") if isinstance(document, dict) else None
+    if given != SNAPSHOT_FORMAT:
+        found = f"its format is {given!r}" if given is not None else "it has no format"
+        raise ReconcilerError(_INVALID, f"{path} is no {SNAPSHOT_FORMAT} document: {found}.", code=65)
+    try:
+        snapshot = _adapter().validate_python(document)
+    except ValidationError as error:
+        raise ReconcilerError(_INVALID, f"{path}: {_places(error)}", code=65) from error
+    _check_names(snapshot, path)
+    return snapshot
+
+
+def snapshot_schema() -> dict[str, Any]:
+    """JSON Schema of the document."""
+    schema = _adapter().json_schema()
+    schema["properties"]["format"]["const"] = SNAPSHOT_FORMAT
+    schema["required"] = ["format"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+class SnapshotReader:
+    """Implements `reconciler.host.protocol.Reader` for a recorded host."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def observe(self) -> Snapshot:
+        """The recorded state."""
+        return self.snapshot
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        """Does nothing: a recorded host doesn't change."""
+
+
+@cache
+def _adapter() -> TypeAdapter[Snapshot]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Snapshot)
+
+
+def _places(error: Any) -> str:
+    """The first few errors of a validation with their places: ``pfs."pci/0000:01:00.0".vfs.3.index: …``."""
+    errors = error.errors(include_url=False, include_input=False)
+    shown = [f"{_place(item['loc'])}: {item['msg']}" for item in errors[:_SHOWN]]
+    if len(errors) > _SHOWN:
+        shown.append(f"and {len(errors) - _SHOWN} more")
+    return "; ".join(shown) + "."
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    return ".".join(
+        str(part) if isinstance(part, int) or part.replace("_", "a").isalnum() else json.dumps(part)
+        for part in parts
+    )
+
+
+def _check_names(snapshot: Snapshot, path: str) -> None:
+    """Things that are listed by name carry the name themselves, too; in a document changed by hand the two
+    may differ, and half of the tool would go by the one and half by the other."""
+    listed = (
+        *((key, pf.id) for key, pf in snapshot.pfs.items()),
+        *((key, domain.name) for key, domain in snapshot.libvirt.domains.items()),
+        *((key, network.name) for key, network in snapshot.libvirt.networks.items()),
+    )
+    for key, name in listed:
+        if key != name:
+            raise ReconcilerError(
+                _INVALID, f"{path}: {key!r} is listed under that name but is {name!r}.", code=65
+            )

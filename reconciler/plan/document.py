@@ -326,9 +326,3 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
         document["line"] = diagnostic.line
     return document
 
-
-def plan_schema() -> dict[str, Json]:
-    """The JSON Schema of the document."""
-    from reconciler.plan.schema import schema
-
-    return schema()

@@ -1,0 +1,61 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler import __version__
+from reconciler.cli import adopt, apply, drift, inspect, plan, schema, show, snapshot, validate
+from reconciler.cli.options import Color, Options
+
+app = typer.Typer(
+    name="reconciler",
+    help="Plan/apply for SR-IOV on KVM hosts: one state file in git, compared with what sysfs, netlink and libvirt "
+    "say; a plan that can be reviewed, an apply that can be repeated, a drift check.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"reconciler {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    host: Annotated[
+        str,
+        typer.Option(help="local | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per host.name."),
+    ] = "local",
+    libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
+    state_dir: Annotated[Path, typer.Option(help="Ledger and runs.")] = Path("/var/lib/reconciler"),
+    color: Annotated[Color, typer.Option(help="Colours; NO_COLOR is respected.")] = Color.AUTO,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks of faults.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Global options; they may stand before or after the command."""
+    context.obj = Options(host, libvirt, state_dir, color, verbose)
+
+
+READING, CHANGING, FILES = "See", "Change", "State files"
+
+app.command("plan", rich_help_panel=READING)(plan.plan)
+app.command("apply", rich_help_panel=CHANGING)(apply.apply)
+app.command("drift", rich_help_panel=READING)(drift.drift)
+app.command("inspect", rich_help_panel=READING)(inspect.inspect)
+app.command("show", rich_help_panel=READING)(show.show)
+app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)
+app.command("adopt", rich_help_panel=FILES)(adopt.adopt)
+app.command("validate", rich_help_panel=FILES)(validate.validate)
+app.command("schema", rich_help_panel=FILES)(schema.schema)

@@ -1,0 +1,265 @@
+"""``reconciler apply``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.options import Options, load_state, read_file
+from reconciler.cli.plan import exit_code
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.host.model import Snapshot
+    from reconciler.host.protocol import Reader
+    from reconciler.plan.document import Plan
+    from reconciler.state.desired import Desired
+
+
+class DisruptionClass(StrEnum):
+    """What --allow takes."""
+
+    NONE = "none"
+    VF_TRAFFIC = "vf-traffic"
+    VF_RESET = "vf-reset"
+    GUEST = "guest"
+    MANAGEMENT = "management"
+
+
+def apply(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A state file, or a plan saved with plan -o.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    allow: Annotated[
+        list[DisruptionClass] | None,
+        typer.Option("--allow", help="Allow disruption up to this class."),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out what has an error and do the rest; exit 4 then.")
+    ] = False,
+) -> int:
+    """Carry the plan out, verify each step, and record it. Shows the plan and asks first, unless --yes."""
+    options: Options = context.obj
+    data = read_file(what)
+    if data.lstrip()[:1] == b"{":
+        if target or partial:
+            raise ReconcilerError(
+                "Wrong usage.", "A saved plan is applied as it is: without --target and --partial.", code=ExitCode.USAGE
+            )
+        return _apply_saved(options, what, data, allow or [])
+    return _apply_file(options, what, data, yes, allow or [], target or [], partial)
+
+
+def _apply_file(
+    options: Options,
+    path: str,
+    data: bytes,
+    yes: bool,
+    allow: list[DisruptionClass],
+    targets: list[str],
+    partial: bool,
+) -> int:
+    from reconciler.apply.run import note_in_sync, now
+    from reconciler.plan.planner import make_plan
+
+    desired, source = load_state(path, data)
+    reader = options.reader(desired.host_name)
+    _refuse_recorded(options)
+    observed = options.observe(reader)
+    plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=partial)
+    _show(options, plan)
+    if plan.verdict == "blocked":
+        return exit_code(plan)
+    _guard(plan, desired, observed, allow)
+    if not plan.actions:
+        try:
+            note_in_sync(desired, observed, options.state_dir)
+        except ReconcilerError as error:
+            print(f"Warning: {error.summary} {error.detail}", file=sys.stderr)
+        return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
+    _need_root(options)
+    if not yes and not _confirmed():
+        print("Declined. Nothing was changed.", file=sys.stderr)
+        return ExitCode.FAILED
+    return _locked_run(options, reader, plan, desired, allow)
+
+
+def _apply_saved(options: Options, path: str, data: bytes, allow: list[DisruptionClass]) -> int:
+    from reconciler.plan.document import load_plan
+    from reconciler.state.serial import desired_from_json
+
+    plan = load_plan(data, path)
+    try:
+        desired = desired_from_json(plan.desired)
+    except ValueError as error:
+        detail = f'{path}: its "desired" can\'t be read ({str(error).splitlines()[0]}).'
+        raise ReconcilerError("This is not a saved plan.", detail, code=ExitCode.INVALID) from None
+    _refuse_recorded(options)
+    if plan.verdict == "blocked":
+        _show(options, plan)
+        return exit_code(plan)
+    reader = options.reader(desired.host_name)
+    observed = options.observe(reader)
+    _same_machine(plan, observed)
+    fresh = _fresh(plan, desired, observed)
+    _guard(fresh, desired, observed, allow)
+    _show(options, fresh)
+    if not fresh.actions:
+        return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
+    _need_root(options)
+    return _locked_run(options, reader, plan, desired, allow)
+
+
+def _show(options: Options, plan: Plan) -> None:
+    from reconciler.plan.document import plan_to_json
+    from reconciler.report.plan_text import render_plan
+
+    sys.stdout.write(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False))
+    sys.stdout.flush()
+
+
+def _refuse_recorded(options: Options) -> None:
+    """A recorded host can't be changed: said before anything else."""
+    from reconciler.host.open import open_writer
+
+    open_writer(options.host, options.libvirt)
+
+
+def _need_root(options: Options) -> None:
+    if options.host == "local" and os.geteuid() != 0:
+        raise ReconcilerError(
+            "Not permitted.", "Changing the host takes root: run it with sudo. Nothing was changed.", code=ExitCode.NOT_PERMITTED
+        )
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise ReconcilerError(
+            "Nobody is there to be asked.",
+            "There is no terminal. Use --yes, or save a plan with: reconciler plan FILE -o PLAN, and apply that. "
+            "Nothing was changed.",
+            code=ExitCode.USAGE,
+        )
+    print("\nCarry this out? Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[DisruptionClass]) -> None:
+    from reconciler.plan.guards import refusals
+
+    found = refusals(plan, desired, observed, [item.value for item in allow])
+    if found:
+        raise ReconcilerError(
+            "Refused.", "\n  ".join(["Nothing was changed.", *found]), code=ExitCode.REFUSED
+        )
+
+
+def _same_machine(plan: Plan, observed: Snapshot) -> None:
+    """A plan is for one machine; another boot of it is only worth a note."""
+    if plan.host.machine_id != observed.host.machine_id:
+        raise ReconcilerError(
+            "The plan is for another machine.",
+            f"It was made for {plan.host.name} ({plan.host.machine_id}), and this is {observed.host.name} "
+            f"({observed.host.machine_id}). Nothing was changed.",
+            code=ExitCode.STALE,
+        )
+    if plan.host.boot_id != observed.host.boot_id:
+        print("Note: the host was rebooted since the plan was made.", file=sys.stderr)
+
+
+def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
+    """The plan of now, which must do no more than the approved one."""
+    from reconciler.plan.planner import make_plan
+    from reconciler.plan.subset import beyond, moved
+
+    fresh = make_plan(
+        desired,
+        observed,
+        source=approved.source,
+        created_at=approved.created_at,
+        targets=approved.targets,
+        partial=bool(approved.dropped),
+    )
+    errors = [f"{d.address}: {d.summary} {d.detail}" for d in fresh.diagnostics if d.severity == "error"]
+    if not errors:
+        errors = beyond(approved, fresh)
+    if errors:
+        detail = "\n  ".join(
+            ["Nothing was changed. The difference:", *errors, "Make a new one with: reconciler plan FILE -o PLAN"]
+        )
+        raise ReconcilerError("The plan no longer fits the host.", detail, code=ExitCode.STALE)
+    for note in moved(approved, fresh):
+        print(f"Note: {note}", file=sys.stderr)
+    return fresh
+
+
+def _locked_run(
+    options: Options, reader: Reader, approved: Plan, desired: Desired, allow: list[DisruptionClass]
+) -> int:
+    """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers."""
+    from reconciler.apply.journal import interrupted_run
+    from reconciler.apply.ledger import read_ledger
+    from reconciler.apply.lock import locked
+    from reconciler.apply.run import carry_out, now
+    from reconciler.host.open import open_writer
+    from reconciler.report.progress import make_progress
+
+    who = f"apply {approved.source.path or 'of a saved plan'}"
+    with locked(who, now()):
+        before = interrupted_run(options.state_dir)
+        if before is not None:
+            doing = f" during {', '.join(before[1])}" if before[1] else ""
+            print(f"Note: run {before[0]} was interrupted{doing}. The host was read again.", file=sys.stderr)
+        observed = options.observe(reader)
+        plan = _fresh(approved, desired, observed)
+        _guard(plan, desired, observed, allow)
+        interrupts = _Interrupts()
+        result = carry_out(
+            plan,
+            desired,
+            observed,
+            reader=reader,
+            writer=open_writer(options.host, options.libvirt),
+            state_dir=options.state_dir,
+            progress=make_progress(sys.stderr, color=options.colored(sys.stderr)),
+            stopped=interrupts.asked,
+            ledger_unusable=bool(read_ledger(options.state_dir)[1]),
+        )
+    from reconciler.plan.document import plan_to_json
+    from reconciler.report.apply_text import render_result
+
+    outcomes = [asdict(outcome) for outcome in result.outcomes]
+    sys.stdout.write(render_result(plan_to_json(plan), outcomes, color=options.colored(sys.stdout)))
+    for warning in result.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    for item in result.unmet:
+        print(f"Error: Not converged: a new plan would still do {item}.", file=sys.stderr)
+    return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+
+
+class _Interrupts:
+    """The first Ctrl-C or SIGTERM lets the step under way finish, and ends the run after it; a lost terminal doesn't."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _note(self, number: int, frame: object) -> None:
+        self._asked = True
+        print("\nInterrupted: the step under way is finished, and no other is begun.", file=sys.stderr)
+
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self._asked

@@ -1,0 +1,104 @@
+"""The global options, and what every command does with them: observe, read a file, decide about colour."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.host.model import Snapshot
+    from reconciler.host.protocol import Reader
+    from reconciler.plan.document import Source
+    from reconciler.state.desired import Desired
+
+
+class Color(StrEnum):
+    """When output is coloured."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(slots=True)
+class Options:
+    """Global options."""
+
+    host: str = "local"
+    libvirt: str = "qemu:///system"
+    state_dir: Path = Path("/var/lib/reconciler")
+    color: Color = Color.AUTO
+    verbose: bool = False
+
+    def colored(self, stream: TextIO) -> bool:
+        """Whether this stream gets colours. ``NO_COLOR`` counts unless --color says otherwise."""
+        if self.color is not Color.AUTO:
+            return self.color is Color.ALWAYS
+        return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def reader(self, host_name: str | None = None) -> Reader:
+        """The host to read."""
+        from reconciler.host.open import open_reader
+
+        return open_reader(self.host, self.libvirt, host_name)
+
+    def observe(self, reader: Reader) -> Snapshot:
+        """Everything that a plan reads, with the ledger; complains on stderr about a ledger that can't be used."""
+        snapshot = reader.observe()
+        if self.host == "local":
+            from reconciler.apply.ledger import read_ledger
+
+            snapshot.ledger, problem = read_ledger(self.state_dir)
+            if problem:
+                print(f"Warning: {problem}", file=sys.stderr)
+                snapshot.notes.append(problem)
+        return snapshot
+
+
+def read_file(path: str) -> bytes:
+    """A file that the user named; not there or not readable is a clear error."""
+    try:
+        return Path(path).read_bytes()
+    except PermissionError:
+        raise ReconcilerError("A file can't be read.", f"{path}: permission denied.", code=ExitCode.NOT_PERMITTED) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ReconcilerError("A file can't be read.", f"{path}: {why}.", code=ExitCode.USAGE) from None
+
+
+def load_state(path: str, data: bytes | None = None) -> tuple[Desired, Source]:
+    """A state file and where it comes from; warnings about it go to stderr."""
+    from reconciler.host.local.git import describe
+    from reconciler.plan.document import Git, Source
+    from reconciler.state.errors import format_error
+    from reconciler.state.load import load_with_notes
+
+    content = read_file(path) if data is None else data
+    desired, notes = load_with_notes(path, content)
+    for note in notes:
+        print(f"Warning: {format_error(note)}", file=sys.stderr)
+    found = describe(Path(path))
+    git = Git(*found) if found is not None else None
+    return desired, Source(path, hashlib.sha256(content).hexdigest(), git)
+
+
+def write_new(path: Path, text: str, *, overwrite: bool) -> None:
+    """Writes a result to a file that the user named."""
+    try:
+        with path.open("w" if overwrite else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ReconcilerError(
+            "The file exists already.", f"{path} is never overwritten. Name another one, or remove it.", code=ExitCode.FAILED
+        ) from None
+    except OSError as error:
+        code = ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED
+        raise ReconcilerError("A file can't be written.", f"{path}: {error.strerror}.", code=code) from None

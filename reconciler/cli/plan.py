@@ -1,0 +1,100 @@
+"""``reconciler plan``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli.options import Options, load_state, write_new
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.plan.document import Plan
+
+
+class Format(StrEnum):
+    """Views of a plan or of drift."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def plan(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="State files, one per host.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PLAN", help="Save the plan, for: reconciler apply PLAN")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The document reconciler-plan/1.")] = False,
+    output_format: Annotated[Format, typer.Option("--format", help="How it is shown.")] = Format.TEXT,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
+    ] = False,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on.")
+    ] = None,
+) -> int:
+    """Show what would be done, in order, and why. Changes nothing."""
+    options: Options = context.obj
+    if output is not None and len(files) > 1:
+        raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
+    codes = []
+    for path in files:
+        document = _plan(options, path, target or [])
+        if output is not None:
+            from reconciler.plan.document import dump_plan
+
+            write_new(output, dump_plan(document), overwrite=True)
+        print_plan(options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output)
+        codes.append(exit_code(document, detailed_exitcode))
+    return max(codes, key=_RANK.index)
+
+
+_RANK = [ExitCode.OK, ExitCode.CHANGES, ExitCode.UNOBSERVED, ExitCode.FAILED]
+"""Of several plans the worst code counts."""
+
+
+def _plan(options: Options, path: str, targets: list[str]) -> Plan:
+    from reconciler.apply.run import now
+    from reconciler.plan.planner import make_plan
+
+    desired, source = load_state(path)
+    observed = options.observe(options.reader(desired.host_name))
+    return make_plan(desired, observed, source=source, created_at=now(), targets=targets)
+
+
+def exit_code(document: Plan, detailed: bool = False) -> ExitCode:
+    """What a plan means as an exit code. Blocked by nothing but what could not be observed is 8."""
+    if document.verdict == "blocked":
+        errors = {d.code for d in document.diagnostics if d.severity == "error"}
+        only = errors <= {"not-observed", "libvirt-unavailable"}
+        return ExitCode.UNOBSERVED if only and document.unobserved else ExitCode.FAILED
+    return ExitCode.CHANGES if detailed and document.verdict == "changes" else ExitCode.OK
+
+
+def print_plan(
+    options: Options, document: Plan, output_format: Format, *, lines: bool = False, saved: Path | None = None
+) -> None:
+    """Prints a plan in one of its views."""
+    from reconciler.plan.document import dump_plan, plan_to_json
+
+    if output_format is Format.JSON:
+        text = json.dumps(plan_to_json(document), ensure_ascii=False) + "\n" if lines else dump_plan(document)
+        sys.stdout.write(text)
+    elif output_format is Format.MARKDOWN:
+        from reconciler.report.plan_markdown import render_plan_markdown
+
+        sys.stdout.write(render_plan_markdown(plan_to_json(document)))
+    else:
+        from reconciler.report.plan_text import render_plan
+
+        sys.stdout.write(render_plan(plan_to_json(document), color=options.colored(sys.stdout)))
+        if saved is not None and document.verdict == "changes":
+            print(f"\nSaved to {saved}. To do exactly this:\n    reconciler apply {saved}")

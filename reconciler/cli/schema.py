@@ -1,0 +1,69 @@
+"""``reconciler schema``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from reconciler.exit_codes import ExitCode
+
+
+class Document(StrEnum):
+    """Documents with a schema."""
+
+    STATE = "state"
+    PLAN = "plan"
+    DRIFT = "drift"
+    INVENTORY = "inventory"
+    SNAPSHOT = "snapshot"
+
+
+FILES = {
+    Document.STATE: "host-state.schema.json",
+    Document.PLAN: "plan.schema.json",
+    Document.DRIFT: "drift.schema.json",
+    Document.INVENTORY: "inventory.schema.json",
+    Document.SNAPSHOT: "snapshot.schema.json",
+}
+"""Where each stands under schemas/."""
+
+
+def build(document: Document) -> dict[str, Any]:
+    """The JSON Schema of one document."""
+    match document:
+        case Document.STATE:
+            from reconciler.state.schema import state_schema
+
+            return state_schema()
+        case Document.PLAN:
+            from reconciler.plan.schema import plan_schema
+
+            return plan_schema()
+        case Document.DRIFT:
+            from reconciler.plan.schema import drift_schema
+
+            return drift_schema()
+        case Document.INVENTORY:
+            from reconciler.plan.inventory import inventory_schema
+
+            return inventory_schema()
+        case Document.SNAPSHOT:
+            from reconciler.host.snapshot import snapshot_schema
+
+            return snapshot_schema()
+
+
+def render(document: Document) -> str:
+    """The schema as it stands in its file."""
+    return json.dumps(build(document), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema(
+    document: Annotated[Document, typer.Argument(help="Which document.")],
+) -> int:
+    """Print the JSON Schema of a document."""
+    print(render(document), end="")
+    return ExitCode.OK

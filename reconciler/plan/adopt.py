@@ -1,0 +1,289 @@
+"""A state file that describes a host as it is, as plain data. What can't be described so that its plan is empty is left
+out, with a sentence about it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.drivers.table import DRIVERS, facts
+from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
+from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
+from reconciler.kinds.modules.operations import kernel_name
+from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of
+from reconciler.kinds.pool.operations import live_addresses
+from reconciler.kinds.vf.compare import LIBVIRT_OWNS, is_zero
+from reconciler.state.desired import VF_ATTRIBUTES, Attributes
+
+Data = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Adopted:
+    """The file's content, and what was left out of it."""
+
+    state: Data = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+class _Adopter:
+    """Builds the file part by part."""
+
+    def __init__(self, host: Snapshot) -> None:
+        self.host = host
+        self.result = Adopted()
+        self.holders: Holders = find_holders(host)
+        self.by_address = vfs_by_address(host)
+        self.names = _logical_names(host)
+        self.pooled: dict[VfId, str] = {}
+        self.given: set[VfId] = set()
+        self.macs: set[str] = set()
+
+    def all(self) -> Adopted:
+        state = self.result.state
+        state["schema"] = 1
+        if self.host.host.name:
+            state["host"] = {"name": self.host.host.name}
+        blacklist = self._blacklist()
+        if blacklist:
+            state["modules"] = {"blacklist": blacklist}
+        pools = self._pools()
+        domains = self._domains()
+        if self.host.pfs:
+            state["pf"] = {self.names[pf.id]: self._pf(pf) for pf in self.host.pfs.values()}
+        if pools:
+            state["pool"] = pools
+        if domains:
+            state["domain"] = domains
+        if not self.host.libvirt.available:
+            self.result.left_out.append(f"guests and pools: {self.host.libvirt.reason}")
+        return self.result
+
+    def _blacklist(self) -> list[str]:
+        listed = {kernel_name(m) for m in self.host.modules.own or []}
+        drivers = {known.vf_driver for known in DRIVERS.values()}
+        listed |= {entry.module for entry in self.host.modules.blacklist or []} & drivers
+        loaded = set(self.host.modules.loaded or [])
+        for module in sorted(listed & loaded):
+            self.result.left_out.append(f"modules.blacklist: {module} is blacklisted, and loaded all the same")
+        return sorted(listed - loaded)
+
+    def _pf(self, pf: Pf) -> Data:
+        match = {"address": pf.device} if pf.bus == "pci" else {"name": pf.netdev}
+        table: Data = {"match": match, "link": "up" if pf.up else "down", "mtu": pf.mtu}
+        if pf.num_vfs is not None:
+            table["vfs"] = pf.num_vfs
+        driver = self._vf_driver(pf)
+        if driver is not None:
+            table["vf_driver"] = driver
+        own = {vf.index: self._attributes(pf, vf) for vf in pf.vfs}
+        defaults = _defaults(list(own.values()))
+        if defaults:
+            table["vf_defaults"] = defaults
+        differing = {
+            index: {name: value for name, value in values.items() if defaults.get(name) != value}
+            for index, values in own.items()
+        }
+        ranges = _ranges({index: values for index, values in differing.items() if values})
+        if ranges:
+            table["vf"] = ranges
+        return table
+
+    def _vf_driver(self, pf: Pf) -> str | None:
+        """What all VFs that nobody has are bound to, where autoprobe agrees with it."""
+        free = [vf for vf in pf.vfs if not self.holders.get((pf.id, vf.index))]
+        if pf.bus != "pci" or not free or pf.autoprobe is None:
+            return None
+        drivers = {"none" if vf.driver is None else vf.driver for vf in free}
+        if drivers == {"none"} and not pf.autoprobe:
+            return "none"
+        if drivers == {"vfio-pci"} and not pf.autoprobe:
+            return "vfio-pci"
+        kernel = all("vfio" not in name and name != "none" for name in drivers)
+        return "kernel" if kernel and pf.autoprobe else None
+
+    def _attributes(self, pf: Pf, vf: Vf) -> Attributes:
+        if vf.attributes is None:
+            self.result.left_out.append(f"attributes of VF {vf.index} of {pf.netdev}: they could not be read")
+            return {}
+        usual = facts(pf.driver).fresh or {}
+        found: Attributes = {}
+        for name in VF_ATTRIBUTES:
+            value = vf.attributes.get(name)
+            if value is None or (name in LIBVIRT_OWNS and (pf.id, vf.index) in self.given):
+                continue
+            if name in LIBVIRT_OWNS and (pf.id, vf.index) in self.pooled and name != "mac":
+                continue
+            if name == "vlan_proto" and value == "802.1Q":
+                continue
+            if name in ("spoofchk", "trust") or not (is_zero(name, value) or value == usual.get(name)):
+                found[name] = value
+        return self._checked_mac(pf, vf, found)
+
+    def _checked_mac(self, pf: Pf, vf: Vf, found: Attributes) -> Attributes:
+        mac = str(found.get("mac", ""))
+        if mac and (mac in self.macs or int(mac[:2], 16) & 1):
+            self.result.left_out.append(f"the MAC {mac} of VF {vf.index} of {pf.netdev}: it is there twice")
+            del found["mac"]
+        elif mac:
+            self.macs.add(mac)
+        return found
+
+    def _pools(self) -> Data:
+        pools: Data = {}
+        for network in self.host.libvirt.networks.values():
+            if network.mode != "hostdev":
+                continue
+            table = self._pool(network)
+            if isinstance(table, str):
+                self.result.left_out.append(f"pool {network.name}: {table}")
+            else:
+                pools[network.name] = table
+        return pools
+
+    def _pool(self, network: Network) -> Data | str:
+        if not network.active:
+            return "it is not active, and a declared pool is"
+        if sorted(live_addresses(self.host, network)) != sorted(network.live_addresses):
+            return "its list of VFs is not that of today; restart it"
+        vfs: list[VfId] = []
+        table: Data = {}
+        if network.pf_dev is not None:
+            pf = next((p for p in self.host.pfs.values() if network.pf_dev in (p.netdev, *p.altnames)), None)
+            if pf is None:
+                return f"its PF {network.pf_dev} is not there"
+            vfs = [(pf.id, vf.index) for vf in pf.vfs]
+            table = {"pf": self.names[pf.id]}
+        else:
+            found = [self.by_address.get(address) for address in network.addresses]
+            vfs = [vf for vf in found if vf is not None]
+            if len(vfs) < len(found) or not vfs:
+                return "some of its VFs are not there"
+            table = {"vfs": self._references(vfs)}
+        shared = [vf for vf in vfs if vf in self.pooled]
+        if shared:
+            return f"it shares VFs with the pool {self.pooled[shared[0]]}"
+        self.pooled |= dict.fromkeys(vfs, network.name)
+        return {**table, "autostart": network.autostart}
+
+    def _references(self, vfs: list[VfId]) -> list[str]:
+        by_pf: dict[str, list[int]] = {}
+        for pf, index in vfs:
+            by_pf.setdefault(pf, []).append(index)
+        return [f"{self.names[pf]}/{_index_list(sorted(found))}" for pf, found in by_pf.items()]
+
+    def _domains(self) -> Data:
+        domains: Data = {}
+        for domain in self.host.libvirt.domains.values():
+            nics: Data = {}
+            source = domain.config if domain.persistent else domain.live
+            for number, nic in enumerate(n for n in source if n.method != "other"):
+                key = _key(nic, number, nics)
+                table = self._nic(domain, nic, key)
+                if isinstance(table, str):
+                    self.result.left_out.append(f"NIC {nic.alias or nic.mac or number} of {domain.name}: {table}")
+                else:
+                    nics[key] = table
+            if nics:
+                domains[domain.name] = {"nic": nics}
+        return domains
+
+    def _nic(self, domain: Domain, nic: Nic, key: str) -> Data | str:
+        live = next((n for n in domain.live if _same(n, nic)), None)
+        if domain.running and live is None:
+            return "it is in the definition and not in the running guest"
+        if nic.mac is not None and nic.mac in self.macs:
+            return f"its MAC {nic.mac} is there twice"
+        table: Data = {}
+        vf = self.by_address.get((live or nic).vf_address or "")
+        if nic.method == "pool":
+            if nic.pool not in self.result.state.get("pool", {}) and nic.pool not in self.pooled.values():
+                return f"its pool {nic.pool} is not described"
+            table["pool"] = nic.pool
+        else:
+            if vf is None:
+                return f"its VF {nic.vf_address} is not there"
+            if vf in self.pooled or vf in self.given:
+                return f"its VF {nic.vf_address} is in a pool or promised to another NIC too"
+            table["vf"] = f"{self.names[vf[0]]}/{vf[1]}"
+            if nic.method == "hostdev":
+                table["method"] = "hostdev"
+        if nic.method in ("interface", "pool"):
+            if nic.mac is not None:
+                table["mac"] = nic.mac
+                self.macs.add(nic.mac)
+            if nic.vlan:
+                table["vlan"] = nic.vlan
+            if vf is not None:
+                self.given.add(vf)
+        elif vf is not None:
+            self.pooled.setdefault(vf, "")
+            del self.pooled[vf]
+        return table
+
+
+def adopt(host: Snapshot) -> Adopted:
+    """Describes a host."""
+    return _Adopter(host).all()
+
+
+def _logical_names(host: Snapshot) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for pf in host.pfs.values():
+        name = re.sub(r"[^A-Za-z0-9_-]", "-", pf.netdev).lstrip("-_") or "pf"
+        names[pf.id] = name if name not in names.values() else f"{name}-{pf.device.replace(':', '-').replace('.', '-')}"
+    return names
+
+
+def _key(nic: Nic, number: int, taken: Data) -> str:
+    """The key that gives back the alias, else a new one."""
+    key = (nic.alias or "").removeprefix(ALIAS_PREFIX)
+    if (nic.alias or "").startswith(ALIAS_PREFIX) and key and alias_of(key) == nic.alias:
+        return key
+    key = f"nic{number}"
+    while key in taken:
+        key += "x"
+    return key
+
+
+def _same(live: Nic, config: Nic) -> bool:
+    if config.alias is not None and live.alias == config.alias:
+        return True
+    if config.mac is not None:
+        return live.mac == config.mac
+    return config.vf_address is not None and live.vf_address == config.vf_address
+
+
+def _defaults(own: list[Attributes]) -> Attributes:
+    """The most frequent spoofchk and trust, where all VFs report them."""
+    defaults: Attributes = {}
+    for name in ("spoofchk", "trust"):
+        values = [values[name] for values in own if name in values]
+        if values and len(values) == len(own):
+            defaults[name] = Counter(values).most_common(1)[0][0]
+    return defaults
+
+
+def _ranges(own: dict[int, Attributes]) -> Data:
+    """Tables of ``vf``, those with equal attributes (a MAC is never equal) put together."""
+    groups: list[tuple[Attributes, list[int]]] = []
+    for index, values in own.items():
+        same = next((indices for attributes, indices in groups if attributes == values and "mac" not in values), None)
+        if same is None:
+            groups.append((values, [index]))
+        else:
+            same.append(index)
+    return {_index_list(indices): values for values, indices in groups}
+
+
+def _index_list(indices: list[int]) -> str:
+    """``[0, 1, 2, 5]`` is ``0-2,5``."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -1,4 +1,4 @@
-"""The order of a plan in short sentences: one for an action, or one for a run of actions on the VFs of a PF."""
+"""The order of a plan in short sentences: one for an action, or for a run of actions on VFs of a PF."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _nic_of(args: Args) -> str:
 def _where(args: Args) -> str:
     """In which of the guest's two XMLs."""
     if args["live"]:
-        return f"running guest {args['domain']}" + ("" if args["config"] else " (until it stops)")
-    return f"the definition of {args['domain']} (counts from its next start)"
+        return f"running guest {args['domain']}" + (" and its definition" if args["config"] else "")
+    return f"the definition of {args['domain']}, for its next start"
 
 
 def _attach(args: Args) -> str:
@@ -126,7 +126,7 @@ _SENTENCES: dict[str, Callable[[Args], str]] = {
 
 @dataclass(slots=True)
 class Run:
-    """Consecutive actions that are told as one: a single one, or ``vf.set``s or ``vf.bind``s on VFs of one PF."""
+    """Consecutive actions told as one: a single one, or ``vf.set``s or ``vf.bind``s on VFs of one PF."""
 
     first: int
     """Number of its first action in the plan, from 1."""
@@ -146,22 +146,25 @@ class Run:
         """``pf.int.vf.[0-6]: set max_tx_rate on 7 VFs``, with the values where all have the same."""
         one = self.actions[0]
         addresses = dict.fromkeys(action["address"] for action in self.actions)
-        args = [action.get("args") or {} for action in self.actions]
         if len(self.actions) == 1:
             return sentence(one)
         vfs = f" on {plural(len(addresses), 'VF')}" if split_vf(one["address"]) else ""
         where = folded_address(addresses)
         if one["op"] == "vf.bind":
-            return f"{where}: {_what('vf.bind', args[0])}{vfs}"
-        return f"{where}: set {_values(args)}{vfs}"
+            return f"{where}: {_what('vf.bind', one['args'])}{vfs}"
+        return f"{where}: set {_values(self.actions, len(addresses))}{vfs}"
 
 
-def _values(args: Iterable[Args]) -> str:
-    seen: dict[str, set[str]] = {}
-    for item in args:
-        for name, value in item["set"].items():
-            seen.setdefault(name, set()).add(human(name, value))
-    return ", ".join(name if len(values) > 1 else f"{name} {min(values)}" for name, values in seen.items())
+def _values(actions: list[dict[str, Any]], vfs: int) -> str:
+    """Names of what is set, with the value where all VFs get the same."""
+    seen: dict[str, list[str]] = {}
+    for action in actions:
+        for name, value in action["args"]["set"].items():
+            seen.setdefault(name, []).append(human(name, value))
+    return ", ".join(
+        f"{name} {values[0]}" if len(values) == vfs and len(set(values)) == 1 else name
+        for name, values in seen.items()
+    )
 
 
 def runs(actions: Iterable[dict[str, Any]]) -> list[Run]:

@@ -59,7 +59,7 @@ class Affected:
         return bool(self.domains or self.nics or self.host)
 
     def sentences(self) -> list[str]:
-        """``guest web1 (ua-rec-data on VF 3 of 0000:01:00.0)``, ``the host (enp1s0: address 192.0.2.1/24)``."""
+        """``guest web1 (ua-rec-data on VF 3 of 0000:01:00.0)``, ``the host (enp1s0: route …)``."""
         by_domain: dict[str, list[str]] = {domain: [] for domain in self.domains}
         for nic in self.nics:
             domain, _, what = nic.partition(": ")
@@ -73,8 +73,8 @@ class Affected:
 
 @dataclass(slots=True)
 class Group:
-    """Changes that are told as one: a change alone, or those of VFs of one PF with the same fields and values.
-    A MAC belongs to one VF alone, so it doesn't keep VFs apart; `macs` has them."""
+    """Changes that are told as one: a change alone, or those of VFs of one PF with the same fields and
+    values. A MAC belongs to one VF alone, so it doesn't keep VFs apart; `macs` has them."""
 
     op: str
     fields: list[dict[str, Any]]

@@ -1,5 +1,4 @@
-"""A plan as text for a terminal: verdict first, each change with its reason and who notices, the order, and last the
-short list."""
+"""A plan as text: verdict first, each change with its reason and who notices, the order, the short list last."""
 
 from __future__ import annotations
 
@@ -9,16 +8,16 @@ from typing import Any
 
 from reconciler.report.actions import runs
 from reconciler.report.diagnostics_text import diagnostic_lines
-from reconciler.report.folding import Group, fold_changes, folded_address
+from reconciler.report.folding import Group, fold_changes
 from reconciler.report.style import Style, clean, listed, paragraph, plural, table
 from reconciler.report.values import before_after, human, place
 from reconciler.report.verdict import (
-    COLOURS,
     MEANING,
     Outlook,
     counts_line,
     headline,
     limits,
+    of_severity,
     origin,
     outlook,
     rank,
@@ -35,8 +34,8 @@ _OP_COLOURS = {"create": "green", "update": "yellow", "replace": "red", "delete"
 
 
 def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, width: int = 0) -> str:
-    """A ``reconciler-plan/1`` document as text. ``hints``: whether to end with the command that carries it out.
-    ``width``: columns to wrap sentences at (0: never); what is worth copying is never broken."""
+    """A ``reconciler-plan/1`` document as text. ``hints``: whether to end with the command that carries it
+    out. ``width``: columns to wrap sentences at (0: never); what is worth copying is never broken."""
     document = clean(document)
     view = _View(document, Style(color), width)
     sections = [view.verdict(), view.changes(), view.order(), view.diagnostics(), view.short_list()]
@@ -48,6 +47,10 @@ def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, wi
 def disruptive_first(groups: list[Group]) -> list[Group]:
     """The groups from the most to the least disruptive, otherwise in their order."""
     return sorted(groups, key=lambda group: -rank(group.disruption))
+
+
+def _meaning(disruption: str) -> str:
+    return MEANING.get(disruption, "a class that this version does not know")
 
 
 class _View:
@@ -62,25 +65,24 @@ class _View:
     def verdict(self) -> list[str]:
         colour = {"in-sync": "green", "blocked": "red"}.get(self.document["verdict"], "yellow")
         lines = [self.style.paint(headline(self.document), "bold", colour)]
-        worst = self.outlook.worst
+        worst, allow = self.outlook.worst, self.outlook.allow
         if worst != "none":
-            word = self.style.paint(worst, "bold", COLOURS.get(worst, "red"))
-            lines += self._text(f"Worst disruption: {word} ({MEANING.get(worst, 'not known to this version')}).")
+            lines += self._text(f"Worst disruption: {worst} ({_meaning(worst)}).", mark=worst)
             affected = self.outlook.affected.sentences()
             lines += self._text(f"Affected: {'; '.join(affected)}.") if affected else []
-        if self.outlook.allow:
-            lines += self._text(
-                f"The policy permits {self.outlook.policy}: apply refuses this without "
-                + self.style.paint(f"--allow {self.outlook.allow}", "bold")
-                + "."
-            )
+        if allow:
+            text = f"The policy permits {self.outlook.policy}: apply refuses this without --allow {allow}."
+            lines += self._text(text, mark=f"--allow {allow}")
         for sentence in limits(self.document):
             lines += self._text(sentence)
         made = origin(self.document)
         return [*lines, *([self.style.paint("  " + made, "dim")] if made and self.groups else [])]
 
-    def _text(self, text: str, indent: int = 2) -> list[str]:
-        return paragraph(text, indent=indent, hang=2, width=self.width)
+    def _text(self, text: str, *, indent: int = 2, mark: str = "") -> list[str]:
+        """Wrapped text; ``mark`` is kept on one line, and bold."""
+        token = mark.replace(" ", "\0")
+        lines = paragraph(text.replace(mark, token, 1), indent=indent, hang=2, width=self.width)
+        return [line.replace(token, self.style.paint(mark, "bold")) for line in lines] if mark else lines
 
     def changes(self) -> list[str]:
         if not self.groups:
@@ -104,13 +106,16 @@ class _View:
         lines = [f"{head}  {where}".rstrip(), *table(self._fields(group), indent=6)]
         if group.reason:
             lines += self._text(f"because {group.reason}", indent=6)
+        affected = "; ".join(group.affected.sentences())
         if group.disruption != "none":
-            word = self.style.paint(group.disruption, COLOURS.get(group.disruption, "red"))
-            meaning = MEANING.get(group.disruption, "not known to this version")
-            lines += self._text(f"disruption: {word} ({meaning})", indent=6)
-        affected = group.affected.sentences()
-        label = "affects" if group.disruption != "none" else "in use by"
-        return lines + (self._text(f"{label}: {'; '.join(affected)}", indent=6) if affected else [])
+            known = group.disruption == self.outlook.worst  # It was explained above.
+            text = f"disruption: {group.disruption}" + ("" if known else f" ({_meaning(group.disruption)})")
+            lines += self._text(
+                f"{text}, affects {affected}" if affected else text, indent=6, mark=group.disruption
+            )
+        elif affected:
+            lines += self._text(f"in use by {affected}", indent=6)
+        return lines
 
     def _fields(self, group: Group) -> Iterator[list[str]]:
         for item in group.fields:
@@ -125,16 +130,21 @@ class _View:
             return []
         final = [run for run in found if run.impossible]
         undo = "each can be taken back" if not final else f"{plural(len(final), 'step')} can't be taken back"
-        rows = []
-        for run in found:
-            notes = [run.disruption] if run.disruption != "none" else []
-            notes += [f"can't be taken back: {run.impossible}"] if run.impossible else []
-            rows.append([f"{run.numbers}.", run.sentence, self._notes(notes)])
-        numbers = max(len(row[0]) for row in rows)
-        return [f"Order: ({undo})", *table([[row[0].rjust(numbers), *row[1:]] for row in rows], indent=2)]
-
-    def _notes(self, notes: list[str]) -> str:
-        return self.style.paint(f"[{'; '.join(notes)}]", "yellow") if notes else ""
+        numbers = max(len(run.numbers) for run in found)
+        rows = [
+            [
+                f"{run.numbers:>{numbers}}.",
+                run.sentence,
+                f"[{run.disruption}]" if run.disruption != "none" else "",
+            ]
+            for run in found
+        ]
+        lines = [f"Order: ({undo})"]
+        for run, line in zip(found, table(rows, indent=2), strict=True):
+            lines.append(line)
+            if run.impossible:
+                lines += self._text(f"can't be taken back: {run.impossible}", indent=numbers + 7)
+        return lines
 
     def diagnostics(self) -> list[str]:
         diagnostics = self.document.get("diagnostics") or []
@@ -148,12 +158,10 @@ class _View:
             note = group.disruption if group.disruption != "none" else ""
             whom = listed(list(group.affected.domains)) if note else ""
             rows.append([SYMBOLS.get(group.op, "?").ljust(3), group.address, self._brief(group), note, whom])
-        lines = self._coloured(table(rows, indent=2))
-        errors = [item for item in self.document.get("diagnostics") or [] if item["severity"] == "error"]
-        lines += [
-            self.style.paint("  !   ", "bold", "red") + f"{folded_address([item['address']]) or self.path}  {item['summary']}"
-            for item in errors
-        ]
+        lines = ["Summary:", *self._coloured(table(rows, indent=2))]
+        bang = self.style.paint("!", "bold", "red")
+        for error in of_severity(self.document, "error"):
+            lines.append(f"  {bang}    {error.get('address') or self.path}  {error['summary']}")
         lines.append(self.style.paint(counts_line(self.document), "bold"))
         if (self.document.get("summary") or {}).get("reboot"):
             lines.append("A reboot is needed before all of it is in effect.")
@@ -162,16 +170,17 @@ class _View:
     def _coloured(self, lines: list[str]) -> list[str]:
         """Colours the symbols of a table that was laid out without."""
         return [
-            line[:2] + self._symbol(group.op) + line[5:] for line, group in zip(lines, self.groups, strict=True)
+            line[:2] + self._symbol(group.op) + line[5:]
+            for line, group in zip(lines, self.groups, strict=True)
         ]
 
     def _brief(self, group: Group) -> str:
         """One field with its values, several by name."""
+        if group.op in ("create", "delete") and group.fields and group.fields[0]["name"] == "state":
+            return human("state", group.fields[0]["after"])
         if len(group.fields) == 1 and not group.macs:
             item = group.fields[0]
             return f"{item['name']} {before_after(item['name'], item['before'], item['after'])}"
-        if group.op in ("create", "delete") and group.fields and group.fields[0]["name"] == "state":
-            return human("state", group.fields[0]["after"])
         return ", ".join(group.field_names)
 
     def hint(self) -> list[str]:

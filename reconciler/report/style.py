@@ -1,7 +1,7 @@
 """Plain-text layout: colours that can be switched off, text from outside made harmless, aligned columns.
 
-Every view first takes its document through `clean`, so that no name in it can move the cursor, forge a line or
-hide: a control character comes out as the escape that a programmer would write for it.
+Every view first takes its document through `clean`, so that no name in it can move the cursor, forge a line
+or hide: a control character comes out as the escape that a programmer would write for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PARAGRAPHS = frozenset({"detail", "error"})
 
 
 def visible(text: str) -> str:
-    """The text with everything that is not printable (control, format and surrogate characters) written out."""
+    """The text with what is not printable (control, format and surrogate characters) written out."""
     if text.isprintable():
         return text
     return "".join(
@@ -40,9 +40,7 @@ def clean(document: Any) -> Any:
         return [clean(item) for item in document]
     if isinstance(document, dict):
         return {
-            visible(key): _paragraph(value)
-            if key in _PARAGRAPHS and isinstance(value, str)
-            else clean(value)
+            visible(key): _paragraph(value) if key in _PARAGRAPHS and isinstance(value, str) else clean(value)
             for key, value in document.items()
         }
     return document
@@ -70,17 +68,17 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 0, gap: int = 2) -> li
     """Rows as lines with aligned columns. Nothing is cut or wrapped, and no line ends in spaces."""
     cells = [list(row) for row in rows]
     columns = max((len(row) for row in cells), default=0)
-    widths = [max((len(row[column]) for row in cells if column < len(row)), default=0) for column in range(columns)]
-    space = " " * gap
-    return [
-        (" " * indent + space.join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip()
-        for row in cells
-    ]
+    widths = [max(len(row[column]) for row in cells if column < len(row)) for column in range(columns)]
+    lines = []
+    for row in cells:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        lines.append((" " * indent + (" " * gap).join(padded)).rstrip())
+    return lines
 
 
 def paragraph(text: str, *, indent: int = 0, hang: int = 0, width: int = 0) -> list[str]:
-    """A text as lines of at most ``width`` columns (0: one line, whatever its length). ``hang``: more indent from
-    the second line on. Words, so also paths and commands, are never broken."""
+    """A text as lines of at most ``width`` columns (0: one line, whatever its length). ``hang``: more indent
+    from the second line on. Words, so also paths and commands, are never broken."""
     first, rest = " " * indent, " " * (indent + hang)
     if not width:
         return [first + text]

@@ -1,4 +1,4 @@
-"""Values of fields as people read them: rates with their unit, switches as ``on`` and ``off`` like `ip` prints them."""
+"""Values of fields as people read them: rates with their unit, switches as ``on`` and ``off`` like `ip`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict of a plan in words: what it comes to, how much it disturbs and whom, and what `apply` would need."""
+"""The verdict of a plan in words: what it comes to, how much it disturbs and whom, what it takes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def headline(document: dict[str, Any]) -> str:
         return f"Blocked on {host}: {plural(errors, 'error')}. Nothing is applied until that is solved."
     if document["verdict"] == "in-sync":
         if document.get("unobserved"):
-            return f"Nothing to do on {host}, as far as could be seen: not all that is declared could be observed."
+            return f"Nothing to do on {host} as far as can be seen: not all could be observed."
         if changes:
             return f"Nothing to do on {host} now; {plural(changes, 'difference')} can only wait."
         if document.get("targets") or document.get("dropped"):
@@ -114,7 +114,9 @@ def origin(document: dict[str, Any]) -> str:
     source, git = document.get("source") or {}, (document.get("source") or {}).get("git") or {}
     parts = [source["path"]] if source.get("path") else []
     if git.get("commit"):
-        parts.append(f"commit {git['commit'][:12]}" + (" with uncommitted changes" if git.get("dirty") else ""))
+        parts.append(
+            f"commit {git['commit'][:12]}" + (" with uncommitted changes" if git.get("dirty") else "")
+        )
     if document.get("created_at"):
         parts.append(f"planned {document['created_at']}")
     return ", ".join(parts)

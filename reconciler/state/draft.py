@@ -82,8 +82,11 @@ class Draft:
         self.named_vfs += len(found)
         return found
 
-    def vfs(self, key: Path, text: str) -> tuple[str, tuple[int, ...]] | None:
-        """The VFs that a reference names; None when it can't be read or its PF is not declared."""
+    def vfs(self, key: Path, text: str, *, bounded: bool) -> tuple[str, tuple[int, ...]] | None:
+        """The VFs that a reference names; None when it can't be read or its PF is not declared.
+
+        ``bounded``: they have to be among the PF's VFs (what is declared absent may name others).
+        """
         if self._is_full(key):
             return None
         try:
@@ -94,7 +97,8 @@ class Draft:
         self.named_vfs += len(found)
         if not self.declared(key, "pf", pf):
             return None
-        self.check_indexes(key, pf, found)
+        if bounded:
+            self.check_indexes(key, pf, found)
         return pf, found
 
     def declared(self, key: Path, kind: str, name: str) -> bool:

@@ -36,23 +36,23 @@ def build_domains(
 def _build_pool(draft: Draft, name: str, spec: PoolSpec) -> DesiredPool:
     key: Path = ("pool", name)
     check_libvirt_name(draft.findings, key, name)
-    entries = _read_entries(draft, (*key, "vfs"), spec.vfs or [])
+    state = spec.state or "present"
+    entries = _read_entries(draft, (*key, "vfs"), spec.vfs or [], bounded=state == "present")
     draft.pool_entries[name] = entries
     pf = spec.pf
     if pf is not None and not draft.declared((*key, "pf"), "pf", pf):
         pf = None
-    state = spec.state or "present"
     _check_source(draft, key, spec, state == "absent")
     vfs = tuple(VfRef(pf=entry.pf, index=index) for entry in entries for index in entry.indexes)
     return DesiredPool(name=name, state=state, pf=pf, vfs=vfs, autostart=spec.autostart)
 
 
-def _read_entries(draft: Draft, key: Path, texts: list[str]) -> list[PoolEntry]:
+def _read_entries(draft: Draft, key: Path, texts: list[str], *, bounded: bool) -> list[PoolEntry]:
     """Lists mean sets: a VF that is named twice is worth a word, and no error."""
     entries = []
     seen: set[tuple[str, int]] = set()
     for number, text in enumerate(texts):
-        found = draft.vfs((*key, number), text)
+        found = draft.vfs((*key, number), text, bounded=bounded)
         if found is None:
             continue
         pf, indexes = found
@@ -109,7 +109,7 @@ def _build_nic(
         state=state,
         method=method,
         pool=_read_pool(draft, key, spec.pool, state == "absent", pools),
-        vf=_read_vf(draft, (*key, "vf"), spec.vf),
+        vf=_read_vf(draft, (*key, "vf"), spec.vf, bounded=state == "present"),
         pf=pf,
         attributes=draft.attributes(key, spec),
     )
@@ -136,10 +136,10 @@ def _read_pool(
     return name
 
 
-def _read_vf(draft: Draft, key: Path, text: str | None) -> VfRef | None:
+def _read_vf(draft: Draft, key: Path, text: str | None, *, bounded: bool) -> VfRef | None:
     if text is None:
         return None
-    found = draft.vfs(key, text)
+    found = draft.vfs(key, text, bounded=bounded)
     if found is None:
         return None
     pf, indexes = found

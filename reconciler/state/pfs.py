@@ -92,6 +92,7 @@ def _build_vfs(draft: Draft, pf: str, specs: dict[str, VfSpec]) -> dict[int, Des
         if len(indexes) > 1 and draft.findings.said((*key, "mac")):
             detail = f"{text} names {len(indexes)} VFs: give each its own mac, in vf.N."
             draft.findings.error((*key, "mac"), "shared-mac", detail)
+            attributes.pop("mac", None)
         for index in indexes:
             before = vfs.get(index) or DesiredVf(index=index)
             vfs[index] = DesiredVf(

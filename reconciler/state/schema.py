@@ -41,7 +41,8 @@ def state_schema() -> dict[str, Any]:
     schema: dict[str, Any] = _plain(StateSpecFile.model_json_schema(by_alias=True))
     schema["$schema"] = "http://json-schema.org/draft-07/schema#"
     schema["properties"]["schema"]["enum"] = [SCHEMA]
-    return _ordered(schema)
+    document: dict[str, Any] = _ordered(schema)
+    return document
 
 
 def render() -> str:

@@ -73,7 +73,9 @@ class Executor:
     def _batch(self, batch: list[Action]) -> None:
         ready = []
         for action in batch:
-            self.progress.begin({"id": action.id, "op": action.op, "address": action.address, "args": action.args})
+            self.progress.begin(
+                {"id": action.id, "op": action.op, "address": action.address, "args": action.args}
+            )
             why = self._why_not(action)
             if why:
                 self._end(Outcome(action.id, "skipped", why))
@@ -115,7 +117,9 @@ class Executor:
         self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error)
 
     def _journal_done(self, found: list[Outcome]) -> None:
-        record = {o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3)} for o in found}
+        record = {
+            o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3)} for o in found
+        }
         try:
             self.journal.write("done", actions=[outcome.id for outcome in found], outcomes=record)
         except ReconcilerError as error:
@@ -198,7 +202,9 @@ class Executor:
             return [Outcome(action.id, "failed", said) for action in batch]
         for action, refused in zip(todo, errors, strict=True):
             if refused is not None:
-                outcomes[action.id] = Outcome(action.id, "failed", f"{refused.summary} {refused.detail}".strip())
+                outcomes[action.id] = Outcome(
+                    action.id, "failed", f"{refused.summary} {refused.detail}".strip()
+                )
         for action in todo:
             if outcomes[action.id].outcome == "unchanged":
                 outcomes[action.id] = self._verified(action)
@@ -221,7 +227,9 @@ class Executor:
 def _not_seen(action: Action, deadline: float) -> HostError:
     hint = ""
     if action.op == "nic.detach" and action.args["live"]:
-        hint = " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
+        hint = (
+            " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
+        )
     elif action.op == "pf.wait_link":
         hint = " There is no carrier: check the cable and the switch port."
     return HostError(

@@ -31,14 +31,20 @@ def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
     try:
         document = json.loads(path.read_bytes())
         if document.get("format") != FORMAT:
-            return {}, f"{path} has the format {document.get('format')!r}, so the values applied so far are not known."
+            return (
+                {},
+                f"{path} has the format {document.get('format')!r}, so the values applied so far are not known.",
+            )
         return _adapter().validate_python(document["entries"]), ""
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
         return {}, f"{path} can't be read ({error.strerror}), so the values applied so far are not known."
     except (ValueError, AttributeError, KeyError, RecursionError):
-        return {}, f"{path} is corrupt, so the values applied so far are not known. The next apply sets it aside."
+        return (
+            {},
+            f"{path} is corrupt, so the values applied so far are not known. The next apply sets it aside.",
+        )
 
 
 def set_aside(state_dir: Path) -> None:

@@ -35,14 +35,17 @@ class DisruptionClass(StrEnum):
 
 def apply(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A state file, or a plan saved with plan -o.")],
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|PLAN", help="A state file, or a plan saved with plan -o.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     allow: Annotated[
         list[DisruptionClass] | None,
         typer.Option("--allow", help="Allow disruption up to this class."),
     ] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on.")
+        list[str] | None,
+        typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on."),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Leave out what has an error and do the rest; exit 4 then.")
@@ -54,7 +57,9 @@ def apply(
     if data.lstrip()[:1] == b"{":
         if target or partial:
             raise ReconcilerError(
-                "Wrong usage.", "A saved plan is applied as it is: without --target and --partial.", code=ExitCode.USAGE
+                "Wrong usage.",
+                "A saved plan is applied as it is: without --target and --partial.",
+                code=ExitCode.USAGE,
             )
         return _apply_saved(options, what, data, allow or [])
     return _apply_file(options, what, data, yes, allow or [], target or [], partial)
@@ -138,7 +143,9 @@ def _refuse_recorded(options: Options) -> None:
 def _need_root(options: Options) -> None:
     if options.host == "local" and os.geteuid() != 0:
         raise ReconcilerError(
-            "Not permitted.", "Changing the host takes root: run it with sudo. Nothing was changed.", code=ExitCode.NOT_PERMITTED
+            "Not permitted.",
+            "Changing the host takes root: run it with sudo. Nothing was changed.",
+            code=ExitCode.NOT_PERMITTED,
         )
 
 
@@ -195,7 +202,11 @@ def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
         errors = beyond(approved, fresh)
     if errors:
         detail = "\n  ".join(
-            ["Nothing was changed. The difference:", *errors, "Make a new one with: reconciler plan FILE -o PLAN"]
+            [
+                "Nothing was changed. The difference:",
+                *errors,
+                "Make a new one with: reconciler plan FILE -o PLAN",
+            ]
         )
         raise ReconcilerError("The plan no longer fits the host.", detail, code=ExitCode.STALE)
     for note in moved(approved, fresh):

@@ -19,7 +19,8 @@ def drift(
     as_json: Annotated[bool, typer.Option("--json", help="The document reconciler-drift/1.")] = False,
     output_format: Annotated[Format, typer.Option("--format", help="How it is shown.")] = Format.TEXT,
     ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="ADDRESS.FIELD", help="Leave this out; may be repeated.")
+        list[str] | None,
+        typer.Option("--ignore", metavar="ADDRESS.FIELD", help="Leave this out; may be repeated."),
     ] = None,
 ) -> int:
     """Has the host moved away from the file? Never changes anything. Exit 2: it has; 8: something is not known."""

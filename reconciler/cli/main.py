@@ -82,7 +82,10 @@ def _unexpected(error: Exception, verbose: bool) -> int:
 
 def _complain(summary: str, detail: str) -> None:
     text = f"{summary} {detail}".rstrip()
-    print("Error: " + "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text), file=sys.stderr)
+    print(
+        "Error: " + "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text),
+        file=sys.stderr,
+    )
 
 
 def globals_first(arguments: list[str]) -> list[str]:

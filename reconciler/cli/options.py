@@ -68,7 +68,9 @@ def read_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except PermissionError:
-        raise ReconcilerError("A file can't be read.", f"{path}: permission denied.", code=ExitCode.NOT_PERMITTED) from None
+        raise ReconcilerError(
+            "A file can't be read.", f"{path}: permission denied.", code=ExitCode.NOT_PERMITTED
+        ) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ReconcilerError("A file can't be read.", f"{path}: {why}.", code=ExitCode.USAGE) from None
@@ -97,7 +99,9 @@ def write_new(path: Path, text: str, *, overwrite: bool) -> None:
             file.write(text)
     except FileExistsError:
         raise ReconcilerError(
-            "The file exists already.", f"{path} is never overwritten. Name another one, or remove it.", code=ExitCode.FAILED
+            "The file exists already.",
+            f"{path} is never overwritten. Name another one, or remove it.",
+            code=ExitCode.FAILED,
         ) from None
     except OSError as error:
         code = ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED

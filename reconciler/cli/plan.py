@@ -30,7 +30,8 @@ def plan(
     context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="State files, one per host.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PLAN", help="Save the plan, for: reconciler apply PLAN")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PLAN", help="Save the plan, for: reconciler apply PLAN"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The document reconciler-plan/1.")] = False,
     output_format: Annotated[Format, typer.Option("--format", help="How it is shown.")] = Format.TEXT,
@@ -38,13 +39,16 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
     target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on.")
+        list[str] | None,
+        typer.Option("--target", metavar="ADDRESS", help="Only this and what it depends on."),
     ] = None,
 ) -> int:
     """Show what would be done, in order, and why. Changes nothing."""
     options: Options = context.obj
     if output is not None and len(files) > 1:
-        raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
+        raise ReconcilerError(
+            "Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE
+        )
     codes = []
     for path in files:
         document = _plan(options, path, target or [])
@@ -52,7 +56,9 @@ def plan(
             from reconciler.plan.document import dump_plan
 
             write_new(output, dump_plan(document), overwrite=True)
-        print_plan(options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output)
+        print_plan(
+            options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output
+        )
         codes.append(exit_code(document, detailed_exitcode))
     return max(codes, key=_RANK.index)
 

@@ -50,7 +50,11 @@ DRIVERS: dict[str, DriverFacts] = {
     "igb": DriverFacts(rate_needs_link=True, creation_bounces_pf=True, fresh=_INTEL, vf_driver="igbvf"),
     # ixgbe_ndo_set_vf_bw (exactly 10G link), ixgbe_sriov_reinit, __ixgbe_enable_sriov; a trust change kicks the VF
     "ixgbe": DriverFacts(
-        rate_needs_link=True, creation_bounces_pf=True, fresh=_INTEL, resets_vf=frozenset({"trust"}), vf_driver="ixgbevf"
+        rate_needs_link=True,
+        creation_bounces_pf=True,
+        fresh=_INTEL,
+        resets_vf=frozenset({"trust"}),
+        vf_driver="ixgbevf",
     ),
     # i40e_ndo_set_vf_{mac,port_vlan,trust} call i40e_vc_reset_vf; i40e_do_reset_safe on the first creation
     "i40e": DriverFacts(creation_bounces_pf=True, fresh=_INTEL, resets_vf=_RESET_ALL, vf_driver="iavf"),

@@ -10,7 +10,5 @@ from reconciler.kinds.pool import operations as pool
 from reconciler.kinds.vf import operations as vf
 
 OPERATIONS: dict[str, Operation] = {
-    operation.name: operation
-    for kind in (modules, pf, vf, pool, nic)
-    for operation in kind.OPERATIONS
+    operation.name: operation for kind in (modules, pf, vf, pool, nic) for operation in kind.OPERATIONS
 }

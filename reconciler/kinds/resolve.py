@@ -34,6 +34,8 @@ class Resolution:
     """PF identity by logical name; PFs that aren't there are left out."""
     holders: Holders
     nics: list[NicIntent] = field(default_factory=list)
+    by_vf: dict[VfId, NicIntent] = field(default_factory=dict)
+    """NICs by the VF that they are bound to."""
     intents: dict[VfId, dict[str, Intent]] = field(default_factory=dict)
     """Declared attributes of each VF, by its own table and by the NIC that it is bound to by name."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
@@ -52,14 +54,7 @@ class Resolution:
 
     def nic_of(self, vf: VfId) -> NicIntent | None:
         """The declared NIC that is bound to this VF."""
-        return self._nic_by_vf().get(vf)
-
-    _by_vf: dict[VfId, NicIntent] | None = None
-
-    def _nic_by_vf(self) -> dict[VfId, NicIntent]:
-        if self._by_vf is None:
-            self._by_vf = {nic.vf: nic for nic in self.nics if nic.vf is not None}
-        return self._by_vf
+        return self.by_vf.get(vf)
 
 
 def vf_count(pf: DesiredPf, observed: Pf) -> int:
@@ -88,6 +83,7 @@ def resolve(desired: Desired, host: Snapshot) -> Resolution:
             resolution.left_out[address("pf", name)] = address("pf", name)
     _check_libvirt(resolution, host)
     resolve_nics(resolution, host)
+    resolution.by_vf = {nic.vf: nic for nic in resolution.nics if nic.vf is not None}
     _collect_intents(resolution, host)
     return resolution
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.kinds.holders import find_holders
 from reconciler.kinds.operation import Args
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.resolve import Resolution
@@ -55,6 +56,11 @@ class Builder:
             self._made.setdefault(makes, []).append(action.id)
         OPERATIONS[op].simulate(self.host, args)
         return action
+
+    def predicted(self) -> Resolution:
+        """The resolution with the holders of the predicted host: for comparing with it. Who notices a change is told
+        by the holders that were observed."""
+        return replace(self.resolution, holders=find_holders(self.host))
 
     def also_makes(self, name: str, action: Action) -> None:
         """Notes one more thing that an action brings about."""

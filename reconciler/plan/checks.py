@@ -46,7 +46,9 @@ def unknowns(resolution: Resolution, states: list[FieldState], host: Snapshot) -
     ]
 
 
-def _error(resolution: Resolution, code: str, summary: str, detail: str, where: str, field: str = "") -> Diagnostic:
+def _error(
+    resolution: Resolution, code: str, summary: str, detail: str, where: str, field: str = ""
+) -> Diagnostic:
     return Diagnostic(
         severity="error",
         code=code,
@@ -91,7 +93,7 @@ def _rates(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
                 "rate-needs-link",
                 "A rate can't be set while the PF is down.",
                 f"{pf.driver} refuses a rate without a link, and {pf.netdev} "
-                f"{'is declared down' if desired.link == 'down' else 'is down'}. Declare link = \"up\" in "
+                f'{"is declared down" if desired.link == "down" else "is down"}. Declare link = "up" in '
                 f"{address('pf', name)}.",
                 fields[rate].address,
                 rate,
@@ -158,7 +160,11 @@ def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         if desired.link == "up" or (desired.link is None and pf.up):
             continue
-        users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
+        users = [
+            n
+            for n in resolution.nics
+            if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"
+        ]
         users = [n for n in users if n.nic.state == "present"]
         if users:
             yield Diagnostic(

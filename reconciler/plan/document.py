@@ -325,4 +325,3 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
     if diagnostic.line:
         document["line"] = diagnostic.line
     return document
-

@@ -47,7 +47,7 @@ def make_plan(
         *unknowns(resolution, before, observed),
     ]
     _steps(builder)
-    diagnostics += _unmet(resolution, compare_all(resolution, builder.host), diagnostics)
+    diagnostics += _unmet(resolution, compare_all(builder.predicted(), builder.host), diagnostics)
     diagnostics += _waiting(resolution, before)
     plan = Plan(
         created_at=created_at,

@@ -75,7 +75,7 @@ def plan_schema() -> Schema:
         },
         impact=_object({}, domains=names, nics=names, host=names),
     )
-    counts = {n: _COUNT for n in ("create", "update", "replace", "delete", "actions", "disruptive")}
+    counts = dict.fromkeys(("create", "update", "replace", "delete", "actions", "disruptive"), _COUNT)
     document = _object(
         {
             "format": {"const": PLAN_FORMAT},

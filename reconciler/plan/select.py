@@ -76,7 +76,6 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
     from dataclasses import replace
 
     plan.diagnostics = [
-        replace(d, severity="warning") if d.severity == "error" and d.address else d
-        for d in plan.diagnostics
+        replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
     ]
     plan.dropped = sorted(dropped)

@@ -1,5 +1,5 @@
-"""Whether a fresh plan does no more than an approved one: reality may have moved towards the goal, but apply never does
-more than was approved."""
+"""Whether a fresh plan does no more than an approved one: reality may have moved towards the goal, but apply
+never does more than was approved."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def moved(approved: Plan, fresh: Plan) -> list[str]:
     """Fields whose value before is another one than when the plan was made: no obstacle, but worth a note."""
     before = {(c.address, f.name): f.before for c in approved.changes for f in c.fields}
     return [
-        f"{change.address}.{field.name} was {before[change.address, field.name]!r} and is {field.before!r} now"
+        f"{change.address}.{field.name} was {before[change.address, field.name]!r} and is now {field.before!r}"
         for change in fresh.changes
         for field in change.fields
         if (change.address, field.name) in before and before[change.address, field.name] != field.before

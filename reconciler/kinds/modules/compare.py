@@ -46,7 +46,5 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
         states.append(FieldState(ADDRESS, "loaded", ADDRESS, [], None, "unknown"))
     else:
         loaded = sorted(set(names) & set(host.modules.loaded))
-        states.append(
-            FieldState(ADDRESS, "loaded", ADDRESS, [], loaded, "different" if loaded else "same")
-        )
+        states.append(FieldState(ADDRESS, "loaded", ADDRESS, [], loaded, "different" if loaded else "same"))
     return states

@@ -12,7 +12,7 @@ def kernel_name(module: str) -> str:
 
 
 def _blacklist_set(host: Snapshot, args: Args) -> bool:
-    return host.modules.own == args["modules"]
+    return bool(host.modules.own == args["modules"])
 
 
 def _set_blacklist(host: Snapshot, args: Args) -> None:

@@ -42,9 +42,7 @@ def served(builder: Builder, module: str) -> list[tuple[Pf, Vf]]:
 def _unload(builder: Builder, module: str) -> None:
     vfs = served(builder, module)
     undo = [Step("modules.load", ADDRESS, {"module": module})]
-    undo += [
-        Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}) for pf, vf in vfs
-    ]
+    undo += [Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}) for pf, vf in vfs]
     builder.add(
         "modules.unload",
         ADDRESS,

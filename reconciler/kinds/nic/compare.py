@@ -90,7 +90,9 @@ def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[
     return states
 
 
-def _both(field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any) -> FieldState:
+def _both(
+    field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any
+) -> FieldState:
     """A field that has to be right in both XMLs: the first that is wrong is what was observed."""
     values = [get(nic) for nic in (live, config) if nic is not None]
     wrong = [value for value in values if value != declared]

@@ -11,7 +11,7 @@ from reconciler.kinds.holders import VfId, predicted_address
 from reconciler.kinds.nic.allocate import Allocator
 from reconciler.kinds.nic.identity import alias_of, find_nic, generated_mac
 from reconciler.state.address import address
-from reconciler.state.desired import Attributes, DesiredDomain, DesiredNic
+from reconciler.state.desired import Attributes, AttributeValue, DesiredDomain, DesiredNic
 
 if TYPE_CHECKING:
     from reconciler.kinds.resolve import Resolution
@@ -87,7 +87,9 @@ def _unknown_domain(resolution: Resolution, domain: DesiredDomain, host: Snapsho
         Diagnostic(
             severity="note" if domain.optional else "error",
             code="domain-optional-missing" if domain.optional else "domain-not-found",
-            summary="An optional guest is missing." if domain.optional else "libvirt doesn't know this guest.",
+            summary="An optional guest is missing."
+            if domain.optional
+            else "libvirt doesn't know this guest.",
             detail=f"There is no domain {domain.name!r}. Domains here: {known}. "
             + (
                 "Its NICs are left out."
@@ -199,7 +201,7 @@ def _settle(resolution: Resolution, intent: NicIntent, host: Snapshot) -> None:
         intent.mac = kept or generated_mac(host.host.machine_id, intent.domain.uuid, intent.nic.key)
 
 
-def _declared(resolution: Resolution, intent: NicIntent, name: str) -> object:
+def _declared(resolution: Resolution, intent: NicIntent, name: str) -> AttributeValue | None:
     """An attribute of the NIC, else of the VF that it names: libvirt would set another one otherwise."""
     if name in intent.nic.attributes:
         return intent.nic.attributes[name]

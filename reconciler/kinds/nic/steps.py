@@ -30,7 +30,9 @@ def release(builder: Builder, remade: set[str]) -> None:
                 _detach(builder, intent, domain, live, None)
 
 
-def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None) -> None:
+def _detach(
+    builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None
+) -> None:
     where = intent.address
     for nics in _at_once(live, config):
         match = match_of(next(nic for nic in nics if nic is not None))

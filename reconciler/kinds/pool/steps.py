@@ -58,7 +58,11 @@ def _pfs(builder: Builder, pool: DesiredPool) -> set[str]:
 
 def _guests(builder: Builder, network: Network) -> Impact:
     guests = in_use(builder.host, network)
-    return Impact("guest", guests, [f"{guest}: NIC of pool {network.name}" for guest in guests]) if guests else Impact()
+    return (
+        Impact("guest", guests, [f"{guest}: NIC of pool {network.name}" for guest in guests])
+        if guests
+        else Impact()
+    )
 
 
 def _stop(builder: Builder, name: str, network: Network) -> None:
@@ -82,13 +86,11 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
 
 def _undefine(builder: Builder, name: str, network: Network) -> None:
     where = address("pool", name)
-    undo: list[Step] | Undo = [
-        Step("pool.define", where, args)
-        for args in (definition_of(builder, network),)
-        if args is not None
+    undo = [
+        Step("pool.define", where, args) for args in (definition_of(builder, network),) if args is not None
     ]
-    if network.autostart:
-        undo = [*undo, Step("pool.set_autostart", where, {"pool": name, "autostart": True})]
+    if network.autostart and undo:
+        undo.append(Step("pool.set_autostart", where, {"pool": name, "autostart": True}))
     builder.add(
         "pool.undefine",
         where,
@@ -157,9 +159,7 @@ def _bring_up(builder: Builder, pool: DesiredPool, where: str, wrong: set[str]) 
             where,
             {"pool": pool.name, "autostart": pool.autostart},
             needs=[f"defined {pool.name}"],
-            undo=[
-                Step("pool.set_autostart", where, {"pool": pool.name, "autostart": network.autostart})
-            ],
+            undo=[Step("pool.set_autostart", where, {"pool": pool.name, "autostart": network.autostart})],
         )
 
 

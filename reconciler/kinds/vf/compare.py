@@ -129,9 +129,7 @@ def _attribute(
     return state
 
 
-def _libvirts(
-    resolution: Resolution, vf_id: VfId, intent: Intent, given: tuple[str, str] | None
-) -> str:
+def _libvirts(resolution: Resolution, vf_id: VfId, intent: Intent, given: tuple[str, str] | None) -> str:
     """Why MAC or VLAN of a VF is libvirt's business now; "" when it is ours."""
     nic = resolution.nic_of(vf_id)
     if nic is not None and nic.nic.method == "interface" and nic.nic.state == "present":
@@ -150,11 +148,7 @@ def _unverifiable(host: Snapshot, state: FieldState) -> None:
     """Once written in this boot, an attribute that the driver doesn't report is taken as in sync. The kernel's own
     zero values don't need to be written to a VF that reports nothing else of them."""
     applied = host.ledger.get(state.identity, {}).get(state.field)
-    written = (
-        applied is not None
-        and applied.value == state.declared
-        and applied.boot_id == host.host.boot_id
-    )
+    written = applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
     state.status = "unverifiable" if written else "different"
     state.note = "the driver does not report it"
 

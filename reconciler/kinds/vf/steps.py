@@ -24,7 +24,7 @@ Wanted = dict[str, tuple[Any, str]]
 def plan(builder: Builder) -> None:
     """Binds, then sets what differs; also what VFs that are made again had and nobody declares."""
     differing: dict[VfId, Wanted] = {}
-    for state in compare(builder.resolution, builder.host):
+    for state in compare(builder.predicted(), builder.host):
         if not state.differs:
             continue
         pf, _, index = state.identity.rpartition("/")

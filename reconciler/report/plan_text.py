@@ -1,4 +1,4 @@
-"""A plan as text: verdict first, each change with its reason and who notices, the order, the short list last."""
+"""A plan as text: verdict first, each change with reason and who notices, the order, the short list last."""
 
 from __future__ import annotations
 

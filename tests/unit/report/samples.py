@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.host.model import HostIdentity
+from reconciler.host.model import (
+    BlacklistEntry,
+    Domain,
+    HostIdentity,
+    Libvirt,
+    Modules,
+    Network,
+    Nic,
+    Pf,
+    Process,
+    Snapshot,
+    Use,
+    Vf,
+)
 from reconciler.plan.document import (
     Action,
     Change,
@@ -20,6 +33,7 @@ from reconciler.plan.document import (
     plan_to_json,
     severity,
 )
+from reconciler.state.desired import Attributes
 
 PF = "pci/0000:01:00.0"
 GUEST = Impact("guest", ["web1"], ["web1: ua-rec-data on VF 3 of 0000:01:00.0"])
@@ -167,3 +181,81 @@ def remade() -> dict[str, Any]:
         ),
     ]
     return plan(changes=changes, actions=actions, diagnostics=diagnostics)
+
+
+def host() -> Snapshot:
+    """A host with two PFs, a guest on each way to a VF, a process, and things that could not be read."""
+    attributes: Attributes = {
+        "mac": "00:00:00:00:00:00",
+        "vlan": 0,
+        "qos": 0,
+        "vlan_proto": "802.1Q",
+        "spoofchk": True,
+        "trust": False,
+        "link_state": "auto",
+        "min_tx_rate": 0,
+        "max_tx_rate": 0,
+    }
+    vfs = [
+        Vf(i, f"0000:01:10.{i * 2}", "vfio-pci", iommu_group=40 + i, attributes=dict(attributes))
+        for i in range(4)
+    ]
+    vfs[0].attributes = {**attributes, "mac": "52:54:00:6d:90:02", "vlan": 100, "max_tx_rate": 1000}
+    vfs[2].driver, vfs[2].netdev, vfs[2].uses = "igbvf", "enp1s0v2", [Use("address", "192.0.2.9/24")]
+    vfs[3].driver, vfs[3].attributes = None, None
+    first = Pf(
+        "pci",
+        "0000:01:00.0",
+        "enp1s0",
+        altnames=["p1p1"],
+        vendor="8086",
+        device_id="10c9",
+        driver="igb",
+        numa_node=0,
+        total_vfs=7,
+        num_vfs=4,
+        autoprobe=False,
+        up=True,
+        carrier=True,
+        speed=1000,
+        mtu=9000,
+        uses=[Use("address", "192.0.2.1/24"), Use("master", "br0")],
+        vfs=vfs,
+    )
+    second = Pf(
+        "pci", "0000:81:00.0", "ens6f0", driver="ixgbe", numa_node=1, total_vfs=63, num_vfs=0, mtu=1500
+    )
+    nic = Nic("interface", "ua-rec-data", "52:54:00:6d:90:02", "0000:01:10.0", vlan=100)
+    off = Nic("hostdev", "ua-rec-fast", None, "0000:01:10.4")
+    queued = [Nic("pool", f"ua-rec-{i}", f"52:54:00:6d:91:0{i}", pool="sriov-int") for i in range(3)]
+    libvirt = Libvirt(
+        available=True,
+        version=11003000,
+        domains={
+            "web1": Domain("web1", "u1", running=True, live=[nic], config=[nic]),
+            "db1": Domain("db1", "u2", config=[off, *queued]),
+        },
+        networks={
+            "sriov-int": Network(
+                "sriov-int",
+                "u3",
+                active=True,
+                autostart=True,
+                mode="hostdev",
+                addresses=["0000:01:10.2", "0000:01:10.4"],
+                live_addresses=["0000:01:10.2", "0000:01:10.4"],
+            ),
+            "default": Network("default", "u4", active=True, mode="nat"),
+        },
+    )
+    return Snapshot(
+        taken_at="2026-01-01T00:00:00Z",
+        host=HostIdentity("r620-01", "m", "b", "6.12"),
+        pfs={first.id: first, second.id: second},
+        modules=Modules(
+            ["igb", "igbvf", "vfio_pci"], [BlacklistEntry("ixgbevf", "/etc/modprobe.d/vf.conf", 2)], []
+        ),
+        libvirt=libvirt,
+        vfio_open={41: [Process(4711, "dpdk-testpmd")]},
+        notes=["The attributes of VF 3 of enp1s0 are not known: the kernel's answer has no entry for it."],
+    )

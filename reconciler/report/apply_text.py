@@ -1,4 +1,4 @@
-"""What an apply came to, by address: done, failed with the words of the kernel or libvirt, and left; verdict last."""
+"""What an apply came to, by address: done, failed with the words that came back, left; the verdict last."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ADVICE = (
 def render_result(
     document: dict[str, Any], outcomes: Sequence[dict[str, Any]], *, color: bool, width: int = 0
 ) -> str:
-    """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged, failed,
-    skipped; ``undone`` for what was done and taken back), ``error`` and ``seconds`` of its actions; an action without
+    """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged,
+    failed, skipped; ``undone`` for what was done and taken back) and ``error`` of its actions; an action without
     one was not reached."""
     view = _View(clean(document), clean(list(outcomes)), Style(color), width)
     sections = [view.done(), view.undone(), *view.failed(), view.left(), [view.verdict()]]
@@ -39,7 +39,6 @@ class _View:
         self.actions: list[dict[str, Any]] = document.get("actions") or []
         self.by_id = {action["id"]: action for action in self.actions}
         self.outcomes = {item["id"]: item for item in outcomes}
-        self.seconds = sum(item.get("seconds") or 0.0 for item in outcomes)
 
     def outcome(self, action: dict[str, Any]) -> str:
         """What an action came to; ``skipped`` if it was not reached."""
@@ -77,16 +76,16 @@ class _View:
             waiting.setdefault(self._root(action), []).append(action)
         lines: list[str] = []
         for root, actions in waiting.items():
-            why = f"needs what failed: {sentence(self.by_id[root])}" if root else "was not begun"
-            title = f"Left, since it {why}" if root else "Left, not begun"
-            lines += self._list(f"{title}:", "yellow", actions)
+            why = f", since it needs what failed ({sentence(self.by_id[root])})" if root else ", not begun"
+            lines += self._list(f"Left{why}:", "yellow", actions)
         return lines
 
     def _root(self, action: dict[str, Any]) -> str:
         """Id of the failed action that this one needs, over others that were left; "" if there is none."""
-        seen, todo = set(), list(action.get("needs") or [])
+        seen: set[str] = set()
+        todo: list[str] = list(action.get("needs") or [])
         while todo:
-            need = todo.pop(0)
+            need = todo.pop()
             if need in seen or need not in self.by_id:
                 continue
             seen.add(need)
@@ -102,17 +101,18 @@ class _View:
         if not failed and not left and not undone:
             right = len(self.of("unchanged"))
             already = f" {right} of them {'was' if right == 1 else 'were'} already right." if right else ""
-            text = f"Done: {plural(total, 'action')} on {host} in {self.seconds:.1f} s.{already}"
+            text = f"Done: {plural(total, 'action')} on {host}.{already}"
             return self.style.paint(text, "bold", "green")
         why = f" at {listed(folded_by_pf(action['address'] for action in failed))}" if failed else ""
         word = "Failed" if failed else "Stopped"
         if changed:
             text = (
-                f"{word} part-way{why}: {len(changed)} of {plural(total, 'action')} done, {len(failed)} failed, "
-                f"{len(left)} left. {host} is in between; solve this and apply again: it goes on from where it is."
+                f"{word} part-way{why}: {len(changed)} of {plural(total, 'action')} done, "
+                f"{len(failed)} failed, {len(left)} left. {host} is in between: "
+                + ("solve this and apply again." if failed else "apply again to go on.")
             )
         elif undone:
             text = f"{word}{why}, and taken back: what was done on {host} was undone."
         else:
-            text = f"{word}{why}: nothing was changed on {host}."
+            text = f"{word}{why}: no change was completed on {host}."
         return self.style.paint(text, "bold", "red" if failed else "yellow")

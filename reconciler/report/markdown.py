@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~@:$-])")
-_ESCAPED = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
+_SPECIAL = re.compile(r"[\\`*_\[\]#|<>&~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_ENTITIES = frozenset("<>&@:.")
 
 
 def escaped(text: str) -> str:
-    """Text as Markdown that shows it literally, in a paragraph or a cell of a table. ``@`` and ``:`` too, so
-    that nobody is mentioned and nothing becomes a link."""
-    return _SPECIAL.sub(lambda found: _ESCAPED.get(found[1], "\\" + found[1]), text.replace("\n", " "))
+    """Text as Markdown that shows it literally after the start of a line: in a sentence, or in a cell of a table.
+    It mentions nobody and makes no link."""
+    return _SPECIAL.sub(_escape, text.replace("\n", " "))
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    return f"&#{ord(char)};" if char in _ENTITIES else "\\" + char
 
 
 def code(text: str) -> str:

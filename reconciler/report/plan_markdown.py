@@ -87,11 +87,11 @@ def _overview(groups: list[Group]) -> list[str]:
     for group in groups[:_MOST_ROWS]:
         disruption = f"**{escaped(group.disruption)}**" if group.disruption != "none" else ""
         whom = escaped("; ".join(group.affected.sentences())) if disruption else ""
-        what = escaped(", ".join(group.field_names))
+        what = code(", ".join(group.field_names))
         rows.append([escaped(group.op), code(group.address), what, disruption, whom])
     if len(groups) > _MOST_ROWS:
         rows.append(["", f"and {len(groups) - _MOST_ROWS} more", "", "", ""])
-    return md_table(["", "what", "fields", "disruption", "who notices"], rows) if rows else []
+    return md_table(["change", "what", "fields", "disruption", "who notices"], rows) if rows else []
 
 
 def _counts(document: dict[str, Any], groups: list[Group]) -> list[str]:

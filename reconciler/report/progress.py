@@ -18,8 +18,7 @@ _COLOURS = {"changed": "green", "unchanged": "dim", "failed": "red", "skipped": 
 
 
 class Progress(Protocol):
-    """What the executor tells while it works. Actions of a batch begin one after the other before the first ends;
-    one that is left out ends without a beginning."""
+    """What the executor tells while it works. Actions of a batch all begin before the first of them ends."""
 
     def start(self, total: int) -> None:
         """There are so many actions."""
@@ -78,6 +77,7 @@ class LineProgress:
     def end(self, action_id: str, outcome: Outcome, seconds: float, error: str = "") -> None:
         """Writes the line, or holds it back as long as the same goes on."""
         action = self._open.pop(action_id, {"id": action_id, "op": "", "address": visible(action_id)})
+        error = error if outcome == "failed" else ""  # What is left out is explained in the result.
         key = None if error or not action["op"] else run_key(action)
         if self._held and (key is None or (key, outcome) != self._key):
             self._flush()
@@ -116,7 +116,7 @@ class LineProgress:
 
 
 class LiveProgress:
-    """A spinner with the current action and counts, and above it only what stays worth reading: failures and notes."""
+    """A spinner with the current action and counts, and above it what is worth keeping: failures and notes."""
 
     def __init__(self, stream: TextIO, *, color: bool = True) -> None:
         from rich.console import Console

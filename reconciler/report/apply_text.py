@@ -24,8 +24,8 @@ def render_result(
     document: dict[str, Any], outcomes: Sequence[dict[str, Any]], *, color: bool, width: int = 0
 ) -> str:
     """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged,
-    failed, skipped; ``undone`` for what was done and taken back) and ``error`` of its actions; an action without
-    one was not reached."""
+    failed, skipped; ``undone`` for what was done and taken back) and ``error`` of its actions; an action
+    without one was not reached."""
     view = _View(clean(document), clean(list(outcomes)), Style(color), width)
     sections = [view.done(), view.undone(), *view.failed(), view.left(), [view.verdict()]]
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"

@@ -1,10 +1,11 @@
-"""Diagnostics as text: a constant summary that one comes to know, the place, and the detail behind a bar."""
+"""Diagnostics, as text and as Markdown: a constant summary that one comes to know, the place, the detail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from reconciler.report.markdown import code, escaped
 from reconciler.report.style import Style, paragraph, quoted
 from reconciler.report.values import place
 
@@ -29,4 +30,16 @@ def diagnostic_lines(
         lines += ["", f"{word} {item['summary']} {code}"]
         lines += paragraph(where, indent=2, width=0) if where else []
         lines += quoted(item["detail"], width=width) if item.get("detail") else []
+    return lines
+
+
+def md_diagnostics(diagnostics: Iterable[dict[str, Any]], path: str) -> list[str]:
+    """The items of a Markdown list."""
+    lines = []
+    for item in by_severity(diagnostics):
+        where = item.get("address") or place(path, [item.get("line", 0)])
+        before = f" {code(where)}:" if where else ""
+        detail = escaped(item.get("detail", ""))
+        word = escaped(item["severity"].capitalize())
+        lines.append(f"- **{word}:**{before} {escaped(item['summary'])} {detail}".rstrip())
     return lines

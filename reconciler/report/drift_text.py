@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.plan.drift_document import LABELS, MOVED
-from reconciler.report.diagnostics_text import diagnostic_lines
+from reconciler.report.diagnostics_text import diagnostic_lines, md_diagnostics
 from reconciler.report.folding import folded_address, split_vf
 from reconciler.report.markdown import Part, code, escaped, md_table, page
 from reconciler.report.style import Style, clean, listed, plural, table
@@ -26,7 +26,7 @@ _MEANING = {
     "pending-restart": "written, and effective after a restart",
     "unverifiable": "the driver can't report it; it was written in this boot",
 }
-_HEAD = ["field", "declared", "applied", "observed", "held by", "where"]
+_HEAD = ["field", "declared", "applied", "observed", "where", "held by"]
 
 
 @dataclass(slots=True)
@@ -46,8 +46,8 @@ class _Row:
             human(name, item["declared"], missing="-"),
             human(name, item["applied"], missing="never"),
             human(name, item["observed"], missing=unseen),
+            place(path, self.lines) or "-",
             "; ".join(self.holders) or "-",
-            place(path, self.lines),
         ]
 
 
@@ -91,11 +91,20 @@ def drift_headline(document: dict[str, Any]) -> str:
 
 def _ignored(document: dict[str, Any]) -> list[str]:
     count = document.get("ignored") or 0
-    return (
-        [f"{plural(count, 'field')} that {'differs' if count == 1 else 'differ'} left out by --ignore."]
-        if count
-        else []
-    )
+    verbs = "differs was" if count == 1 else "differ were"
+    return [f"{plural(count, 'field')} that {verbs} left out by --ignore."] if count else []
+
+
+def _notes(rows: Iterable[_Row], path: str) -> list[str]:
+    """A sentence per note, after the field that it is about, or after the number of such fields."""
+    noted: dict[str, list[str]] = {}
+    for row in rows:
+        if row.item.get("note"):
+            noted.setdefault(row.item["note"], []).append(row.cells(path)[0])
+    return [
+        f"{fields[0] if len(fields) == 1 else plural(len(fields), 'field')}: {note}"
+        for note, fields in noted.items()
+    ]
 
 
 def render_drift(document: dict[str, Any], *, color: bool, width: int = 0) -> str:
@@ -108,14 +117,10 @@ def render_drift(document: dict[str, Any], *, color: bool, width: int = 0) -> st
         count = sum(len(row.addresses) for row in rows)
         title = style.paint(f"{label} ({count})", "bold", "red" if label in MOVED else "yellow")
         lines = table([_HEAD, *(row.cells(path) for row in rows)], indent=2)
-        notes = dict.fromkeys(row.item["note"] for row in rows if row.item.get("note"))
-        blocks.append(
-            [f"{title}: {_MEANING.get(label, '')}", style.paint(lines[0], "dim"), *lines[1:]]
-            + [f"  note: {note}" for note in notes]
-        )
-    blocks.append(
-        diagnostic_lines(document.get("diagnostics") or [], path=path, style=style, width=width)[1:]
-    )
+        lines = [f"{title}: {_MEANING.get(label, '')}", style.paint(lines[0], "dim"), *lines[1:]]
+        blocks.append(lines + [f"  note on {note}" for note in _notes(rows, path)])
+    diagnostics = document.get("diagnostics") or []
+    blocks.append(diagnostic_lines(diagnostics, path=path, style=style, width=width)[1:])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -127,9 +132,9 @@ def render_drift_markdown(document: dict[str, Any], max_bytes: int = 60000) -> s
     for rank, (label, rows) in enumerate(_fold(document.get("fields") or []).items(), 1):
         cells = ([code(row[0]), *map(escaped, row[1:])] for row in (row.cells(path) for row in rows))
         title = f"**{escaped(label)}**: {escaped(_MEANING.get(label, ''))}"
-        parts.append(Part([title, "", *md_table(_HEAD, cells)], f"the table of {label}", rank))
-    for item in document.get("diagnostics") or []:
-        word = item["severity"].capitalize()
-        text = f"- **{escaped(word)}:** {escaped(item['summary'])} {escaped(item.get('detail', ''))}"
-        parts.append(Part([text.rstrip()], "diagnostics", len(LABELS) + 1))
+        notes = [f"- {escaped(note)}" for note in _notes(rows, path)]
+        lines = [title, "", *md_table(_HEAD, cells), *([""] if notes else []), *notes]
+        parts.append(Part(lines, f"the table of {label}", rank))
+    remarks = md_diagnostics(document.get("diagnostics") or [], path)
+    parts.append(Part(remarks, "diagnostics", len(LABELS) + 1))
     return page(parts, max_bytes, f"reconciler drift {source_path(document)}")

@@ -11,8 +11,8 @@ _ENTITIES = frozenset("<>&@:.")
 
 
 def escaped(text: str) -> str:
-    """Text as Markdown that shows it literally after the start of a line: in a sentence, or in a cell of a table.
-    It mentions nobody and makes no link."""
+    """Text as Markdown that shows it literally after the start of a line: in a sentence, or in a cell of a
+    table. It mentions nobody and makes no link."""
     return _SPECIAL.sub(_escape, text.replace("\n", " "))
 
 

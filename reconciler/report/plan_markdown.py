@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.report.actions import runs
-from reconciler.report.diagnostics_text import by_severity
+from reconciler.report.diagnostics_text import md_diagnostics
 from reconciler.report.folding import Group, fold_changes
 from reconciler.report.markdown import Part, code, details, escaped, fence, md_table, page
 from reconciler.report.plan_text import disruptive_first
@@ -16,6 +16,7 @@ from reconciler.report.verdict import (
     counts_line,
     headline,
     limits,
+    of_severity,
     origin,
     outlook,
 )
@@ -60,26 +61,18 @@ def _warning(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _diagnostics(document: dict[str, Any], severities: set[str]) -> list[str]:
-    lines = []
-    path = (document.get("source") or {}).get("path", "")
-    for item in by_severity(document.get("diagnostics") or []):
-        if item["severity"] in severities:
-            where = item.get("address") or place(path, [item.get("line", 0)])
-            place_ = f" {code(where)}:" if where else ""
-            word = escaped(item["severity"].capitalize())
-            detail = escaped(item.get("detail", ""))
-            lines.append(f"- **{word}:**{place_} {escaped(item['summary'])} {detail}".rstrip())
-    return lines
-
-
 def _errors(document: dict[str, Any]) -> list[str]:
-    return _diagnostics(document, {"error"})
+    return md_diagnostics(of_severity(document, "error"), _path(document))
 
 
 def _remarks(document: dict[str, Any]) -> list[str]:
-    lines = _diagnostics(document, {"warning", "note"})
+    found = [*of_severity(document, "warning"), *of_severity(document, "note")]
+    lines = md_diagnostics(found, _path(document))
     return details(f"Warnings and notes ({len(lines)})", lines) if lines else []
+
+
+def _path(document: dict[str, Any]) -> str:
+    return str((document.get("source") or {}).get("path", ""))
 
 
 def _overview(groups: list[Group]) -> list[str]:
@@ -106,8 +99,7 @@ def _counts(document: dict[str, Any], groups: list[Group]) -> list[str]:
 
 
 def _fields(document: dict[str, Any], groups: list[Group]) -> list[str]:
-    path = (document.get("source") or {}).get("path", "")
-    lines = []
+    path, lines = _path(document), []
     for group in groups:
         sign = _DIFF.get(group.op, "!")
         lines.append(f"{sign} {group.op} {group.address}   {place(path, group.lines)}".rstrip())

@@ -116,7 +116,7 @@ class LineProgress:
 
 
 class LiveProgress:
-    """A spinner with the current action and counts, and above it what is worth keeping: failures and notes."""
+    """A spinner with the current action and counts, and above it what is to be kept: failures and notes."""
 
     def __init__(self, stream: TextIO, *, color: bool = True) -> None:
         from rich.console import Console

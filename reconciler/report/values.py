@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,7 +27,7 @@ def human(name: str, value: Any, *, missing: str = "(absent)") -> str:
     if isinstance(value, list):
         return _human_list(value)
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return ", ".join(f"{key} {human(key, item)}" for key, item in value.items()) or "(empty)"
     return str(value) if value != "" else '""'
 
 

@@ -8,27 +8,19 @@ list of VFs outgrows its 16-bit length already at 222 VFs.
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.host.local.rtnl import RtnlSocket
 from reconciler.host.local.sysfs import Sysfs
+from reconciler.host.local.vf_reports import EXT_MASK, VfReport, decode
 from reconciler.host.model import Pf, Use, Vf
-from reconciler.state.desired import Attributes
 
-EXT_MASK = 1 | 8
-"""RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS (include/uapi/linux/rtnetlink.h)."""
-MAX_VFS = 334
-"""VFs that fit in IFLA_VFINFO_LIST: 196 bytes each, and its length has 16 bits (net/core/rtnetlink.c)."""
 _MISSING_SECONDS = 2.0
-_NOT_REPORTED = 0xFFFFFFFF
-"""What rtnl_fill_vfinfo presets spoofchk, trust and query_rss with."""
 _IFF_UP = 1
-_INFINIBAND = 32
-_LINK_STATES = {0: "auto", 1: "enable", 2: "disable"}
-_PROTOCOLS = {0: "802.1Q", 0x8100: "802.1Q", 0x88A8: "802.1ad"}
-"""Some drivers leave the protocol 0 as long as there is no VLAN (mlx5, netdevsim, nfp)."""
 _LOCAL_TABLE = 255
 _UNICAST = 1
 _CLONED = 0x200
@@ -47,6 +39,8 @@ class Link:
     mac: str | None
     altnames: list[str] = field(default_factory=list)
     master: int | None = None
+    parent: str | None = None
+    """Name of its device on its bus (a VF's PCI address); kernels older than 5.14 don't say."""
 
 
 @dataclass(slots=True)
@@ -64,86 +58,76 @@ class Links:
         return link.name if link else f"interface {index}"
 
 
-class NetlinkReader:
-    """One socket for one observation; a context manager. Entering raises OSError when there is no netlink."""
+def read_links() -> Links:
+    """Three dumps: links (without the VF mask), addresses, routes. Raises OSError when the kernel refuses."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
 
-    def __init__(self) -> None:
-        from pyroute2 import IPRoute
+    try:
+        with IPRoute() as socket:
+            found = [decode_link(message) for message in socket.link("dump")]
+            return Links(
+                {link.index: link for link in found},
+                decode_addresses(socket.addr("dump")),
+                decode_routes(socket.route("dump")),
+            )
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from error
 
-        self.socket: Any = IPRoute()
 
-    def __enter__(self) -> NetlinkReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def links(self) -> Links:
-        """Three dumps: links (without the VF mask), addresses, routes."""
-        found = [decode_link(message) for message in self.socket.link("dump")]
-        return Links(
-            {link.index: link for link in found},
-            decode_addresses(self.socket.addr("dump")),
-            decode_routes(self.socket.route("dump")),
-        )
-
-    def fill_vfs(self, pfs: Sequence[Pf], notes: list[str]) -> None:
-        """Sets `Vf.attributes` of every VF. Entries that a driver leaves out for a moment (i40e and ice
-        while a VF is reset) are asked for again, for 2 s over all PFs together; then they stay unknown,
-        with a note."""
-        until = time.monotonic() + _MISSING_SECONDS
+def fill_vfs(pfs: Sequence[Pf], notes: list[str]) -> None:
+    """Sets `Vf.attributes` of every VF. Entries that a driver leaves out for a moment (i40e and ice while
+    a VF is reset) are asked for again, for 2 s over all PFs together; then they stay unknown, with a
+    note. Raises OSError when there is no netlink."""
+    until = time.monotonic() + _MISSING_SECONDS
+    with RtnlSocket() as socket:
         for pf in pfs:
-            if not pf.vfs:
-                continue
-            entries = self._vf_entries(pf, notes)
-            while entries is not None and len(pf.vfs) <= MAX_VFS:
-                if all(vf.index in entries for vf in pf.vfs) or time.monotonic() > until:
+            while pf.vfs:
+                report = _report(socket, pf, notes)
+                if report is None:
+                    break
+                complete = not report.listed or all(vf.index in report.entries for vf in pf.vfs)
+                if complete or time.monotonic() > until:
+                    assign(pf, report, notes)
                     break
                 time.sleep(0.1)
-                entries = self._vf_entries(pf, notes)
-            assign(pf, entries, notes)
-
-    def _vf_entries(self, pf: Pf, notes: list[str]) -> dict[int, Attributes] | None:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            message = next(iter(self.socket.link("get", index=pf.ifindex, ext_mask=EXT_MASK)))
-        except (NetlinkError, StopIteration) as error:
-            notes.append(f"{pf.netdev} ({pf.id}) does not answer a request for its VFs: {error}.")
-            return None
-        return decode_vfs(message)
 
 
-def assign(pf: Pf, entries: dict[int, Attributes] | None, notes: list[str]) -> None:
-    """Gives each VF its attributes; notes the VFs that have no entry."""
-    if entries is None:
+def _report(socket: RtnlSocket, pf: Pf, notes: list[str]) -> VfReport | None:
+    try:
+        return decode(socket.get_link(pf.ifindex, EXT_MASK))
+    except (OSError, ValueError) as error:
+        notes.append(f"{pf.netdev} ({pf.id}) does not answer a request for its VFs: {error}.")
+        return None
+
+
+def assign(pf: Pf, report: VfReport, notes: list[str]) -> None:
+    """Gives each VF its attributes; notes the VFs that have no entry. Of a driver that lists no VFs at all
+    (it has no ndo_get_vf_config) nothing is unknown: it reports no attribute of any VF."""
+    if not report.listed:
+        for vf in pf.vfs:
+            vf.attributes = {}
         return
-    missing = []
     for vf in pf.vfs:
-        vf.attributes = entries.get(vf.index)
-        if vf.attributes is None:
-            missing.append(vf.index)
-    if missing and len(pf.vfs) > MAX_VFS:
+        vf.attributes = report.entries.get(vf.index)
+    missing = [vf.index for vf in pf.vfs if vf.attributes is None]
+    if missing:
         notes.append(
-            f"{pf.netdev} ({pf.id}) has {len(pf.vfs)} VFs and the kernel can report the attributes of "
-            f"{MAX_VFS} at most; those of {len(missing)} VFs are unknown."
-        )
-    elif missing:
-        notes.append(
-            f"{pf.netdev} ({pf.id}) has {len(pf.vfs)} VFs and its driver reports {len(entries)}; "
+            f"{pf.netdev} ({pf.id}) has {len(pf.vfs)} VFs and its driver reports {len(report.entries)}; "
             f"the attributes of VF {', '.join(map(str, missing))} are unknown."
         )
-    stray = sorted(set(entries) - {vf.index for vf in pf.vfs})
-    if stray:
+    stray = sorted(set(report.entries) - {vf.index for vf in pf.vfs})
+    if stray or report.count != len(pf.vfs):
         notes.append(
-            f"{pf.netdev} ({pf.id}) reports attributes of VF {', '.join(map(str, stray))}, "
-            "which sysfs does not show: the number of VFs changed while it was being read."
+            f"{pf.netdev} ({pf.id}) has {len(pf.vfs)} VFs in sysfs and {report.count} in its link message: "
+            "their number changed while it was being read."
         )
 
 
 def fill_links(pfs: Iterable[Pf], links: Links, sysfs: Sysfs) -> None:
     """Puts into the PFs what the link dump says of them, and the uses of their and their VFs' netdevs."""
-    by_name = {link.name: link for link in links.by_index.values()}
+    by_name = {link.parent: link for link in links.by_index.values() if link.parent}
+    by_name |= {link.name: link for link in links.by_index.values()}
     for pf in pfs:
         link = links.by_index.get(pf.ifindex)
         if link is None:
@@ -159,10 +143,12 @@ def fill_links(pfs: Iterable[Pf], links: Links, sysfs: Sysfs) -> None:
 def _fill_vf_uses(vf: Vf, by_name: dict[str, Link], links: Links, sysfs: Sysfs) -> None:
     if vf.netdev is None:
         return
-    link = by_name.get(vf.netdev)
-    if link is None:  # renamed or moved between the two readings
+    # udev renames the netdevs of new VFs one by one, so the name that sysfs showed may be outdated by now.
+    link = by_name.get(vf.netdev) or by_name.get(vf.address or "")
+    if link is None:
         vf.uses.append(Use("unknown", f"{vf.netdev} is not among the links"))
     else:
+        vf.netdev = link.name
         vf.uses.extend(uses(link, links, sysfs))
 
 
@@ -192,6 +178,7 @@ def decode_link(message: Any) -> Link:
         mac=mac.lower() if mac else None,
         altnames=sorted(names.get_attrs("IFLA_ALT_IFNAME")) if names else [],
         master=message.get_attr("IFLA_MASTER"),
+        parent=message.get_attr("IFLA_PARENT_DEV_NAME"),
     )
 
 
@@ -228,48 +215,3 @@ def decode_routes(messages: Iterable[Any]) -> dict[int, list[str]]:
 def _counts(target: str) -> bool:
     address = ipaddress.ip_address(target)
     return not (address.is_multicast or (address.version == 6 and address.is_link_local))
-
-
-def decode_vfs(message: Any) -> dict[int, Attributes]:
-    """VF attributes by index, found by the entry's own index and never by its position: a driver may leave
-    entries out. A driver that reports no VF at all (no ndo_get_vf_config: enic, virtio) gives every VF
-    an empty set of attributes, since it reports none of them."""
-    listed = message.get_attr("IFLA_VFINFO_LIST")
-    if listed is None:
-        return {index: {} for index in range(message.get_attr("IFLA_NUM_VF") or 0)}
-    found = {}
-    for entry in listed.get_attrs("IFLA_VF_INFO"):
-        mac = entry.get_attr("IFLA_VF_MAC")
-        if mac is not None:
-            found[mac["vf"]] = decode_vf(entry, infiniband=message["ifi_type"] == _INFINIBAND)
-    return found
-
-
-def decode_vf(entry: Any, *, infiniband: bool = False) -> Attributes:
-    """One IFLA_VF_INFO. On IPoIB the MAC that it carries is the PF's own address, so it is left out."""
-    found: Attributes = {}
-    mac = entry.get_attr("IFLA_VF_MAC")
-    if not infiniband:
-        found["mac"] = mac["mac"].lower()
-    vlan = entry.get_attr("IFLA_VF_VLAN")
-    if vlan is not None:
-        found["vlan"], found["qos"] = vlan["vlan"], vlan["qos"]
-    listed = entry.get_attr("IFLA_VF_VLAN_LIST")
-    info = listed.get_attr("IFLA_VF_VLAN_INFO") if listed is not None else None
-    if info is not None and info["proto"] in _PROTOCOLS:
-        found["vlan_proto"] = _PROTOCOLS[info["proto"]]
-    for key, name, part in (
-        ("spoofchk", "IFLA_VF_SPOOFCHK", "spoofchk"),
-        ("trust", "IFLA_VF_TRUST", "trust"),
-        ("query_rss", "IFLA_VF_RSS_QUERY_EN", "rss_query_en"),
-    ):
-        value = entry.get_attr(name)
-        if value is not None and value[part] != _NOT_REPORTED:
-            found[key] = bool(value[part])
-    state = entry.get_attr("IFLA_VF_LINK_STATE")
-    if state is not None and state["link_state"] in _LINK_STATES:
-        found["link_state"] = _LINK_STATES[state["link_state"]]
-    rate = entry.get_attr("IFLA_VF_RATE")
-    if rate is not None:
-        found["min_tx_rate"], found["max_tx_rate"] = rate["min_tx_rate"], rate["max_tx_rate"]
-    return found

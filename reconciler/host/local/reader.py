@@ -78,9 +78,8 @@ class LocalReader:
         if not pfs:
             return
         try:
-            with netlink.NetlinkReader() as reader:
-                netlink.fill_links(pfs, reader.links(), sysfs)
-                reader.fill_vfs(list(pfs), sysfs.notes)
+            netlink.fill_links(pfs, netlink.read_links(), sysfs)
+            netlink.fill_vfs(list(pfs), sysfs.notes)
         except OSError as error:
             sysfs.notes.append(f"The kernel's network interfaces can't be read: {error.strerror or error}.")
             unknown = Use("unknown", "the network interfaces can't be read")

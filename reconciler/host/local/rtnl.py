@@ -1,8 +1,9 @@
-"""Many small rtnetlink changes, each with its own acknowledgement, over one socket."""
+"""rtnetlink over a plain socket: many small changes, each with its own acknowledgement, and one link read."""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import time
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 
 RTM_NEWLINK = 16
 _NLMSG_ERROR = 2
+_RTM_GETLINK = 18
+_IFLA_EXT_MASK = 29
+_REQUEST = 0x1
 _REQUEST_ACK = 0x1 | 0x4
 _F_CAPPED, _F_ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
@@ -89,6 +93,23 @@ class RtnlSocket:
                 return answers
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
+
+    def get_link(self, ifindex: int, ext_mask: int) -> bytes:
+        """The link message of one interface, from its struct ifinfomsg on. Raises OSError for a refusal
+        and for no answer in time."""
+        self.sequence += 1
+        body = ifinfo(ifindex) + attribute(_IFLA_EXT_MASK, struct.pack("=I", ext_mask))
+        header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETLINK, _REQUEST, self.sequence, 0)
+        self.socket.send(header + body)
+        while True:
+            data = self.socket.recv(_RECEIVE_BUFFER)
+            length, kind, _, sequence, _ = _HEADER.unpack_from(data)
+            if sequence != self.sequence:
+                continue  # a late acknowledgement of something else
+            if kind == RTM_NEWLINK:
+                return data[_HEADER.size : length]
+            code = decode_answers(data).get(sequence, Answer(errno.EPROTO)).code
+            raise OSError(code, os.strerror(code))
 
     def _exchange(self, requests: Sequence[Request]) -> list[Answer]:
         """One send, one acknowledgement per request. One that doesn't come is ETIMEDOUT, or ENOBUFS."""

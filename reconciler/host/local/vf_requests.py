@@ -109,10 +109,8 @@ def _meaning(driver: str, wanted: VfSet, code: int) -> str:
             return "Changing VFs takes CAP_NET_ADMIN: run it as root."
         return f"{driver} forbids it in the VF's present state (such as a zero MAC while spoofchk is on)."
     if code == errno.EINVAL:
-        return (
-            f"{driver} does not accept this value here. Rates usually need the PF's link to be up and must "
-            "be no more than its speed; a VF may also not exist any more."
-        )
+        rates = "Most drivers want the PF's link up, and a rate within its speed. " if "rate" in names else ""
+        return f"{driver} does not accept this value here. {rates}It may also be that the VF is gone."
     if code in (errno.EAGAIN, errno.EBUSY):
         return "The VF was still being reset, or the driver was busy with another one, and stayed so for 5 s."
     if code == errno.ENODEV:

@@ -2,6 +2,8 @@
 # Runs as the last hook of mmdebstrap on the tree of the lab's Debian: finishes the system, and leaves in
 # /lab-out the disk, the kernel, and the programs that the host runs from the image (QEMU, Python).
 set -eu
+# The folder that the build was started in may not be open to this user.
+cd /
 root=$1
 release=$(cd "$root/lib/modules" && echo *)
 [ -d "$root/lib/modules/$release" ] || { echo "customise.sh: want exactly one kernel, have: $release" >&2; exit 1; }

@@ -4,17 +4,14 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from tests.lab.machinery import image as images
-from tests.lab.machinery import prepare, python
+from tests.lab.machinery import prepare, python, snapshots
 from tests.lab.machinery.basics import cache, locked, program, say, wait_until
 from tests.lab.machinery.errors import CommandFailed, LabError
 from tests.lab.machinery.machine import Machine
 from tests.lab.machinery.shell import Shell
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
 
 
 class Lab:
@@ -22,7 +19,7 @@ class Lab:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or os.environ.get("LAB_NAME") or "default"
-        if not NAME.fullmatch(self.name):
+        if not snapshots.NAME.fullmatch(self.name):
             raise LabError(f"a lab's name has letters, digits, '_', '.' and '-'; this one is {self.name!r}")
         self.dir = cache() / "labs" / self.name
         self._machine = Machine(self.dir)
@@ -76,21 +73,12 @@ class Lab:
                 )
                 (part / "image").write_text(f"{base.id}\n")
                 part.rename(self.dir)
-            self._start(prepare.CLEAN)
+            self._load(prepare.CLEAN)
             say(f"the lab {self.name!r} is up")
 
-    def _start(self, snapshot: str, port: int | None = None) -> None:
+    def _load(self, snapshot: str, port: int | None = None) -> None:
         say(f"starting QEMU from the snapshot {snapshot!r}")
-        self._machine.start(self.image, snapshot, port)
-        self._answer()
-
-    def _answer(self) -> None:
-        """After a snapshot was loaded: connect, and set the clock, which is still that of the snapshot."""
-        self.shell.connect(60)
-        self._set_clock()
-
-    def _set_clock(self) -> None:
-        self.run(f"date --set=@{time.time():.3f}")
+        snapshots.load(self._machine, self.shell, snapshot, port)
 
     def restore(self, snapshot: str = prepare.CLEAN) -> None:
         """Go back to a snapshot, whatever was done since; returns when ssh answers again."""
@@ -102,18 +90,12 @@ class Lab:
         self.shell.disconnect()
         port = self._machine.port
         self._machine.stop()
-        self._start(snapshot, port)
+        self._load(snapshot, port)
 
     def save(self, snapshot: str) -> None:
         """Keep the lab's present state, memory and disk, under a name for `restore`."""
         self._need_running()
-        if not NAME.fullmatch(snapshot):
-            raise LabError(
-                f"a snapshot's name has letters, digits, '_', '.' and '-'; this one is {snapshot!r}"
-            )
-        # A connection in the snapshot would be one that nobody has the other end of.
-        self.shell.disconnect()
-        self._machine.save(snapshot)
+        snapshots.save(self._machine, self.shell, snapshot)
 
     def snapshots(self) -> list[str]:
         """The names that `restore` knows."""
@@ -174,7 +156,7 @@ class Lab:
                 return False
 
         wait_until(rebooted, "the lab has rebooted", prepare.BOOT, 1)
-        self._set_clock()
+        snapshots.wake(self.shell)
         prepare.settle(self.shell)
         say("rebooted")
 

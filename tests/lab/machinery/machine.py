@@ -154,17 +154,10 @@ class Machine:
 
     def save(self, snapshot: str) -> None:
         """Write a snapshot of memory and disk into the disk file, replacing one of that name."""
-        self._expect_silence(f"savevm {snapshot}")
-
-    def load(self, snapshot: str) -> None:
-        """Go back to a snapshot in the running QEMU."""
-        self._expect_silence(f"loadvm {snapshot}")
-
-    def _expect_silence(self, line: str) -> None:
-        """Run a monitor line that says something only if it failed."""
-        answer = self.monitor(line).strip()
+        answer = self.monitor(f"savevm {snapshot}").strip()
+        # The command says something only if it failed.
         if answer:
-            raise LabError(f"{line}: {answer}")
+            raise LabError(f"saving the snapshot {snapshot!r}: {answer}")
 
     def stop(self) -> None:
         """End QEMU: by its monitor, which completes the disk file; if it doesn't answer, by a signal."""

@@ -84,9 +84,9 @@ def drift_headline(document: dict[str, Any]) -> str:
     if document["verdict"] == "unknown":
         count = counts.get("unknown", 0)
         return f"Not known on {host}: {count} of {checked} could not be observed."
-    waiting = sum(counts.values()) - counts.get("in-sync", 0)
-    tail = f" {waiting} of them can't be compared now, or wait." if waiting else ""
-    return f"In sync: {checked} checked on {host}.{tail}"
+    waiting = [f"{counts[label]} {label}" for label in LABELS if counts.get(label) and label != "in-sync"]
+    tail = f", of which {listed(waiting)}" if waiting else ""
+    return f"In sync: {checked} checked on {host}{tail}."
 
 
 def _ignored(document: dict[str, Any]) -> list[str]:

@@ -94,10 +94,11 @@ def paragraph(text: str, *, indent: int = 0, hang: int = 0, width: int = 0) -> l
 
 
 def quoted(text: str, *, indent: int = 2, width: int = 0) -> list[str]:
-    """A text from elsewhere, each of its lines behind a bar."""
+    """A text from elsewhere, each of its lines behind a bar. Indented lines (commands) are not wrapped."""
+    room = max(width - indent - 2, 0)
     lines: list[str] = []
     for line in text.split("\n"):
-        lines += paragraph(line, width=max(width - indent - 2, 0)) if line.strip() else [""]
+        lines += [line] if line.startswith("    ") or not line else paragraph(line, width=room)
     return [f"{' ' * indent}| {line}".rstrip() for line in lines]
 
 

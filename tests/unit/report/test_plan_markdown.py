@@ -70,8 +70,10 @@ def test_errors_are_shown_open() -> None:
     assert "- **Error:** `pf.dmz`: A PF is not there. No p9p9." in text.split("<details>")[0]
 
 
-ATTACK = "</details><img src=x> | a `b` ``` @team https://example.org www.example.org **x** "
+ATTACK = (
+    "</details><img src=x> | a `b` ``` @team https://example.org www.example.org **x** "
     "[l](http://y) #1\n# big"
+)
 
 
 def test_text_from_outside_stays_text() -> None:

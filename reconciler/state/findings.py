@@ -125,10 +125,8 @@ def thing(key: Path) -> tuple[str, str]:
 
 
 def _thing_size(key: Path) -> int:
-    if len(key) > 2 and key[0] == "pf" and key[2] == "vf":
+    if len(key) > 3 and (key[0], key[2]) in (("pf", "vf"), ("domain", "nic")):
         return 4
-    if len(key) > 2 and key[0] == "pf" and key[2] == "vf_defaults":
+    if len(key) > 2 and (key[0], key[2]) == ("pf", "vf_defaults"):
         return 3
-    if len(key) > 2 and key[0] == "domain" and key[2] == "nic":
-        return 4
     return 2 if key and key[0] in ("pf", "pool", "domain", "modules") else 1

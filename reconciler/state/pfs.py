@@ -15,8 +15,8 @@ def build_pfs(draft: Draft, specs: dict[str, PfSpec]) -> None:
     """Fills ``draft.pfs``."""
     for name, spec in specs.items():
         draft.pfs[name] = _build_pf(draft, name, spec)
-    for name, spec in specs.items():
-        _check_indexes(draft, name, spec)
+    for pf in draft.pfs.values():
+        _check_indexes(draft, pf)
     _check_matches(draft)
 
 
@@ -82,6 +82,7 @@ def _build_vfs(draft: Draft, pf: str, specs: dict[str, VfSpec]) -> dict[int, Des
     """Ranges first, then single indexes, attribute by attribute: the later wins."""
     vfs: dict[int, DesiredVf] = {}
     ranges: dict[int, str] = {}
+    base = address("pf", pf, "vf")
     for text in sorted(specs, key=is_single):
         key: Path = ("pf", pf, "vf", text)
         indexes = draft.indexes(key, text)
@@ -100,7 +101,7 @@ def _build_vfs(draft: Draft, pf: str, specs: dict[str, VfSpec]) -> dict[int, Des
                 attributes={**before.attributes, **attributes},
                 driver=spec.driver or before.driver,
             )
-            where = address("pf", pf, "vf", index)
+            where = f"{base}.{index}"
             draft.places[where] = key
             for name in spec.model_fields_set:
                 draft.places[f"{where}.{name}"] = (*key, name)
@@ -120,10 +121,12 @@ def _check_overlap(draft: Draft, key: Path, indexes: tuple[int, ...], ranges: di
         draft.findings.error(key, "overlapping-ranges", detail)
 
 
-def _check_indexes(draft: Draft, pf: str, spec: PfSpec) -> None:
+def _check_indexes(draft: Draft, pf: DesiredPf) -> None:
+    """One report per key of the file, however many VFs it names."""
     keys: dict[Path, list[int]] = {}
-    for index in draft.pfs[pf].vf:
-        key = draft.places[address("pf", pf, "vf", index)]
-        keys.setdefault(key, []).append(index)
+    for index in pf.vf:
+        if pf.vfs is not None and index >= pf.vfs:
+            key = draft.places[address("pf", pf.name, "vf", index)]
+            keys.setdefault(key, []).append(index)
     for key, indexes in keys.items():
-        draft.check_indexes(key, pf, tuple(indexes))
+        draft.check_indexes(key, pf.name, tuple(indexes))

@@ -112,11 +112,16 @@ def _check_rates(draft: Draft, low: Sourced | None, high: Sourced | None) -> Non
     """Rule 7: not min_tx_rate > max_tx_rate > 0. Reported where the more specific of the two stands."""
     if low is None or high is None or not int(low[0]) > int(high[0]) > 0:
         return
-    key, other = (high[1], low[1]) if "vf_defaults" in low[1] else (low[1], high[1])
+    key, other = (low[1], high[1]) if _rank(low[1]) >= _rank(high[1]) else (high[1], low[1])
     rates = f"min_tx_rate = {low[0]}, max_tx_rate = {high[0]}"
     where = f"{thing(other)[0]}, line {draft.findings.line(other)}"
     detail = f"{rates} (see {where}): raise the maximum, or make it 0 (no limit)."
     draft.findings.error(key, "rate-order", detail)
+
+
+def _rank(key: Path) -> int:
+    """How specific the table is that a value stands in: ``vf_defaults``, ``vf.N``, NIC."""
+    return 2 if key[0] == "domain" else int(key[2] == "vf")
 
 
 # ---------------------------------------------------------------------------- precedence

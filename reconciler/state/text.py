@@ -14,6 +14,9 @@ MAX_BYTES = 8 * 1024 * 1024
 """A file with 10,000 VFs written out one by one has about 1 MiB."""
 
 
+_TOP = Position(1, 1)
+
+
 def parse(path: str, data: bytes) -> tuple[dict[str, Any], dict[Path, Position]]:
     """The values of a TOML file and their places. Raises StateFileError with one diagnostic."""
     text = _decode(path, data)
@@ -51,7 +54,7 @@ def _decode(path: str, data: bytes) -> str:
         )
 
 
-def _refuse(path: str, code: str, detail: str, place: Position = Position(0, 0)) -> NoReturn:  # noqa: B008
+def _refuse(path: str, code: str, detail: str, place: Position = _TOP) -> NoReturn:
     raise StateFileError(
         [
             Diagnostic(

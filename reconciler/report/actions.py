@@ -148,7 +148,7 @@ class Run:
         addresses = dict.fromkeys(action["address"] for action in self.actions)
         if len(self.actions) == 1:
             return sentence(one)
-        vfs = f" on {plural(len(addresses), 'VF')}" if split_vf(one["address"]) else ""
+        vfs = f" on {plural(len(addresses), 'VF')}" if len(addresses) > 1 else ""
         where = folded_address(addresses)
         if one["op"] == "vf.bind":
             return f"{where}: {_what('vf.bind', one['args'])}{vfs}"

@@ -118,11 +118,12 @@ class _View:
         return lines
 
     def _fields(self, group: Group) -> Iterator[list[str]]:
-        for item in group.fields:
+        alone = len(group.addresses) == 1
+        for item in [*([mac for _, mac in group.macs] if alone else []), *group.fields]:
             yield [item["name"], before_after(item["name"], item["before"], item["after"])]
-        for address, item in group.macs:
-            name = "mac" if len(group.addresses) == 1 else f"mac of {address.rpartition('.vf.')[2]}"
-            yield [name, before_after("mac", item["before"], item["after"])]
+        for address, mac in [] if alone else group.macs:
+            index = address.rpartition(".vf.")[2]
+            yield [f"mac of {index}", before_after("mac", mac["before"], mac["after"])]
 
     def order(self) -> list[str]:
         found = runs(self.document.get("actions") or [])
@@ -131,17 +132,10 @@ class _View:
         final = [run for run in found if run.impossible]
         undo = "each can be taken back" if not final else f"{plural(len(final), 'step')} can't be taken back"
         numbers = max(len(run.numbers) for run in found)
-        rows = [
-            [
-                f"{run.numbers:>{numbers}}.",
-                run.sentence,
-                f"[{run.disruption}]" if run.disruption != "none" else "",
-            ]
-            for run in found
-        ]
         lines = [f"Order: ({undo})"]
-        for run, line in zip(found, table(rows, indent=2), strict=True):
-            lines.append(line)
+        for run in found:
+            note = f"  [{run.disruption}]" if run.disruption != "none" else ""
+            lines.append(f"  {run.numbers:>{numbers}}.  {run.sentence}{note}")
             if run.impossible:
                 lines += self._text(f"can't be taken back: {run.impossible}", indent=numbers + 7)
         return lines

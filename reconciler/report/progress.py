@@ -122,16 +122,19 @@ class LiveProgress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
+        from rich.table import Column
 
+        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         console = Console(file=stream, no_color=not color, highlight=False, markup=False, emoji=False)
         self._bar = Bar(
             SpinnerColumn(),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=one_line),
             console=console,
             transient=True,
+            expand=True,
         )
         self._task: TaskID | None = None
         self._open: dict[str, dict[str, Any]] = {}

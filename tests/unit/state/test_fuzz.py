@@ -59,7 +59,7 @@ def test_valid_files_with_mistakes() -> None:
     for _ in range(150):
         data = bytearray(dice.choice(SAMPLES))
         for _ in range(dice.randint(1, 4)):
-            at = dice.randrange(len(data))
+            at = dice.randrange(len(data) or 1)
             end = min(len(data), at + dice.choice([0, 0, 1, 3, 20, 200]))
             data[at:end] = dice.choice([*PIECES, data[at:end] * 2, b""])
         check(bytes(data))

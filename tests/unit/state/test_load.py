@@ -17,7 +17,7 @@ from reconciler.state.desired import (
     VfRef,
 )
 from reconciler.state.load import load, load_with_notes
-from tests.unit.state.support import STATES, desired, file
+from tests.unit.state.support import STATES, desired, errors, file
 
 
 def test_only_what_is_declared() -> None:
@@ -172,3 +172,65 @@ def test_the_error_has_the_exit_code_and_the_path() -> None:
     assert caught.value.code == 65
     assert [error.path for error in caught.value.diagnostics] == ["states/a.toml"]
     assert all(error.severity == "error" for error in caught.value.diagnostics)
+
+
+WHOLE = """#:schema ../schemas/host-state.schema.json
+schema = 1
+[host]
+name = "r620-01"
+[policy]
+disruption = "vf-reset"
+max_vfs_per_domain = 32
+[kernel]
+cmdline = ["intel_iommu=on", "iommu=pt"]
+[modules]
+blacklist = ["ixgbevf"]
+load = ["vfio-pci"]
+[services]
+irqbalance = "running"
+[hugepages]
+2M = 4096
+[pf.int]
+match = { name = "p1p1" }
+link = "up"
+mtu = 9000
+vfs = 63
+vf_driver = "none"
+optional = false
+host_network = "ignore"
+[pf.int.vf_defaults]
+spoofchk = true
+trust = false
+[pf.int.vf.0]
+mac = "52:54:00:6d:90:00"
+vlan = 100
+max_tx_rate = 100
+[pf.int.vf."4-7"]
+max_tx_rate = 1000
+[pool.sriov-int]
+vfs = ["int/8-62"]
+autostart = true
+[domain.web1.nic.data]
+pool = "sriov-int"
+mac = "52:54:00:6d:90:02"
+vlan = 100
+max_tx_rate = 1000
+[domain.web1.nic.mgmt]
+vf = "int/3"
+mac = "52:54:00:6d:90:03"
+[domain.db1.nic.fast]
+pf = "int"
+method = "hostdev"
+mac = "52:54:00:6d:90:04"
+"""
+
+
+def test_a_whole_file_and_its_keys_of_a_later_version() -> None:
+    """Every key of the language; those that come later are the only complaint."""
+    assert errors(WHOLE) == [
+        "8:2 kernel not-supported-yet",
+        "12:1 modules.load not-supported-yet",
+        "13:2 services not-supported-yet",
+        "15:2 hugepages not-supported-yet",
+        "24:1 pf.int not-supported-yet",
+    ]

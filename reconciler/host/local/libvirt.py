@@ -18,15 +18,13 @@ _NO_BINDING = (
     "The Python binding of libvirt is not installed: `apt install python3-libvirt`, or "
     "`pip install 'sriov-reconciler[libvirt]'`."
 )
+_DENIED = r"[Pp]ermission denied|authentication|access denied"
 _HINTS = (
     (
         r"No such file|Connection refused|Failed to connect socket.*: No",
         "Is libvirtd (or virtqemud and virtnetworkd) running?",
     ),
-    (
-        r"[Pp]ermission denied|authentication|access denied",
-        "It takes root or membership in the group libvirt.",
-    ),
+    (_DENIED, "It takes root or membership in the group libvirt."),
 )
 
 T = TypeVar("T")
@@ -42,7 +40,11 @@ class _Outcome(Generic[T]):
 
 
 class Unavailable(Exception):
-    """libvirt can't be asked; the message is a full sentence that says why."""
+    """libvirt can't be asked; the message is a full sentence that says why. `denied`: for want of rights."""
+
+    def __init__(self, reason: str, *, denied: bool = False) -> None:
+        super().__init__(reason)
+        self.denied = denied
 
 
 class Connection:
@@ -89,7 +91,10 @@ class Connection:
         except libvirt.libvirtError as error:
             said = message(error)
             hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
-            raise Unavailable(f"libvirt at {self.uri} can't be reached: {said}. {hint}".strip()) from error
+            raise Unavailable(
+                f"libvirt at {self.uri} can't be reached: {said}. {hint}".strip(),
+                denied=bool(re.search(_DENIED, said)),
+            ) from error
         return self.connection
 
 

@@ -29,7 +29,8 @@ class LibvirtWriter:
         except HostError:
             raise
         except Unavailable as error:
-            raise HostError("libvirt is not available.", f"{what}: {error}") from error
+            code = 77 if error.denied else 1
+            raise HostError("libvirt is not available.", f"{what}: {error}", code=code) from error
         except Exception as error:  # libvirtError can't be named before libvirt is imported
             raise host_error(what, error) from error
 

@@ -97,7 +97,8 @@ def _report(socket: RtnlSocket, pf: Pf, notes: list[str]) -> VfReport | None:
     try:
         return decode(socket.get_link(pf.ifindex, EXT_MASK))
     except (OSError, ValueError) as error:
-        notes.append(f"{pf.netdev} ({pf.id}) does not answer a request for its VFs: {error}.")
+        said = getattr(error, "strerror", None) or str(error)
+        notes.append(f"{pf.netdev} ({pf.id}) does not answer a request for its VFs: {said}.")
         return None
 
 
@@ -120,7 +121,7 @@ def assign(pf: Pf, report: VfReport, notes: list[str]) -> None:
     if stray or report.count != len(pf.vfs):
         notes.append(
             f"{pf.netdev} ({pf.id}) has {len(pf.vfs)} VFs in sysfs and {report.count} in its link message: "
-            "their number changed while it was being read."
+            "their number is being changed, or a change of it is stuck in the kernel."
         )
 
 

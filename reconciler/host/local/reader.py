@@ -12,6 +12,7 @@ from reconciler.host.local import netlink
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.modules import read_modules
 from reconciler.host.local.processes import open_vfio_groups
+from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.model import HostIdentity, Pf, Snapshot, Use
 from reconciler.host.protocol import Scope
@@ -77,6 +78,8 @@ class LocalReader:
     def _read_links(self, pfs: Collection[Pf], sysfs: Sysfs) -> None:
         if not pfs:
             return
+        for pf in pfs:
+            fill_saved(self.root, pf, sysfs.notes)
         try:
             netlink.fill_links(pfs, netlink.read_links(), sysfs)
             netlink.fill_vfs(list(pfs), sysfs.notes)

@@ -6,6 +6,7 @@ or hide: a control character comes out as the escape that a programmer would wri
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,14 +34,27 @@ def visible(text: str) -> str:
 
 
 def clean(document: Any) -> Any:
-    """A copy of JSON data in which all text, keys included, is `visible`."""
+    """JSON data in which all text, keys included, is `visible`. It may be the same object, unchanged."""
+    return document if _is_clean(document) else _cleaned(document)
+
+
+def _is_clean(document: Any) -> bool:
+    """Whether there is nothing to escape, as nearly always: much quicker to ask than to copy a large plan.
+    JSON writes a control character as an escape, and anything else as it is."""
+    text = json.dumps(document, ensure_ascii=False, check_circular=False)
+    return text.isprintable() and "\\" not in text.replace("\\\\", "").replace('\\"', "")
+
+
+def _cleaned(document: Any) -> Any:
     if isinstance(document, str):
         return visible(document)
     if isinstance(document, list):
-        return [clean(item) for item in document]
+        return [_cleaned(item) for item in document]
     if isinstance(document, dict):
         return {
-            visible(key): _paragraph(value) if key in _PARAGRAPHS and isinstance(value, str) else clean(value)
+            visible(key): _paragraph(value)
+            if key in _PARAGRAPHS and isinstance(value, str)
+            else _cleaned(value)
             for key, value in document.items()
         }
     return document

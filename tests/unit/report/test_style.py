@@ -38,6 +38,20 @@ def test_clean_keeps_the_lines_of_a_detail_and_nothing_else_of_it() -> None:
     assert clean({"detail": "one\r\ntwo\x1b[0m"}) == {"detail": "one\ntwo\\x1b[0m"}
 
 
+@pytest.mark.parametrize(
+    "char", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\u00a0"]
+)
+def test_clean_finds_what_is_not_printable_wherever_it_is(char: str) -> None:
+    for text in (char, f"a{char}b", f"\\{char}", f'"{char}', f"\\\\{char}"):
+        assert str(clean([{"a": text}])[0]["a"]).isprintable()
+        assert all(key.isprintable() for key in clean({text: 1}))
+
+
+def test_clean_leaves_quotes_and_backslashes_as_they_are() -> None:
+    document = {"a": 'domain."web.1"', "b": "back\\slash", "c": "\\n", "d": "ü"}
+    assert clean(document) == document
+
+
 def test_quoted_puts_a_bar_before_every_line() -> None:
     assert quoted("Plan: 0 to create\n\n    virsh list") == [
         "  | Plan: 0 to create",

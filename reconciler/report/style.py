@@ -78,7 +78,7 @@ class Style:
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m"
 
 
-def table(rows: Iterable[Sequence[str]], *, indent: int = 0, gap: int = 2) -> list[str]:
+def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> list[str]:
     """Rows as lines with aligned columns. Nothing is cut or wrapped, and no line ends in spaces."""
     cells = [list(row) for row in rows]
     columns = max((len(row) for row in cells), default=0)
@@ -86,7 +86,7 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 0, gap: int = 2) -> li
     lines = []
     for row in cells:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        lines.append((" " * indent + (" " * gap).join(padded)).rstrip())
+        lines.append((" " * indent + "  ".join(padded)).rstrip())
     return lines
 
 
@@ -116,9 +116,9 @@ def quoted(text: str, *, indent: int = 2, width: int = 0) -> list[str]:
     return [f"{' ' * indent}| {line}".rstrip() for line in lines]
 
 
-def plural(count: int, noun: str, several: str = "") -> str:
+def plural(count: int, noun: str) -> str:
     """``1 change``, ``2 changes``."""
-    return f"{count} {noun if count == 1 else several or noun + 's'}"
+    return f"{count} {noun if count == 1 else noun + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

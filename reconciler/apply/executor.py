@@ -135,6 +135,7 @@ class Executor:
                 return Outcome(action.id, "unchanged")
             self._still_free(action)
             perform(self.writer, self.host, action.op, action.args, deadline)
+            self._read(action)
             self._wait(action, deadline)
         except ReconcilerError as error:
             return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
@@ -148,10 +149,10 @@ class Executor:
                 self.reader.refresh(self.host, Scope("pf", vf[0]))
 
     def _wait(self, action: Action, deadline: float) -> None:
-        """Reads back until the effect is there; what the host can't report counts once it was accepted."""
+        """Reads back, after a first reading, until the effect is there; what the host can't report counts once it was
+        accepted."""
         until, pause = time.monotonic() + deadline, 0.02
         while True:
-            self._read(action)
             seen = OPERATIONS[action.op].satisfied(self.host, action.args)
             if seen is None:
                 self._note_unverifiable(action)
@@ -161,6 +162,7 @@ class Executor:
                 raise _not_seen(action, deadline)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(pause * 1.5, 0.5)
+            self._read(action)
 
     def _note_unverifiable(self, action: Action) -> None:
         vf = target(self.host, action.args)
@@ -205,9 +207,11 @@ class Executor:
                 outcomes[action.id] = Outcome(
                     action.id, "failed", f"{refused.summary} {refused.detail}".strip()
                 )
-        for action in todo:
-            if outcomes[action.id].outcome == "unchanged":
-                outcomes[action.id] = self._verified(action)
+        accepted = [action for action in todo if outcomes[action.id].outcome == "unchanged"]
+        if accepted:
+            self.reader.refresh(self.host, Scope("pf", pf))
+        for action in accepted:
+            outcomes[action.id] = self._verified(action)
         return list(outcomes.values())
 
     def _requests(self, actions: list[Action]) -> Iterator[VfSet]:

@@ -40,6 +40,8 @@ class Vf:
     uses: list[Use] = field(default_factory=list)
     attributes: Attributes | None = None
     """``None``: unknown. A missing key: the driver doesn't report this attribute."""
+    saved: Attributes | None = None
+    """MAC and VLAN that libvirt puts back when the guest gives the VF back; ``None``: none or not known."""
 
 
 @dataclass(slots=True)

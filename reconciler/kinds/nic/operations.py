@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.readback import complete
+from reconciler.drivers.table import facts
 from reconciler.host.model import Domain, Nic, Snapshot
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
+from reconciler.kinds.pf.operations import probed
 from reconciler.kinds.vf.operations import find_vf
 from reconciler.state.desired import ZERO_MAC, Attributes
 
@@ -109,15 +111,37 @@ def _from_pool(host: Snapshot, name: str) -> str | None:
 
 
 def _libvirt_prepares(host: Snapshot, nic: Nic) -> None:
-    """Binds the VF to vfio-pci; for an interface sets MAC and VLAN, and clears what it can't carry
-    (virNetDevSetVfConfig)."""
+    """Binds the VF to vfio-pci; for an interface keeps MAC and VLAN to put them back, sets its own, and clears what it
+    can't carry (virNetDevSaveNetConfig, virNetDevSetVfConfig)."""
     vf = find_vf(host, vfs_by_address(host).get(nic.vf_address or ""))
     if vf is None:
         return
     vf.driver, vf.netdev, vf.uses = "vfio-pci", None, []
     if nic.method != "hostdev" and vf.attributes is not None:
+        vf.saved = {name: vf.attributes[name] for name in ("mac", "vlan") if name in vf.attributes}
         vlan: Attributes = complete({"vlan": nic.vlan, "qos": 0}, {})
         vf.attributes.update({"mac": nic.mac or ZERO_MAC, **vlan})
+
+
+def _libvirt_releases(host: Snapshot, nic: Nic) -> None:
+    """Gives the VF back to the host's driver, if one may take it; MAC and VLAN return to what they were before, which
+    is nothing where that isn't known (virNetDevRestoreNetConfig)."""
+    where = vfs_by_address(host).get(nic.vf_address or "")
+    vf = find_vf(host, where)
+    if vf is None or where is None:
+        return
+    vf.driver = left_by_libvirt(host, where[0])
+    if nic.method != "hostdev" and vf.attributes is not None:
+        saved = vf.saved or {}
+        vlan: Attributes = complete({"vlan": saved.get("vlan", 0), "qos": 0}, {})
+        vf.attributes.update({"mac": saved.get("mac", ZERO_MAC), **vlan})
+        vf.saved = None
+
+
+def left_by_libvirt(host: Snapshot, pf: str) -> str | None:
+    """The driver that a managed VF has after libvirt gave it back: it asks the kernel to probe."""
+    card = host.pfs[pf]
+    return facts(card.driver).vf_driver if probed(host, card) else None
 
 
 def _detached(host: Snapshot, args: Args) -> bool:
@@ -138,17 +162,6 @@ def _detach(host: Snapshot, args: Args) -> None:
         domain.live = [nic for nic in domain.live if nic is not gone]
         if gone is not None:
             _libvirt_releases(host, gone)
-
-
-def _libvirt_releases(host: Snapshot, nic: Nic) -> None:
-    """Gives the VF back to no driver (autoprobe is off where reconciler made it); MAC and VLAN return to what they
-    were before the start, which is nothing unless somebody set them."""
-    vf = find_vf(host, vfs_by_address(host).get(nic.vf_address or ""))
-    if vf is None:
-        return
-    vf.driver = None
-    if nic.method != "hostdev" and vf.attributes is not None:
-        vf.attributes.update({"mac": ZERO_MAC, **complete({"vlan": 0, "qos": 0}, {})})
 
 
 def _updated(host: Snapshot, args: Args) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from reconciler.host.model import Domain, Nic
 from reconciler.kinds.holders import vfs_by_address
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
-from reconciler.kinds.nic.operations import match_of, same_device
+from reconciler.kinds.nic.operations import left_by_libvirt, match_of, same_device
 from reconciler.kinds.nic.resolve import NicIntent
-from reconciler.kinds.vf.steps import add_set
+from reconciler.kinds.vf.steps import add_set, binding
 from reconciler.plan.builder import Builder
 from reconciler.plan.document import Impact, Step, Undo
 
@@ -105,21 +105,24 @@ def _bring(builder: Builder, intent: NicIntent) -> None:
             {"domain": domain.name, "nic": nic, "live": to_live, "config": to_config},
             needs=_attach_needs(intent),
             makes=f"attached {intent.address}",
-            undo=[
-                Step(
-                    "nic.detach",
-                    intent.address,
-                    {
-                        "domain": domain.name,
-                        "match": {"alias": intent.alias},
-                        "live": to_live,
-                        "config": to_config,
-                    },
-                )
-            ],
+            undo=_take_off(builder, intent, domain, to_live, to_config),
         )
     if intent.pool is not None and domain.running:
         _pool_attributes(builder, intent)
+
+
+def _take_off(builder: Builder, intent: NicIntent, domain: Domain, live: bool, config: bool) -> list[Step]:
+    """Detaches, and binds the VF as it was where libvirt would leave it otherwise."""
+    match = {"alias": intent.alias}
+    args = {"domain": domain.name, "match": match, "live": live, "config": config}
+    steps = [Step("nic.detach", intent.address, args)]
+    if live and intent.vf is not None:
+        pf, index = intent.vf
+        before = binding(builder.host.pfs[pf].vf(index))
+        left = "none" if left_by_libvirt(builder.host, pf) is None else "kernel"
+        if before != left:
+            steps.append(Step("vf.bind", intent.address, {"pf": pf, "vf": index, "driver": before}))
+    return steps
 
 
 def _attach_needs(intent: NicIntent) -> list[str]:

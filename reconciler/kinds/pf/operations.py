@@ -68,17 +68,13 @@ def _set_numvfs(host: Snapshot, args: Args) -> None:
             Vf(
                 index,
                 address=predicted_address(pf, index),
-                driver=known.vf_driver if _probed(host, pf) else None,
+                driver=known.vf_driver if probed(host, pf) else None,
                 attributes=dict(known.fresh or {}),
             )
         )
-    if not pf.vfs:
-        for network in host.libvirt.networks.values():
-            if network.pf_dev == pf.netdev:
-                network.live_addresses = []
 
 
-def _probed(host: Snapshot, pf: Pf) -> bool:
+def probed(host: Snapshot, pf: Pf) -> bool:
     """Whether a host driver takes new VFs, as far as can be told: it is kept away by autoprobe, or because it isn't
     loaded and is blacklisted."""
     if pf.bus != "pci" or pf.autoprobe is False:

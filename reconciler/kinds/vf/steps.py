@@ -40,7 +40,7 @@ def plan(builder: Builder) -> None:
 
 def _bind(builder: Builder, state: FieldState, pf: str, index: int) -> None:
     vf = builder.host.pfs[pf].vf(index)
-    before = _binding(vf)
+    before = binding(vf)
     builder.add(
         "vf.bind",
         state.address,
@@ -52,7 +52,8 @@ def _bind(builder: Builder, state: FieldState, pf: str, index: int) -> None:
     )
 
 
-def _binding(vf: Vf | None) -> str:
+def binding(vf: Vf | None) -> str:
+    """What a VF is bound to, in the words of ``vf_driver``."""
     if vf is None or vf.driver is None:
         return "none"
     return "vfio-pci" if vf.driver == "vfio-pci" else "kernel"

@@ -1,0 +1,84 @@
+"""Reads, writes and commands with deadlines."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.host.local import child
+
+
+def test_a_write_that_succeeds(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.touch()
+    child.write_file(target, "4\n", 5)
+    assert target.read_text() == "4\n"
+
+
+def test_a_refusal_keeps_its_error_number(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        child.write_file(tmp_path / "missing", "4", 5)
+    assert caught.value.errno == errno.ENOENT
+    with pytest.raises(OSError, match="No space left"):
+        child.write_file("/dev/full", "4", 5)
+
+
+def test_a_write_that_hangs_is_left_behind(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # opening it for writing waits for a reader
+    started = time.monotonic()
+    with pytest.raises(child.NoAnswer):
+        child.write_file(pipe, "0", 0.1)
+    assert time.monotonic() - started < 2
+    with open(os.open(pipe, os.O_RDONLY)) as reader:  # now it goes on by itself
+        assert reader.read() == "0"
+
+
+def test_a_child_left_behind_holds_no_lock_of_ours(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    lock = open(tmp_path / "lock", "w")  # noqa: SIM115 (closed before the child ends, which is the point)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(child.NoAnswer):
+        child.write_file(tmp_path / "pipe", "0", 0.2)
+    lock.close()
+    with open(tmp_path / "lock") as again:
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with open(tmp_path / "pipe") as reader:
+        reader.read()
+
+
+def test_reads(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\n")
+    (tmp_path / "b").write_text("(null)\n")
+    paths = [str(tmp_path / name) for name in ("a", "missing", "b")]
+    assert child.read_files(paths, 5) == child.Reads({paths[0]: "one", paths[2]: "(null)"})
+    assert child.read_files([], 5) == child.Reads({})
+
+
+def test_a_read_that_hangs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\n")
+    os.mkfifo(tmp_path / "pipe")
+    paths = [str(tmp_path / name) for name in ("a", "pipe", "a2")]
+    reads = child.read_files(paths, 1)
+    assert reads == child.Reads({paths[0]: "one"}, paths[1])
+    os.close(os.open(tmp_path / "pipe", os.O_WRONLY))
+
+
+def test_many_reads_outgrow_the_pipe(tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("x" * 5000)
+    paths = [str(tmp_path / "long")] * 40
+    assert child.read_files(paths, 5).hangs is None
+
+
+def test_commands() -> None:
+    done = child.run(["sh", "-c", "echo out; echo err >&2; exit 3"], 5)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
+    with pytest.raises(child.NoAnswer):
+        child.run(["sleep", "30"], 0.1)
+    with pytest.raises(FileNotFoundError):
+        child.run(["no-such-command-anywhere"], 1)

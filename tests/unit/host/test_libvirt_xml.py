@@ -1,0 +1,304 @@
+"""libvirt's XML, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from reconciler.host.local import libvirt_xml as xml
+from reconciler.host.model import Network, NetworkPort, Nic
+from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
+
+SCHEMAS = Path("/usr/share/libvirt/schemas")
+
+DOMAIN = """<domain type='kvm'>
+  <name>web1</name>
+  <devices>
+    <interface type='hostdev' managed='yes'>
+      <mac address='52:54:00:6D:90:03'/>
+      <driver name='vfio'/>
+      <source><address type='pci' domain='0x0000' bus='0x3b' slot='0x10' function='0x6'/></source>
+      <vlan><tag id='42'/></vlan>
+      <alias name='ua-rec-mgmt'/>
+      <boot order='1'/>
+      <address type='pci' domain='0x0000' bus='0x05' slot='0x00' function='0x0'/>
+    </interface>
+    <interface type='network'>
+      <mac address='52:54:00:6d:90:02'/>
+      <source network='sriov-int' portgroup='blue'/>
+      <model type='virtio'/>
+      <alias name='ua-rec-data'/>
+      <address type='pci' domain='0x0000' bus='0x06' slot='0x00' function='0x0'/>
+    </interface>
+    <interface type='network'><source network='default'/><mac address='52:54:00:00:00:01'/></interface>
+    <interface type='network'><source network='undefined'/></interface>
+    <interface type='bridge'><source bridge='br0'/><mac address='52:54:00:6d:90:03'/></interface>
+    <interface type='user'/>
+    <hostdev mode='subsystem' type='pci' managed='yes'>
+      <source><address domain='0x0000' bus='0x3b' slot='0x11' function='0x0'/></source>
+      <alias name='ua-rec-fast'/>
+    </hostdev>
+    <hostdev mode='subsystem' type='pci'>
+      <source><address domain='0x0000' bus='0x3b' slot='0x11' function='0x2'/></source>
+    </hostdev>
+    <hostdev mode='subsystem' type='pci'>
+      <source><address domain='0x0000' bus='0x65' slot='0x00' function='0x0'/></source>
+    </hostdev>
+    <hostdev mode='subsystem' type='usb'><source><vendor id='0x1234'/></source></hostdev>
+  </devices>
+</domain>"""
+MODES = {"sriov-int": "hostdev", "default": "nat"}
+
+
+def test_nics_of_a_domain() -> None:
+    assert xml.nics(xml.parse(DOMAIN), {"0000:3b:11.2"}.__contains__, MODES) == [
+        Nic("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", "0000:3b:10.6", vlan=42),
+        Nic("pool", "ua-rec-data", "52:54:00:6d:90:02", pool="sriov-int"),
+        Nic("other", mac="52:54:00:00:00:01", pool="default"),
+        Nic("pool", pool="undefined"),
+        Nic("other", mac="52:54:00:6d:90:03"),
+        Nic("other"),
+        Nic("hostdev", "ua-rec-fast", vf_address="0000:3b:11.0"),
+        Nic("hostdev", vf_address="0000:3b:11.2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<domain/>",
+        "<domain><devices/></domain>",
+        "<domain><devices><interface/><hostdev/><interface type='hostdev'/></devices></domain>",
+        "<domain><devices><interface type='hostdev'>"
+        "<source><address bus='z'/></source></interface></devices></domain>",
+        "<domain><devices><interface type='network'><mac/><vlan/></interface></devices></domain>",
+        "<domain><devices><!-- <interface/> --><?pi?></devices></domain>",
+    ],
+)
+def test_poor_xml_is_no_crash(text: str) -> None:
+    for nic in xml.nics(xml.parse(text), lambda address: True, {}):
+        assert nic.vf_address is None or nic.vf_address == "0000:00:00.0"
+
+
+@pytest.mark.parametrize("text", ["", "<domain>", "text", "<a></b>"])
+def test_what_is_no_xml(text: str) -> None:
+    with pytest.raises(ValueError, match="can't be parsed"):
+        xml.parse(text)
+
+
+def test_entities_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    text = f"<!DOCTYPE d [<!ENTITY x SYSTEM 'file://{secret}'>]><domain><name>&x;</name></domain>"
+    assert "secret" not in (xml.parse(text).findtext("name") or "")
+
+
+def live() -> list[Nic]:
+    return [
+        Nic("interface", "ua-rec-data", "52:54:00:6d:90:02", "0000:3b:10.0"),
+        Nic("interface", "hostdev1", "52:54:00:6d:90:05", "0000:3b:10.2"),
+        Nic("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", "0000:3b:10.6"),
+        Nic("hostdev", "ua-rec-data", None, "0000:3b:11.0"),
+    ]
+
+
+def test_pools_of_live_nics_from_the_persistent_xml() -> None:
+    config = [
+        Nic("pool", "ua-rec-data", "52:54:00:6d:90:99", pool="a"),
+        Nic("pool", None, "52:54:00:6d:90:05", pool="b"),
+        Nic("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", "0000:3b:10.6"),
+    ]
+    nics = live()
+    xml.mark_pool_nics("web1", nics, config, {})
+    assert [(nic.method, nic.pool) for nic in nics] == [
+        ("pool", "a"),
+        ("pool", "b"),
+        ("interface", None),
+        ("hostdev", None),
+    ]
+
+
+def test_pools_of_a_transient_guest_from_the_ports() -> None:
+    ports = [
+        NetworkPort("web1", "52:54:00:6d:90:02", "0000:3b:10.0"),
+        NetworkPort("other", "52:54:00:6d:90:05", "0000:3b:10.2"),
+    ]
+    nics = live()
+    xml.mark_pool_nics("web1", nics, [], {"a": Network("a", "", ports=ports)})
+    assert [nic.pool for nic in nics] == ["a", None, None, None]
+
+
+def test_a_nic_outside_of_the_active_pool_is_not_from_it() -> None:
+    config = [Nic("pool", "ua-rec-data", "52:54:00:6d:90:02", pool="a")]
+    nics = live()
+    xml.mark_pool_nics("web1", nics, config, {"a": Network("a", "", live_addresses=["0000:3b:12.0"])})
+    assert nics[0].method == "interface"
+
+
+def test_networks() -> None:
+    pf = "<network><forward mode='hostdev' managed='yes'><pf dev='p1p1'/></forward></network>"
+    assert xml.forward(xml.parse(pf)) == xml.Forward("hostdev", "p1p1", [])
+    listed = """<network connections='1'><forward mode='hostdev'><pf dev='p1p1'/>
+      <address type='pci' domain='0x0000' bus='0x3b' slot='0x10' function='0x0' connections='1'/>
+      <address type='pci' domain='0' bus='59' slot='16' function='2'/></forward></network>"""
+    assert xml.forward(xml.parse(listed)).addresses == ["0000:3b:10.0", "0000:3b:10.2"]
+    assert xml.forward(xml.parse("<network><bridge name='virbr0'/></network>")).mode == ""
+    assert xml.forward(xml.parse("<network><forward/></network>")).mode == "nat"
+
+
+def test_a_network_port() -> None:
+    # from libvirt's tests/virnetworkportxml2xmldata/plug-hostdev-pci.xml
+    port = """<networkport><uuid>5d744f21-ba4a-4d6e-bdb2-30a35ff3207d</uuid>
+      <owner><name>memtest</name><uuid>d54df46f-1ab5-4a22-8618-4560ef5fac2c</uuid></owner>
+      <mac address='52:54:00:7B:35:93'/>
+      <plug type='hostdev-pci' managed='yes'>
+        <address domain='0x0001' bus='0x02' slot='0x03' function='0x4'/></plug></networkport>"""
+    assert xml.network_port(port) == NetworkPort("memtest", "52:54:00:7b:35:93", "0001:02:03.4")
+    assert xml.network_port("<networkport/>") == NetworkPort("")
+
+
+INTERFACE = NicSpec("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", 100, vf_address="0000:3b:10.6")
+HOSTDEV = NicSpec("hostdev", "ua-rec-fast", "52:54:00:6d:90:04", 100, vf_address="0000:3b:11.0")
+POOL = NicSpec("pool", "ua-rec-data", "52:54:00:6d:90:02", 0, pool="sriov-int")
+
+
+def test_rendered_nics() -> None:
+    assert xml.render_nic(INTERFACE) == (
+        '<interface type="hostdev" managed="yes">\n'
+        '  <mac address="52:54:00:6d:90:03"/>\n'
+        "  <source>\n"
+        '    <address type="pci" domain="0x0000" bus="0x3b" slot="0x10" function="0x6"/>\n'
+        "  </source>\n"
+        "  <vlan>\n"
+        '    <tag id="100"/>\n'
+        "  </vlan>\n"
+        '  <alias name="ua-rec-mgmt"/>\n'
+        "</interface>"
+    )
+    assert xml.render_nic(HOSTDEV) == (
+        '<hostdev mode="subsystem" type="pci" managed="yes">\n'
+        "  <source>\n"
+        '    <address type="pci" domain="0x0000" bus="0x3b" slot="0x11" function="0x0"/>\n'
+        "  </source>\n"
+        '  <alias name="ua-rec-fast"/>\n'
+        "</hostdev>"
+    )
+    assert xml.render_nic(POOL) == (
+        '<interface type="network">\n'
+        '  <mac address="52:54:00:6d:90:02"/>\n'
+        '  <source network="sriov-int"/>\n'
+        '  <alias name="ua-rec-data"/>\n'
+        "</interface>"
+    )
+
+
+@pytest.mark.parametrize("nic", [INTERFACE, HOSTDEV, POOL])
+def test_a_rendered_nic_reads_back(nic: NicSpec) -> None:
+    domain = xml.parse(f"<domain><devices>{xml.render_nic(nic)}</devices></domain>")
+    (found,) = xml.nics(domain, lambda address: True, MODES)
+    plain = nic.method == "hostdev"
+    assert found == Nic(
+        nic.method,
+        nic.alias,
+        None if plain else nic.mac,
+        nic.vf_address,
+        nic.pool,
+        0 if plain else nic.vlan or 0,
+    )
+
+
+POOLS = [
+    PoolSpec("sriov-int", pf_dev="p1p1"),
+    PoolSpec(
+        "a & <b>", uuid="5d744f21-ba4a-4d6e-bdb2-30a35ff3207d", addresses=["0000:3b:10.0", "0001:3b:1f.7"]
+    ),
+]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_rendered_pool_reads_back(pool: PoolSpec) -> None:
+    network = xml.parse(xml.render_pool(pool))
+    assert (network.findtext("name"), network.findtext("uuid")) == (pool.name, pool.uuid)
+    assert xml.forward(network) == xml.Forward("hostdev", pool.pf_dev, list(pool.addresses))
+
+
+def test_what_is_no_pci_address() -> None:
+    with pytest.raises(ValueError, match="no PCI address"):
+        xml.render_pool(PoolSpec("a", addresses=["01:00.0"]))
+
+
+@pytest.mark.skipif(not SCHEMAS.exists(), reason="libvirt's schemas are not installed")
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_rendered_pool_is_valid(pool: PoolSpec) -> None:
+    etree.RelaxNG(file=str(SCHEMAS / "network.rng")).assertValid(xml.parse(xml.render_pool(pool)))
+
+
+@pytest.mark.skipif(not SCHEMAS.exists(), reason="libvirt's schemas are not installed")
+@pytest.mark.parametrize("nic", [INTERFACE, HOSTDEV, POOL])
+def test_a_rendered_nic_is_valid(nic: NicSpec) -> None:
+    domain = xml.parse(
+        "<domain type='kvm'><name>a</name><memory>1</memory><os><type>hvm</type></os>"
+        f"<devices>{xml.render_nic(nic)}</devices></domain>"
+    )
+    etree.RelaxNG(file=str(SCHEMAS / "domain.rng")).assertValid(domain)
+
+
+@pytest.mark.parametrize(
+    ("match", "alias"),
+    [
+        (NicMatch(alias="ua-rec-data", mac="52:54:00:6d:90:03"), "ua-rec-data"),
+        (NicMatch(alias="ua-rec-none", mac="52:54:00:6d:90:02"), "ua-rec-data"),
+        (NicMatch(mac="52:54:00:6d:90:03"), "ua-rec-mgmt"),  # and not the bridge with the same MAC
+        (NicMatch(vf_address="0000:3b:11.0"), "ua-rec-fast"),
+    ],
+)
+def test_finding_a_nic(match: NicMatch, alias: str) -> None:
+    found = xml.find_nic(xml.parse(DOMAIN), match)
+    assert found is not None
+    assert found.find("alias").get("name") == alias  # type: ignore[union-attr]
+
+
+def test_not_finding_a_nic() -> None:
+    assert xml.find_nic(xml.parse(DOMAIN), NicMatch()) is None
+    assert xml.find_nic(xml.parse("<domain/>"), NicMatch(alias="a")) is None
+
+
+def replaced(match: NicMatch, nic: NicSpec) -> etree._Element:
+    domain = xml.parse(DOMAIN)
+    before = [child.tag for child in domain.find("devices")]  # type: ignore[union-attr]
+    old = xml.find_nic(domain, match)
+    assert old is not None
+    xml.replace_nic(domain, old, nic)
+    found = xml.find_nic(domain, NicMatch(alias=nic.alias))
+    assert found is not None
+    after = [child.tag for child in domain.find("devices")]  # type: ignore[union-attr]
+    assert len(before) == len(after)
+    return found
+
+
+def test_replacing_keeps_what_is_not_ours() -> None:
+    new = replaced(
+        NicMatch(alias="ua-rec-mgmt"), NicSpec("interface", "ua-rec-mgmt", None, 0, "0000:3b:10.0")
+    )
+    assert [child.tag for child in new] == ["mac", "source", "alias", "driver", "boot", "address"]
+    assert new.find("mac").get("address") == "52:54:00:6D:90:03"  # type: ignore[union-attr]
+    assert new.find("address").get("bus") == "0x05"  # type: ignore[union-attr]
+    assert xml.pci_address(new.find("source/address")) == "0000:3b:10.0"
+
+
+def test_replacing_by_another_method_keeps_the_place() -> None:
+    new = replaced(NicMatch(alias="ua-rec-mgmt"), NicSpec("pool", "ua-rec-mgmt", None, None, pool="a"))
+    assert [child.tag for child in new] == ["mac", "source", "alias", "boot", "address"]
+    new = replaced(NicMatch(alias="ua-rec-data"), HOSTDEV)
+    assert [child.tag for child in new] == ["source", "alias", "address"]
+
+
+def test_replacing_keeps_the_portgroup_of_the_same_pool() -> None:
+    def source(pool: str) -> dict[str, str]:
+        new = replaced(NicMatch(alias="ua-rec-data"), NicSpec("pool", "ua-rec-data", pool=pool))
+        return {str(k): str(v) for k, v in new.find("source").attrib.items()}  # type: ignore[union-attr]
+
+    assert source("sriov-int") == {"network": "sriov-int", "portgroup": "blue"}
+    assert source("other") == {"network": "other"}

@@ -1,0 +1,94 @@
+"""The reader of this machine, below a root of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.host.local import netlink
+from reconciler.host.local.netlink import Link, Links
+from reconciler.host.local.reader import LocalReader
+from reconciler.host.local.saved import decode
+from reconciler.host.model import HostIdentity, Use
+from reconciler.host.protocol import Scope
+from reconciler.host.snapshot import dump, load
+from tests.unit.host.tree import Tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """A host with one PF and two VFs, whose netlink knows the PF."""
+    tree = Tree(tmp_path)
+    tree.pf(vfs=2)
+    tree.write("proc/sys/kernel/hostname", "r620-01\n")
+    tree.write("proc/sys/kernel/osrelease", "6.12.0\n")
+    tree.write("proc/sys/kernel/random/boot_id", "b-1\n")
+    link = Link(3, "enp1s0", True, 9000, True, "52:54:00:00:00:01")
+    monkeypatch.setattr(netlink, "read_links", lambda: Links({3: link}))
+    monkeypatch.setattr(netlink, "fill_vfs", lambda pfs, notes: None)
+    monkeypatch.setitem(sys.modules, "libvirt", None)
+    return tree
+
+
+def test_observing(tree: Tree) -> None:
+    snapshot = LocalReader("qemu:///system", tree.root).observe()
+    assert snapshot.host == HostIdentity("r620-01", "", "b-1", "6.12.0")
+    pf = snapshot.pfs["pci/0000:01:00.0"]
+    assert (pf.mtu, pf.up, len(pf.vfs)) == (9000, True, 2)
+    assert (snapshot.vfio_open, snapshot.libvirt.available, snapshot.notes) == ({}, False, [])
+    assert snapshot.modules.loaded == ["igbvf", "vfio_pci"]
+    assert load(dump(snapshot).encode(), "f") == snapshot
+
+
+def test_refreshing(tree: Tree) -> None:
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    tree.vf("sys/devices/pci/0000:01:00.0", "0000:01:00.0", 2)
+    tree.write("proc/modules", "")
+    reader.refresh(snapshot, Scope("pf", "pci/0000:01:00.0"))
+    assert snapshot.pfs["pci/0000:01:00.0"].num_vfs == 3
+    assert snapshot.modules.loaded == ["igbvf", "vfio_pci"]
+    reader.refresh(snapshot, Scope("modules", ""))
+    assert snapshot.modules.loaded == []
+    reader.refresh(snapshot, Scope("domain", "x"))
+    reader.refresh(snapshot, Scope("pool", "x"))
+    assert not snapshot.libvirt.available
+    (tree.root / "sys/devices/pci/0000:01:00.0/sriov_numvfs").unlink()
+    reader.refresh(snapshot, Scope("pf", "pci/0000:01:00.0"))
+    assert snapshot.pfs == {}
+
+
+def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Links:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(netlink, "read_links", refuse)
+    tree.netdev("enp1s0v0", "sys/devices/pci/0000:01:10.0")
+    snapshot = LocalReader("qemu:///system", tree.root).observe()
+    pf = snapshot.pfs["pci/0000:01:00.0"]
+    unknown = [Use("unknown", "the network interfaces can't be read")]
+    assert (pf.uses, pf.vfs[0].uses, pf.vfs[1].uses) == (unknown, unknown, [])
+    assert "Address family not supported" in snapshot.notes[0]
+
+
+def test_what_libvirt_puts_back(tree: Tree) -> None:
+    tree.bind("sys/devices/pci/0000:01:10.0", "pci", "vfio-pci")
+    tree.bind("sys/devices/pci/0000:01:10.2", "pci", "vfio-pci")
+    saved = json.dumps({"adminMac": "52:54:00:00:00:33", "vlanTag": 55})
+    tree.write("run/libvirt/hostdevmgr/enp1s0_vf0", saved)
+    tree.write("run/libvirt/hostdevmgr/enp1s0_vf1", "[]")
+    snapshot = LocalReader("qemu:///system", tree.root).observe()
+    vfs = snapshot.pfs["pci/0000:01:00.0"].vfs
+    assert [vf.saved for vf in vfs] == [{"mac": "52:54:00:00:00:33", "vlan": 55}, None]
+    assert snapshot.notes == ["What libvirt saved of enp1s0 vf 1 can't be read: it is no JSON object."]
+
+
+def test_the_mac_of_the_hosts_netdev_goes_first() -> None:
+    text = b'{"mac": "52:54:00:00:00:AA", "adminMac": "00:00:00:00:00:00", "vlanTag": 0}'
+    assert decode(text) == {"mac": "52:54:00:00:00:aa", "vlan": 0}
+    assert decode(b"{}") == {"vlan": 0}
+    with pytest.raises(ValueError, match="line 1"):
+        decode(b"")

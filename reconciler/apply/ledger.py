@@ -71,7 +71,7 @@ def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, w
     ledger is another one now; a value that was found right again is no change."""
     changed = False
     for state in states:
-        if state.status not in ("same", "unverifiable"):
+        if state.status not in ("same", "unverifiable") or not state.written:
             continue
         fields = ledger.setdefault(state.identity, {})
         known = fields.get(state.field)

@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.apply.executor import Executor, Outcome, Progress
 from reconciler.apply.journal import Journal
 from reconciler.apply.ledger import record, set_aside, write_ledger
+from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
@@ -33,11 +34,6 @@ class RunResult:
     unmet: list[str] = field(default_factory=list)
     """What a plan made afterwards would still do, although every action succeeded."""
     warnings: list[str] = field(default_factory=list)
-
-
-def now() -> str:
-    """UTC, ``2026-01-01T00:00:00Z``."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def carry_out(

@@ -74,7 +74,8 @@ def _apply_file(
     targets: list[str],
     partial: bool,
 ) -> int:
-    from reconciler.apply.run import note_in_sync, now
+    from reconciler.apply.run import note_in_sync
+    from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path, data)
@@ -129,7 +130,9 @@ def _show(options: Options, plan: Plan) -> None:
     from reconciler.plan.document import plan_to_json
     from reconciler.report.plan_text import render_plan
 
-    sys.stdout.write(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False))
+    sys.stdout.write(
+        render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False, width=options.width())
+    )
     sys.stdout.flush()
 
 
@@ -221,7 +224,8 @@ def _locked_run(
     from reconciler.apply.journal import interrupted_run
     from reconciler.apply.ledger import read_ledger
     from reconciler.apply.lock import locked
-    from reconciler.apply.run import carry_out, now
+    from reconciler.apply.run import carry_out
+    from reconciler.clock import now
     from reconciler.host.open import open_writer
     from reconciler.report.progress import make_progress
 
@@ -250,7 +254,9 @@ def _locked_run(
     from reconciler.report.apply_text import render_result
 
     outcomes = [asdict(outcome) for outcome in result.outcomes]
-    sys.stdout.write(render_result(plan_to_json(plan), outcomes, color=options.colored(sys.stdout)))
+    sys.stdout.write(
+        render_result(plan_to_json(plan), outcomes, color=options.colored(sys.stdout), width=options.width())
+    )
     for warning in result.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     for item in result.unmet:

@@ -24,7 +24,7 @@ def drift(
     ] = None,
 ) -> int:
     """Has the host moved away from the file? Never changes anything. Exit 2: it has; 8: something is not known."""
-    from reconciler.apply.run import now
+    from reconciler.clock import now
     from reconciler.plan.drift import find_drift
     from reconciler.plan.drift_document import drift_to_json
     from reconciler.report.drift_text import render_drift, render_drift_markdown
@@ -39,5 +39,5 @@ def drift(
     elif output_format is Format.MARKDOWN:
         print(render_drift_markdown(document), end="")
     else:
-        print(render_drift(document, color=options.colored(sys.stdout)), end="")
+        print(render_drift(document, color=options.colored(sys.stdout), width=options.width()), end="")
     return {"drift": ExitCode.CHANGES, "unknown": ExitCode.UNOBSERVED}.get(found.verdict, ExitCode.OK)

@@ -25,5 +25,5 @@ def inspect(
     if as_json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        print(render_inventory(document, color=options.colored(sys.stdout)), end="")
+        print(render_inventory(document, color=options.colored(sys.stdout), width=options.width()), end="")
     return ExitCode.OK

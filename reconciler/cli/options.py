@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +44,10 @@ class Options:
         if self.color is not Color.AUTO:
             return self.color is Color.ALWAYS
         return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def width(self) -> int:
+        """Columns of the terminal that results go to; 0, for no wrapping, when they go elsewhere."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
     def reader(self, host_name: str | None = None) -> Reader:
         """The host to read."""

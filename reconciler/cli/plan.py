@@ -68,7 +68,7 @@ _RANK = [ExitCode.OK, ExitCode.CHANGES, ExitCode.UNOBSERVED, ExitCode.FAILED]
 
 
 def _plan(options: Options, path: str, targets: list[str]) -> Plan:
-    from reconciler.apply.run import now
+    from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path)
@@ -101,6 +101,7 @@ def print_plan(
     else:
         from reconciler.report.plan_text import render_plan
 
-        sys.stdout.write(render_plan(plan_to_json(document), color=options.colored(sys.stdout)))
+        color, width = options.colored(sys.stdout), options.width()
+        sys.stdout.write(render_plan(plan_to_json(document), color=color, hints=saved is None, width=width))
         if saved is not None and document.verdict == "changes":
             print(f"\nSaved to {saved}. To do exactly this:\n    reconciler apply {saved}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -67,3 +69,13 @@ def schema(
     """Print the JSON Schema of a document."""
     print(render(document), end="")
     return ExitCode.OK
+
+
+def write_all(folder: Path) -> None:
+    """Writes every schema to its file; for the checked-in ones, by ``make schemas``."""
+    for document, name in FILES.items():
+        (folder / name).write_text(render(document), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_all(Path(sys.argv[1]))

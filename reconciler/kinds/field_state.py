@@ -26,8 +26,11 @@ class FieldState:
     note: str = ""
     holder: str = ""
     """Who has the VF that this field belongs to."""
+    written: bool = True
+    """For ``unverifiable``: whether it was written in this boot."""
 
     @property
     def differs(self) -> bool:
         """Whether a plan has to do something about it."""
-        return self.status in ("different", "parent-missing")
+        unwritten = self.status == "unverifiable" and not self.written
+        return unwritten or self.status in ("different", "parent-missing")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules.compare import compare as compare_modules
@@ -16,5 +18,23 @@ COMPARATORS = (compare_modules, compare_pfs, compare_vfs, compare_pools, compare
 
 
 def compare_all(resolution: Resolution, host: Snapshot) -> list[FieldState]:
-    """Every declared field, compared with a host."""
-    return [state for compare in COMPARATORS for state in compare(resolution, host)]
+    """Every declared field, compared with a host; each once."""
+    found: dict[tuple[str, str], FieldState] = {}
+    for compare in COMPARATORS:
+        for state in compare(resolution, host):
+            key = (state.address, state.field)
+            found[key] = _merged(found[key], state) if key in found else state
+    return list(found.values())
+
+
+def _merged(kernel: FieldState, xml: FieldState) -> FieldState:
+    """MAC and VLAN of a guest's NIC stand in the kernel and in the persistent XML: the field is right when both are.
+    It is recorded with the NIC, which has the XML alone while the guest is off."""
+    decisive = kernel if kernel.status in ("unknown", "different") and xml.status != "unknown" else xml
+    return replace(
+        xml,
+        status=decisive.status,
+        observed=decisive.observed,
+        note=decisive.note,
+        holder=kernel.holder or xml.holder,
+    )

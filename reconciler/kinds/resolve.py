@@ -37,7 +37,7 @@ class Resolution:
     by_vf: dict[VfId, NicIntent] = field(default_factory=dict)
     """NICs by the VF that they are bound to."""
     intents: dict[VfId, dict[str, Intent]] = field(default_factory=dict)
-    """Declared attributes of each VF, by its own table and by the NIC that it is bound to by name."""
+    """Declared attributes of each VF, by its own table and by the NIC that it is bound to by name; see `intents_on`."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     """Address of what can't be planned, and the address of what it lacks."""
@@ -123,12 +123,22 @@ def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
     for nic in resolution.nics:
         if nic.vf is not None:
             overlay(resolution.intents, nic.vf, nic)
-    live = vfs_by_address(host)
-    for nic in resolution.nics:
-        if nic.pool is not None and nic.live is not None:
-            vf = live.get(nic.live.vf_address or "")
-            if vf is not None:
-                overlay(resolution.intents, vf, nic)
+
+
+def intents_on(resolution: Resolution, host: Snapshot) -> dict[VfId, dict[str, Intent]]:
+    """Declared attributes of each VF, with those of NICs from a pool: libvirt chooses their VF when it attaches them,
+    so on another view of the host it may be another one."""
+    pooled = [nic for nic in resolution.nics if nic.pool is not None]
+    if not pooled:
+        return resolution.intents
+    intents = {vf: dict(fields) for vf, fields in resolution.intents.items()}
+    addresses = vfs_by_address(host)
+    for nic in pooled:
+        live, _ = nic.find(host)
+        vf = addresses.get((live.vf_address if live else None) or "")
+        if vf is not None:
+            overlay(intents, vf, nic)
+    return intents
 
 
 def overlay(intents: dict[VfId, dict[str, Intent]], vf: VfId, nic: NicIntent) -> None:
@@ -161,3 +171,13 @@ def address_of(host: Snapshot, vf: VfId) -> str | None:
     """PCI address of a VF by identity: read, or predicted while it isn't there."""
     pf = host.pfs.get(vf[0])
     return None if pf is None else predicted_address(pf, vf[1])
+
+
+def reference(resolution: Resolution, host: Snapshot, found: str | None) -> str | None:
+    """A VF's PCI address as the file would name it (``int/3``); the address where it has no name."""
+    for name, identity in resolution.pfs.items():
+        pf = host.pfs.get(identity)
+        for index in range(vf_count(resolution.desired.pfs[name], pf) if pf is not None else 0):
+            if pf is not None and predicted_address(pf, index) == found:
+                return f"{name}/{index}"
+    return found

@@ -10,7 +10,7 @@ from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.nic.identity import sriov_nics
 from reconciler.kinds.nic.resolve import NicIntent
-from reconciler.kinds.resolve import Resolution, vf_attributes, vf_count
+from reconciler.kinds.resolve import Resolution, intents_on, vf_attributes, vf_count
 from reconciler.state.address import address
 
 
@@ -75,13 +75,14 @@ def _counts(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
 
 
 def _rates(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    intents = intents_on(resolution, host)
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         stays_down = desired.link == "down" or (desired.link is None and not pf.up)
         if not (stays_down and facts(pf.driver).rate_needs_link):
             continue
         for index in range(vf_count(desired, pf)):
-            fields = resolution.intents.get((identity, index), {})
+            fields = intents.get((identity, index), {})
             rate = next((f for f in ("max_tx_rate", "min_tx_rate") if f in fields), None)
             if rate is None:
                 continue

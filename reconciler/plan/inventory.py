@@ -315,9 +315,9 @@ def _pool(snapshot: Snapshot, name: str, addresses: list[str], holders: Holders)
 def _modules(snapshot: Snapshot) -> InventoryModules:
     drivers = {facts.vf_driver for facts in DRIVERS.values()} | {"vfio_pci"}
     drivers |= {vf.driver.replace("-", "_") for pf in snapshot.pfs.values() for vf in pf.vfs if vf.driver}
-    loaded = snapshot.modules.loaded
+    loaded, listed = snapshot.modules.loaded, snapshot.modules.blacklist
     return InventoryModules(
         loaded=None if loaded is None else [module for module in loaded if module in drivers],
-        blacklist=snapshot.modules.blacklist,
+        blacklist=None if listed is None else [entry for entry in listed if entry.module in drivers],
         own=snapshot.modules.own,
     )

@@ -47,8 +47,9 @@ def make_plan(
         *unknowns(resolution, before, observed),
     ]
     _steps(builder)
-    diagnostics += _unmet(resolution, compare_all(builder.predicted(), builder.host), diagnostics)
-    diagnostics += _waiting(resolution, before)
+    after = compare_all(builder.predicted(), builder.host)
+    diagnostics += _unmet(resolution, after, diagnostics)
+    diagnostics += _waiting(resolution, after)
     plan = Plan(
         created_at=created_at,
         host=observed.host,

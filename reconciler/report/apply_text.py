@@ -49,6 +49,8 @@ class _View:
         return [action for action in self.actions if self.outcome(action) in outcomes]
 
     def done(self) -> list[str]:
+        if not self.of("failed", "skipped", "undone"):
+            return []  # The progress has told it, and nothing else is worth knowing.
         return self._list("Done:", "green", self.of("changed"))
 
     def undone(self) -> list[str]:

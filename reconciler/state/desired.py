@@ -135,5 +135,8 @@ class Desired:
     (``pf.int.vf.4.max_tx_rate``)."""
 
     def line(self, address: str, name: str = "") -> int:
-        """The source line of a field, else of its address, else 0."""
-        return self.lines.get(f"{address}.{name}") or self.lines.get(address, 0)
+        """The source line of a field, else of its address; for a VF that only ``vf_defaults`` speaks of, of these;
+        else of the PF; else 0."""
+        pf, _, _ = address.partition(".vf.")
+        places = (f"{address}.{name}", address, f"{pf}.vf_defaults.{name}", f"{pf}.vf_{name}", pf)
+        return next((self.lines[place] for place in places if place in self.lines), 0)

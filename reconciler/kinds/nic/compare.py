@@ -9,7 +9,7 @@ from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.nic.operations import nic_address, same_device
 from reconciler.kinds.nic.resolve import NicIntent
 from reconciler.kinds.operation import Args
-from reconciler.kinds.resolve import Resolution
+from reconciler.kinds.resolve import Resolution, reference
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
 from reconciler.state.address import address
 
@@ -84,7 +84,10 @@ def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[
             ]
     else:
         expected = nic_address(host, wanted(intent))
-        states.append(_both("vf", expected, live, config, lambda nic: nic.vf_address, state))
+        found = _both("vf", expected, live, config, lambda nic: nic.vf_address, state)
+        found.declared = reference(resolution, host, found.declared)
+        found.observed = reference(resolution, host, found.observed)
+        states.append(found)
     if intent.vlan is not None and config is not None and intent.nic.method != "hostdev":
         states.append(state("vlan", intent.vlan, config.vlan))
     return states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Domain, Nic
 from reconciler.kinds.holders import vfs_by_address
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
@@ -107,7 +108,7 @@ def _bring(builder: Builder, intent: NicIntent) -> None:
             makes=f"attached {intent.address}",
             undo=_take_off(builder, intent, domain, to_live, to_config),
         )
-    if intent.pool is not None and domain.running:
+    if intent.pool is not None and to_live:
         _pool_attributes(builder, intent)
 
 
@@ -161,10 +162,8 @@ def _pool_attributes(builder: Builder, intent: NicIntent) -> None:
     """libvirt chooses the VF when it attaches the NIC, so what the NIC declares can be set only then."""
     live, _ = intent.find(builder.host)
     vf = vfs_by_address(builder.host).get((live.vf_address if live else None) or "")
-    if vf is None or intent.live is not None:
+    if vf is None:
         return
-    from reconciler.drivers.readback import GROUPS
-
     values = kernel_attributes(intent)
     observed = builder.host.pfs[vf[0]].vf(vf[1])
     reported = (observed.attributes if observed else None) or {}

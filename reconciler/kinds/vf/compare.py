@@ -12,7 +12,7 @@ from reconciler.drivers.readback import matches
 from reconciler.host.model import Pf, Snapshot, Vf
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId, vfs_by_address
-from reconciler.kinds.resolve import Intent, Resolution, overlay, vf_count, vf_driver
+from reconciler.kinds.resolve import Intent, Resolution, intents_on, vf_count, vf_driver
 from reconciler.kinds.vf.operations import is_bound
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC
@@ -23,28 +23,13 @@ LIBVIRT_OWNS = frozenset({"mac", "vlan", "qos", "vlan_proto"})
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     """Field ``driver`` and every declared attribute of every VF of the declared PFs."""
     given = _given_by_libvirt(host)
-    intents = _with_pool_nics(resolution, host)
+    intents = intents_on(resolution, host)
     return [
         state
         for name, identity in resolution.pfs.items()
         if (pf := host.pfs.get(identity)) is not None
         for state in _compare_pf(resolution, host, name, pf, intents, given)
     ]
-
-
-def _with_pool_nics(resolution: Resolution, host: Snapshot) -> dict[VfId, dict[str, Intent]]:
-    """A pool's NIC gets its VF when it is attached, which on the predicted host may just have happened."""
-    late = [nic for nic in resolution.nics if nic.pool is not None and nic.live is None]
-    if not late:
-        return resolution.intents
-    intents = {vf: dict(fields) for vf, fields in resolution.intents.items()}
-    addresses = vfs_by_address(host)
-    for nic in late:
-        live, _ = nic.find(host)
-        vf = addresses.get((live.vf_address if live else None) or "")
-        if vf is not None:
-            overlay(intents, vf, nic)
-    return intents
 
 
 def _given_by_libvirt(host: Snapshot) -> dict[VfId, tuple[str, str]]:
@@ -145,11 +130,12 @@ def _libvirts(resolution: Resolution, vf_id: VfId, intent: Intent, given: tuple[
 
 
 def _unverifiable(host: Snapshot, state: FieldState) -> None:
-    """Once written in this boot, an attribute that the driver doesn't report is taken as in sync. The kernel's own
-    zero values don't need to be written to a VF that reports nothing else of them."""
+    """Once written in this boot, an attribute that the driver doesn't report is taken as in sync."""
     applied = host.ledger.get(state.identity, {}).get(state.field)
-    written = applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
-    state.status = "unverifiable" if written else "different"
+    state.status = "unverifiable"
+    state.written = (
+        applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
+    )
     state.note = "the driver does not report it"
 
 

@@ -12,6 +12,7 @@ from reconciler.kinds.holders import VfId
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.pf.steps import own_settings, wait_link
 from reconciler.kinds.vf.compare import compare
+from reconciler.kinds.resolve import intents_on
 from reconciler.plan.builder import Builder
 from reconciler.plan.document import Step, Undo
 from reconciler.state.address import address
@@ -61,6 +62,7 @@ def binding(vf: Vf | None) -> str:
 
 def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     """A VF that is made again is a new one: what it had and nobody declares is given back to it."""
+    intents = intents_on(builder.resolution, builder.host)
     for name, identity in builder.resolution.pfs.items():
         if not builder.has_made(f"vfs {identity}"):
             continue
@@ -70,7 +72,7 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             new = now.vf(old.index)
             if new is None:
                 continue
-            declared = builder.resolution.intents.get((identity, old.index), {})
+            declared = intents.get((identity, old.index), {})
             where = address("pf", name, "vf", old.index)
             for values in own_settings(before, old):
                 for key, value in values.items():

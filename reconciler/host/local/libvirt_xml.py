@@ -215,7 +215,10 @@ def nic_element(nic: NicSpec) -> Element:
     if nic.method == "pool":
         source.set("network", nic.pool or "")
     else:
-        source.append(_pci_element(nic.vf_address or ""))
+        address = _pci_element(nic.vf_address or "")
+        if nic.method == "hostdev":
+            del address.attrib["type"]  # libvirt's schema has it in an <interface> and not in a <hostdev>
+        source.append(address)
     if nic.method != "hostdev" and nic.vlan:
         etree.SubElement(etree.SubElement(element, "vlan"), "tag", id=str(nic.vlan))
     etree.SubElement(element, "alias", name=nic.alias)

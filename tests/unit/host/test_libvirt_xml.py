@@ -180,7 +180,7 @@ def test_rendered_nics() -> None:
     assert xml.render_nic(HOSTDEV) == (
         '<hostdev mode="subsystem" type="pci" managed="yes">\n'
         "  <source>\n"
-        '    <address type="pci" domain="0x0000" bus="0x3b" slot="0x11" function="0x0"/>\n'
+        '    <address domain="0x0000" bus="0x3b" slot="0x11" function="0x0"/>\n'
         "  </source>\n"
         '  <alias name="ua-rec-fast"/>\n'
         "</hostdev>"

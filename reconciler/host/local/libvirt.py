@@ -82,7 +82,7 @@ class Connection:
         return outcome.value[0]
 
     def _open(self, libvirt: Any) -> Any:
-        if self.connection is not None and self.connection.isAlive():
+        if self._answers(libvirt):
             return self.connection
         libvirt.registerErrorHandler(_silent, None)
         opened = libvirt.openReadOnly if self.read_only else libvirt.open
@@ -96,6 +96,17 @@ class Connection:
                 denied=bool(re.search(_DENIED, said)),
             ) from error
         return self.connection
+
+    def _answers(self, libvirt: Any) -> bool:
+        """Whether there is a connection that still works. `isAlive` alone doesn't notice that the daemon was
+        restarted, so it is asked something."""
+        if self.connection is None:
+            return False
+        try:
+            self.connection.getLibVersion()
+        except libvirt.libvirtError:
+            return False
+        return True
 
 
 def _silent(*_: object) -> None:

@@ -73,7 +73,6 @@ class FakeLibvirt(ModuleType):
         self.networks: list[Thing] = []
         self.connection = Thing(
             "connection",
-            isAlive=1,
             getLibVersion=11003000,
             listAllDomains=lambda flags: self.domains,
             listAllNetworks=lambda flags: self.networks,

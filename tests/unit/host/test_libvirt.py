@@ -128,7 +128,7 @@ def test_a_connection_that_died_is_opened_again(libvirt: FakeLibvirt) -> None:
     reader.read(lambda address: True)
     reader.read(lambda address: True)
     assert libvirt.opened == ["ro"]
-    libvirt.connection.answers["isAlive"] = 0
+    libvirt.connection.answers["getLibVersion"] = libvirtError("Broken pipe", 38)
     reader.read(lambda address: True)
     assert libvirt.opened == ["ro", "ro"]
 

@@ -1,0 +1,244 @@
+"""The executor: what it does when all goes well, and when something doesn't."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply import executor as executor_module
+from reconciler.apply.executor import Executor, Outcome
+from reconciler.apply.journal import Journal, interrupted_run, read_journal
+from reconciler.host.model import Nic, Snapshot
+from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
+from reconciler.plan.document import Plan, dump_plan
+from reconciler.plan.planner import make_plan
+from tests.hosts import DataHost, desired, guest, host, igb
+
+FILE = """
+[pf.int]
+match = { name = "enp1s0" }
+link = "up"
+vfs = 3
+
+[pf.int.vf.0]
+mac = "52:54:00:6d:90:00"
+max_tx_rate = 10
+
+[pf.int.vf.1]
+link_state = "enable"
+vlan = 5
+
+[domain.web.nic.a]
+vf = "int/1"
+mac = "52:54:00:6d:90:01"
+
+[domain.web.nic.b]
+vf = "int/2"
+mac = "52:54:00:6d:90:02"
+"""
+
+
+class Listener:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def start(self, total: int) -> None:
+        self.told.append(f"start {total}")
+
+    def begin(self, action: dict[str, object]) -> None:
+        self.told.append(f"begin {action['id']}")
+
+    def end(self, action_id: str, outcome: str, seconds: float, error: str) -> None:
+        self.told.append(f"{outcome} {action_id}")
+
+    def finish(self) -> None:
+        self.told.append("finish")
+
+
+def run(
+    machine: DataHost, plan: Plan, folder: Path, observed: Snapshot | None = None, *, stop_after: int | None = None
+) -> tuple[dict[str, Outcome], Listener]:
+    listener = Listener()
+    journal = Journal(folder, "run", dump_plan(plan), {"at": "now"})
+
+    def stopped() -> bool:
+        done = [line for line in listener.told if line.startswith("changed")]
+        return stop_after is not None and len(done) >= stop_after
+
+    try:
+        carried = Executor(machine, machine, observed or machine.observe(), journal, listener, "run", stopped)
+        outcomes = carried.execute(plan.actions)
+    finally:
+        journal.close()
+    return {outcome.id: outcome for outcome in outcomes}, listener
+
+
+def clean() -> Snapshot:
+    return host(igb(1), domains=[guest("web", running=True)])
+
+
+def test_every_action_is_announced_on_disk_before_it_is_done(tmp_path: Path) -> None:
+    plan = make_plan(desired(FILE), clean())
+    outcomes, _ = run(DataHost(clean()), plan, tmp_path)
+    assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
+    records = read_journal(tmp_path / "runs" / "run")
+    announced: set[str] = set()
+    for record in records:
+        if record["event"] == "begin":
+            announced.update(record["actions"])
+        if record["event"] == "done":
+            assert set(record["actions"]) <= announced
+    assert announced == set(outcomes)
+    assert json.loads((tmp_path / "runs" / "run" / "plan.json").read_text())["format"] == "reconciler-plan/1"
+    assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
+
+
+def test_attributes_of_one_pf_are_one_batch(tmp_path: Path) -> None:
+    plan = make_plan(desired(FILE), clean())
+    run(DataHost(clean()), plan, tmp_path)
+    batches = [r["actions"] for r in read_journal(tmp_path / "runs" / "run") if r["event"] == "begin"]
+    assert [len(batch) for batch in batches if batch[0].startswith("vf.set")] == [3]
+
+
+def test_a_refused_attribute_stops_only_what_needs_it(tmp_path: Path) -> None:
+    machine = DataHost(clean(), refuse=["link_state"])
+    outcomes, _ = run(machine, make_plan(desired(FILE), clean()), tmp_path)
+    by_kind = {key: value.outcome for key, value in outcomes.items()}
+    failed = [key for key, kind in by_kind.items() if kind == "failed"]
+    left = [key for key, kind in by_kind.items() if kind == "skipped"]
+    assert failed == ["vf.set pf.int.vf.1"]
+    assert "EOPNOTSUPP" in outcomes[failed[0]].error
+    assert left == ["nic.attach domain.web.nic.a"]
+    assert "vf.set pf.int.vf.1" in outcomes[left[0]].error
+    assert by_kind["nic.attach domain.web.nic.b"] == "changed"
+    assert machine.state.pfs["pci/0000:01:00.0"].vfs[0].attributes["max_tx_rate"] == 10  # type: ignore[index]
+
+
+def test_what_is_already_right_is_not_written(tmp_path: Path) -> None:
+    plan = make_plan(desired(FILE), clean())
+    machine = DataHost(clean())
+    run(machine, plan, tmp_path)
+    machine.calls.clear()
+    outcomes, _ = run(machine, plan, tmp_path / "again")
+    assert machine.calls == []
+    assert {outcome.outcome for outcome in outcomes.values()} <= {"unchanged", "changed"}
+    assert outcomes["pf.set_numvfs pf.int"].outcome == "unchanged"
+
+
+class Forgetful(DataHost):
+    """A kernel that says yes and does nothing."""
+
+    def set_link(self, pf: str, up: bool) -> None:
+        self.calls.append("pf.set_link")
+
+
+def test_success_without_effect_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(executor_module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(executor_module.time, "sleep", lambda seconds: None)
+    outcomes, _ = run(Forgetful(clean()), make_plan(desired(FILE), clean()), tmp_path)
+    assert outcomes["pf.set_link pf.int"].outcome == "failed"
+    assert "was still not there" in outcomes["pf.set_link pf.int"].error
+    assert outcomes["pf.set_numvfs pf.int"].outcome == "skipped"
+
+
+class Taken(DataHost):
+    """Between plan and apply a guest has taken a VF."""
+
+    def observe(self) -> Snapshot:
+        fresh = super().observe()
+        nic = Nic("interface", "ua-other", "52:54:00:00:00:99", fresh.pfs["pci/0000:01:00.0"].vfs[0].address)
+        fresh.libvirt.domains["web"].live = [nic]
+        return fresh
+
+
+def test_vfs_are_not_destroyed_under_a_guest_that_came_late(tmp_path: Path) -> None:
+    before = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", running=True)])
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
+    machine = Taken(before)
+    outcomes, _ = run(machine, plan, tmp_path, before)
+    assert machine.calls == []
+    assert outcomes["pf.set_numvfs pf.int"].outcome == "failed"
+    assert "guest web (ua-other)" in outcomes["pf.set_numvfs pf.int"].error
+    assert outcomes["pf.set_numvfs pf.int #2"].outcome == "skipped"
+
+
+class Vanishing(DataHost):
+    """A card that is pulled after its VFs were made."""
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        del self.state.pfs[pf]
+        return [HostError("The kernel refused a VF attribute.", "No such device", errno=errno.ENODEV) for _ in requests]
+
+
+def test_a_card_that_vanishes_is_told_and_nothing_crashes(tmp_path: Path) -> None:
+    outcomes, listener = run(Vanishing(clean()), make_plan(desired(FILE), clean()), tmp_path)
+    assert outcomes["vf.set pf.int.vf.0"].outcome == "failed"
+    assert listener.told[-1] == "finish"
+    assert len(outcomes) == len(make_plan(desired(FILE), clean()).actions)
+
+
+def test_an_interrupt_ends_the_run_after_the_step_under_way(tmp_path: Path) -> None:
+    machine = DataHost(clean())
+    outcomes, _ = run(machine, make_plan(desired(FILE), clean()), tmp_path, stop_after=1)
+    kinds = [outcome.outcome for outcome in outcomes.values()]
+    assert kinds[0] == "changed"
+    assert set(kinds[1:]) == {"skipped"}
+
+
+class Unplugger(DataHost):
+    """A guest that doesn't answer the unplug request."""
+
+    def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
+        self.calls.append("nic.detach")
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        super().refresh(snapshot, scope)
+
+
+def test_a_guest_that_does_not_answer_keeps_its_nic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: Iterator[int] = iter(range(0, 100_000, 10))
+    monkeypatch.setattr(executor_module.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(executor_module.time, "sleep", lambda seconds: None)
+    nic = Nic("interface", "ua-rec-a", "52:54:00:00:00:01", "0000:01:10.0")
+    before = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", running=True, live=[nic], config=[nic])])
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\n[domain.web.nic.a]\nstate = "absent"\n'
+    machine = Unplugger(before)
+    outcomes, _ = run(machine, make_plan(desired(text), before), tmp_path)
+    assert [o.outcome for o in outcomes.values()] == ["failed"]
+    assert "has not answered" in next(iter(outcomes.values())).error
+
+
+def test_a_journal_that_cannot_be_written_stops_before_the_first_change(tmp_path: Path) -> None:
+    machine = DataHost(clean())
+    plan = make_plan(desired(FILE), clean())
+    journal = Journal(tmp_path, "run", dump_plan(plan), {})
+    journal.close()
+    journal._file = os.open("/dev/full", os.O_WRONLY)
+    outcomes = Executor(machine, machine, machine.observe(), journal, Listener(), "run").execute(plan.actions)
+    assert machine.calls == []
+    assert {outcome.outcome for outcome in outcomes} == {"failed", "skipped"}
+    assert "No space left" in outcomes[0].error
+    journal.close()
+
+
+def test_a_killed_run_is_found_with_what_it_was_doing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "20260101T000000-1", "{}", {})
+    journal.write("begin", actions=["a"])
+    journal.write("done", actions=["a"])
+    journal.write("begin", actions=["b", "c"])
+    journal.close()
+    with (tmp_path / "runs" / "20260101T000000-1" / "journal.jsonl").open("a") as file:
+        file.write('{"event": "done", "acti')
+    assert interrupted_run(tmp_path) == ("20260101T000000-1", ["b", "c"])
+    journal = Journal(tmp_path, "20260102T000000-1", "{}", {})
+    journal.write("end", code=0)
+    journal.close()
+    assert interrupted_run(tmp_path) is None

@@ -97,8 +97,8 @@ class Pf:
 
 @dataclass(slots=True)
 class BlacklistEntry:
-    """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` of the kernel command
-    line."""
+    """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` or ``module_blacklist=`` of
+    the kernel command line."""
 
     module: str
     """With ``_`` for ``-``, as the kernel spells it."""

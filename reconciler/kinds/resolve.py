@@ -81,6 +81,10 @@ def resolve(desired: Desired, host: Snapshot) -> Resolution:
     for name in desired.pfs:
         if name not in pfs:
             resolution.left_out[address("pf", name)] = address("pf", name)
+    for pool in desired.pools.values():
+        missing = {pool.pf, *(ref.pf for ref in pool.vfs)} - {None} - set(pfs)
+        if missing:
+            resolution.left_out[address("pool", pool.name)] = address("pf", sorted(map(str, missing))[0])
     _check_libvirt(resolution, host)
     resolve_nics(resolution, host)
     resolution.by_vf = {nic.vf: nic for nic in resolution.nics if nic.vf is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -62,7 +63,7 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
     """``--partial``: drops what has an error and all that depends on it. The errors become warnings, since the rest is
     no longer blocked by them."""
     bad = {d.address for d in plan.diagnostics if d.severity == "error" and d.address}
-    bad |= set(left_out)
+    bad |= {address for address, cause in left_out.items() if cause in bad}
     dropped_ids = {a.id for a in plan.actions if any(within(a.address, item) for item in bad)}
     for action in plan.actions:
         if not dropped_ids.isdisjoint(action.needs):
@@ -73,8 +74,6 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
     plan.changes = [
         c for c in plan.changes if c.address in acted or not any(within(c.address, item) for item in dropped)
     ]
-    from dataclasses import replace
-
     plan.diagnostics = [
         replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
     ]

@@ -1,0 +1,66 @@
+"""What apply refuses."""
+
+from __future__ import annotations
+
+from reconciler.host.model import Nic, Snapshot, Use
+from reconciler.plan.guards import refusals
+from reconciler.plan.planner import make_plan
+from reconciler.state.desired import Disruption
+from tests.hosts import desired, guest, host, igb
+
+GROW = '[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 4\n'
+NIC = '[domain.web.nic.a]\nvf = "int/1"\nmac = "52:54:00:00:00:01"\n'
+
+
+def held() -> Snapshot:
+    pf = igb(1, 2, up=True, carrier=True)
+    nic = Nic("interface", "ua-rec-a", "52:54:00:00:00:01", "0000:01:10.2")
+    return host(pf, domains=[guest("web", running=True, live=[nic], config=[nic])])
+
+
+def refused(text: str, snapshot: Snapshot, *allow: Disruption) -> list[str]:
+    wanted = desired(text)
+    return refusals(make_plan(wanted, snapshot), wanted, snapshot, allow)
+
+
+def test_vfs_that_nobody_holds_may_be_made_again() -> None:
+    assert refused(GROW, host(igb(1, 2))) == []
+
+
+def test_a_stricter_policy_counts() -> None:
+    found = refused('[policy]\ndisruption = "none"\n' + GROW, host(igb(1, 2)))
+    assert len(found) == 1
+    assert "--allow vf-reset" in found[0]
+
+
+def test_a_guest_is_named_with_its_nic() -> None:
+    found = refused(GROW + NIC, held())
+    assert any("web: ua-rec-a on VF 1" in item and "--allow guest" in item for item in found)
+
+
+def test_a_declared_nic_may_be_taken_off_when_that_is_allowed() -> None:
+    assert refused(GROW + 'link = "up"\n' + NIC, held(), "guest") == []
+    assert refused(GROW + NIC, held(), "management") == []
+
+
+def test_a_nic_that_the_file_does_not_manage_is_never_destroyed() -> None:
+    found = refused(GROW, held(), "management")
+    assert len(found) == 1
+    assert "virsh detach-device-alias web ua-rec-a --live" in found[0]
+
+
+def test_a_pf_that_the_host_uses_takes_management() -> None:
+    pf = igb(1, 0, up=True, carrier=True)
+    pf.uses = [Use("address", "192.0.2.1/24")]
+    found = refused(GROW, host(pf), "guest")
+    assert len(found) == 1
+    assert "192.0.2.1/24" in found[0]
+    assert refused(GROW, host(pf), "management") == []
+
+
+def test_another_host_is_refused() -> None:
+    text = '[host]\nname = "other"\n' + GROW
+    assert "this is 'lab'" in refused(text, host(igb(1, 0)))[0]
+    named = host(igb(1, 0))
+    named.host.name = "other.example.net"
+    assert refused(text, named) == []

@@ -68,9 +68,7 @@ def igb_vf(number: int, index: int) -> Vf:
     return Vf(index, address, iommu_group=100 * number + index, attributes=dict(FRESH))
 
 
-def guest(
-    name: str, *, running: bool = False, live: Sequence[Nic] = (), config: Sequence[Nic] = ()
-) -> Domain:
+def guest(name: str, *, running: bool = False, live: Sequence[Nic] = (), config: Sequence[Nic] = ()) -> Domain:
     """A persistent domain."""
     uuid = f"00000000-0000-4000-8000-{sum(map(ord, name)):012d}"
     return Domain(name, uuid, running=running, live=list(live), config=list(config))
@@ -161,9 +159,7 @@ class DataHost:
         for request in requests:
             bad = self.refuse & set(request.attributes)
             if bad:
-                results.append(
-                    HostError("The kernel refused a VF attribute.", f"{bad}: EOPNOTSUPP", errno=95)
-                )
+                results.append(HostError("The kernel refused a VF attribute.", f"{bad}: EOPNOTSUPP", errno=95))
             else:
                 self._do("vf.set", pf=pf, vf=request.index, set=dict(request.attributes))
                 results.append(None)

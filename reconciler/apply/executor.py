@@ -73,9 +73,7 @@ class Executor:
     def _batch(self, batch: list[Action]) -> None:
         ready = []
         for action in batch:
-            self.progress.begin(
-                {"id": action.id, "op": action.op, "address": action.address, "args": action.args}
-            )
+            self.progress.begin({"id": action.id, "op": action.op, "address": action.address, "args": action.args})
             why = self._why_not(action)
             if why:
                 self._end(Outcome(action.id, "skipped", why))
@@ -89,10 +87,7 @@ class Executor:
         except ReconcilerError as error:
             self._end_all(ready, error)
             return
-        if len(ready) > 1:
-            found = self._set_many(ready)
-        else:
-            found = [self._one(ready[0])]
+        found = self._set_many(ready) if len(ready) > 1 else [self._one(ready[0])]
         for outcome in found:
             outcome.seconds = time.monotonic() - started
             self._end(outcome)
@@ -117,9 +112,7 @@ class Executor:
         self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error)
 
     def _journal_done(self, found: list[Outcome]) -> None:
-        record = {
-            o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3)} for o in found
-        }
+        record = {o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3)} for o in found}
         try:
             self.journal.write("done", actions=[outcome.id for outcome in found], outcomes=record)
         except ReconcilerError as error:
@@ -204,9 +197,7 @@ class Executor:
             return [Outcome(action.id, "failed", said) for action in batch]
         for action, refused in zip(todo, errors, strict=True):
             if refused is not None:
-                outcomes[action.id] = Outcome(
-                    action.id, "failed", f"{refused.summary} {refused.detail}".strip()
-                )
+                outcomes[action.id] = Outcome(action.id, "failed", f"{refused.summary} {refused.detail}".strip())
         accepted = [action for action in todo if outcomes[action.id].outcome == "unchanged"]
         if accepted:
             self.reader.refresh(self.host, Scope("pf", pf))
@@ -231,14 +222,10 @@ class Executor:
 def _not_seen(action: Action, deadline: float) -> HostError:
     hint = ""
     if action.op == "nic.detach" and action.args["live"]:
-        hint = (
-            " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
-        )
+        hint = " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
     elif action.op == "pf.wait_link":
         hint = " There is no carrier: check the cable and the switch port."
-    return HostError(
-        "The effect was not seen.", f"It was still not there {deadline:.0f} s after the request.{hint}"
-    )
+    return HostError("The effect was not seen.", f"It was still not there {deadline:.0f} s after the request.{hint}")
 
 
 def _batches(actions: Sequence[Action]) -> Iterator[list[Action]]:

@@ -75,9 +75,9 @@ def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, w
             continue
         fields = ledger.setdefault(state.identity, {})
         known = fields.get(state.field)
-        if known is not None and known.value == state.declared:
-            if state.status == "same" or known.boot_id == host.host.boot_id:
-                continue
+        of_now = state.status == "same" or (known is not None and known.boot_id == host.host.boot_id)
+        if known is not None and known.value == state.declared and of_now:
+            continue
         by = run if state.address in written else ""
         fields[state.field] = Applied(state.declared, host.host.boot_id, by)
         changed = True

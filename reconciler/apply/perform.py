@@ -1,4 +1,4 @@
-"""From an action of the plan to a call of the writer: names and PCI addresses are looked up here, at the last moment."""
+"""From an action to a call of the writer: names and PCI addresses are looked up here, at the last moment."""
 
 from __future__ import annotations
 
@@ -47,18 +47,14 @@ def _define_pool(writer: Writer, host: Snapshot, args: Args, deadline: float) ->
     else:
         addresses = pool_addresses(host, args)
         if len(addresses) != len(args["vfs"]):
-            raise HostError(
-                "A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found."
-            )
+            raise HostError("A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found.")
         writer.define_pool(PoolSpec(args["pool"], uuid, addresses=addresses))
 
 
 def _pf(host: Snapshot, identity: str) -> Any:
     pf = host.pfs.get(identity)
     if pf is None:
-        raise HostError(
-            "The PF is gone.", f"{identity} was there when the plan was made and is not there now."
-        )
+        raise HostError("The PF is gone.", f"{identity} was there when the plan was made and is not there now.")
     return pf
 
 
@@ -103,7 +99,5 @@ _CALLS: dict[str, Callable[[Writer, Snapshot, Args, float], None]] = {
     "nic.detach": lambda w, h, a, d: w.detach_nic(
         a["domain"], _nic_match(a["match"]), live=a["live"], config=a["config"]
     ),
-    "nic.update": lambda w, h, a, d: w.update_nic(
-        a["domain"], _nic_match(a["match"]), _nic_spec(h, a["nic"])
-    ),
+    "nic.update": lambda w, h, a, d: w.update_nic(a["domain"], _nic_match(a["match"]), _nic_spec(h, a["nic"])),
 }

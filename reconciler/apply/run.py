@@ -107,9 +107,7 @@ def _conclude(
             set_aside(state_dir)
         write_ledger(state_dir, after.ledger)
     except ReconcilerError as error:
-        result.warnings.append(
-            f"The ledger was not written, so drift can't be told from pending: {error.detail}"
-        )
+        result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {error.detail}")
     if result.code == ExitCode.OK:
         again = make_plan(desired, after, targets=plan.targets, partial=bool(plan.dropped))
         result.unmet = [f"{action.op} of {action.address}" for action in again.actions]

@@ -34,16 +34,12 @@ def options(
     context: typer.Context,
     host: Annotated[
         str,
-        typer.Option(
-            help="local | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per host.name."
-        ),
+        typer.Option(help="local | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per host.name."),
     ] = "local",
     libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
     state_dir: Annotated[Path, typer.Option(help="Ledger and runs.")] = Path("/var/lib/reconciler"),
     color: Annotated[Color, typer.Option(help="Colours; NO_COLOR is respected.")] = Color.AUTO,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks of faults.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks of faults.")] = False,
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

@@ -35,9 +35,7 @@ class DisruptionClass(StrEnum):
 
 def apply(
     context: typer.Context,
-    what: Annotated[
-        str, typer.Argument(metavar="FILE|PLAN", help="A state file, or a plan saved with plan -o.")
-    ],
+    what: Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A state file, or a plan saved with plan -o.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     allow: Annotated[
         list[DisruptionClass] | None,
@@ -169,9 +167,7 @@ def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[Disrupt
 
     found = refusals(plan, desired, observed, [item.value for item in allow])
     if found:
-        raise ReconcilerError(
-            "Refused.", "\n  ".join(["Nothing was changed.", *found]), code=ExitCode.REFUSED
-        )
+        raise ReconcilerError("Refused.", "\n  ".join(["Nothing was changed.", *found]), code=ExitCode.REFUSED)
 
 
 def _same_machine(plan: Plan, observed: Snapshot) -> None:
@@ -265,7 +261,7 @@ def _locked_run(
 
 
 class _Interrupts:
-    """The first Ctrl-C or SIGTERM lets the step under way finish, and ends the run after it; a lost terminal doesn't."""
+    """The first Ctrl-C or SIGTERM ends the run after the step under way; a lost terminal doesn't."""
 
     def __init__(self) -> None:
         self._asked = False

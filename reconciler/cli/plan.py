@@ -46,9 +46,7 @@ def plan(
     """Show what would be done, in order, and why. Changes nothing."""
     options: Options = context.obj
     if output is not None and len(files) > 1:
-        raise ReconcilerError(
-            "Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE
-        )
+        raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
     codes = []
     for path in files:
         document = _plan(options, path, target or [])
@@ -56,9 +54,7 @@ def plan(
             from reconciler.plan.document import dump_plan
 
             write_new(output, dump_plan(document), overwrite=True)
-        print_plan(
-            options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output
-        )
+        print_plan(options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output)
         codes.append(exit_code(document, detailed_exitcode))
     return max(codes, key=_RANK.index)
 

@@ -13,9 +13,7 @@ from reconciler.exit_codes import ExitCode
 
 def snapshot(
     context: typer.Context,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = None,
 ) -> int:
     """Record the observed state as JSON, for planning on another machine with --host snapshot:FILE."""
     from reconciler.host.snapshot import dump

@@ -107,9 +107,7 @@ class Writer(Protocol):
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None: ...
 
-    def bind_vf(
-        self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float
-    ) -> None:
+    def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         """Unbinds from any other driver, then binds: ``none`` leaves it without; ``kernel`` lets the
         kernel choose (also while autoprobe is off); clears or sets ``driver_override`` accordingly."""
         ...

@@ -86,8 +86,7 @@ def _places(error: Any) -> str:
 
 def _place(parts: tuple[int | str, ...]) -> str:
     return ".".join(
-        str(part) if isinstance(part, int) or part.replace("_", "a").isalnum() else json.dumps(part)
-        for part in parts
+        str(part) if isinstance(part, int) or part.replace("_", "a").isalnum() else json.dumps(part) for part in parts
     )
 
 
@@ -101,6 +100,4 @@ def _check_names(snapshot: Snapshot, path: str) -> None:
     )
     for key, name in listed:
         if key != name:
-            raise ReconcilerError(
-                _INVALID, f"{path}: {key!r} is listed under that name but is {name!r}.", code=65
-            )
+            raise ReconcilerError(_INVALID, f"{path}: {key!r} is listed under that name but is {name!r}.", code=65)

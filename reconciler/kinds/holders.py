@@ -48,9 +48,7 @@ def find_holders(host: Snapshot) -> Holders:
             for nic in domain.live:
                 vf = by_address.get(nic.vf_address or "")
                 if vf is not None:
-                    holders.setdefault(vf, []).append(
-                        Holder("guest", domain.name, nic.alias or nic.mac or "")
-                    )
+                    holders.setdefault(vf, []).append(Holder("guest", domain.name, nic.alias or nic.mac or ""))
     for network in host.libvirt.networks.values():
         for port in network.ports:
             vf = by_address.get(port.vf_address or "")

@@ -104,8 +104,7 @@ def _check_libvirt(resolution: Resolution, host: Snapshot) -> None:
             severity="error",
             code="libvirt-unavailable",
             summary="libvirt could not be asked.",
-            detail=f"{host.libvirt.reason} Nothing is known of {', '.join(declared)}, "
-            "nor of the guests that hold VFs.",
+            detail=f"{host.libvirt.reason} Nothing is known of {', '.join(declared)}, nor of the guests that hold VFs.",
             address=declared[0],
             line=desired.line(declared[0]),
         )
@@ -120,9 +119,7 @@ def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
             values = vf_attributes(pf, index)
             if values:
                 where = address("pf", name, "vf", index)
-                resolution.intents[identity, index] = {
-                    key: Intent(value, where) for key, value in values.items()
-                }
+                resolution.intents[identity, index] = {key: Intent(value, where) for key, value in values.items()}
         _check_indices(resolution, pf, count)
     for nic in resolution.nics:
         if nic.vf is not None:

@@ -67,9 +67,7 @@ class _Adopter:
         listed |= {entry.module for entry in self.host.modules.blacklist or []} & drivers
         loaded = set(self.host.modules.loaded or [])
         for module in sorted(listed & loaded):
-            self.result.left_out.append(
-                f"modules.blacklist: {module} is blacklisted, and loaded all the same"
-            )
+            self.result.left_out.append(f"modules.blacklist: {module} is blacklisted, and loaded all the same")
         return sorted(listed - loaded)
 
     def _pf(self, pf: Pf) -> Data:
@@ -185,9 +183,7 @@ class _Adopter:
                 key = _key(nic, number, nics)
                 table = self._nic(domain, nic, key)
                 if isinstance(table, str):
-                    self.result.left_out.append(
-                        f"NIC {nic.alias or nic.mac or number} of {domain.name}: {table}"
-                    )
+                    self.result.left_out.append(f"NIC {nic.alias or nic.mac or number} of {domain.name}: {table}")
                 else:
                     nics[key] = table
             if nics:
@@ -237,9 +233,7 @@ def _logical_names(host: Snapshot) -> dict[str, str]:
     names: dict[str, str] = {}
     for pf in host.pfs.values():
         name = re.sub(r"[^A-Za-z0-9_-]", "-", pf.netdev).lstrip("-_") or "pf"
-        names[pf.id] = (
-            name if name not in names.values() else f"{name}-{pf.device.replace(':', '-').replace('.', '-')}"
-        )
+        names[pf.id] = name if name not in names.values() else f"{name}-{pf.device.replace(':', '-').replace('.', '-')}"
     return names
 
 
@@ -276,9 +270,7 @@ def _ranges(own: dict[int, Attributes]) -> Data:
     """Tables of ``vf``, those with equal attributes (a MAC is never equal) put together."""
     groups: list[tuple[Attributes, list[int]]] = []
     for index, values in own.items():
-        same = next(
-            (indices for attributes, indices in groups if attributes == values and "mac" not in values), None
-        )
+        same = next((indices for attributes, indices in groups if attributes == values and "mac" not in values), None)
         if same is None:
             groups.append((values, [index]))
         else:

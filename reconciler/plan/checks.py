@@ -46,9 +46,7 @@ def unknowns(resolution: Resolution, states: list[FieldState], host: Snapshot) -
     ]
 
 
-def _error(
-    resolution: Resolution, code: str, summary: str, detail: str, where: str, field: str = ""
-) -> Diagnostic:
+def _error(resolution: Resolution, code: str, summary: str, detail: str, where: str, field: str = "") -> Diagnostic:
     return Diagnostic(
         severity="error",
         code=code,
@@ -128,9 +126,7 @@ def _taken(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
 def _leaves(resolution: Resolution, domain: str, alias: str) -> bool:
     """Whether the NIC that has it now is a declared one, which this very plan moves or removes."""
     return any(
-        other.live is not None
-        and other.domain.name == domain
-        and (other.live.alias or other.live.mac) == alias
+        other.live is not None and other.domain.name == domain and (other.live.alias or other.live.mac) == alias
         for other in resolution.nics
     )
 
@@ -161,11 +157,7 @@ def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         if desired.link == "up" or (desired.link is None and pf.up):
             continue
-        users = [
-            n
-            for n in resolution.nics
-            if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"
-        ]
+        users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
         users = [n for n in users if n.nic.state == "present"]
         if users:
             yield Diagnostic(

@@ -173,10 +173,7 @@ def take_inventory(snapshot: Snapshot) -> Inventory:
     claims, macs = _claims(snapshot), _macs(snapshot)
     return Inventory(
         host=snapshot.host,
-        pfs=[
-            _pf(pf, [_vf(pf, vf, holders, claims, macs, of_vf) for vf in pf.vfs])
-            for pf in snapshot.pfs.values()
-        ],
+        pfs=[_pf(pf, [_vf(pf, vf, holders, claims, macs, of_vf) for vf in pf.vfs]) for pf in snapshot.pfs.values()],
         pools=[_pool(snapshot, name, addresses, holders) for name, addresses in pools.items()],
         modules=_modules(snapshot),
         libvirt=InventoryLibvirt(
@@ -277,11 +274,7 @@ def _claims(snapshot: Snapshot) -> dict[str, list[InventoryClaim]]:
 
 def _pool_addresses(snapshot: Snapshot) -> dict[str, list[str]]:
     """The PCI addresses that each pool gives out, or would give out if it were started now."""
-    return {
-        name: _gives(snapshot, network)
-        for name, network in snapshot.libvirt.networks.items()
-        if _is_pool(network)
-    }
+    return {name: _gives(snapshot, network) for name, network in snapshot.libvirt.networks.items() if _is_pool(network)}
 
 
 def _is_pool(network: Network) -> bool:

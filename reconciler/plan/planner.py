@@ -101,17 +101,14 @@ def conclude(plan: Plan) -> Plan:
     return plan
 
 
-def _unmet(
-    resolution: Resolution, after: list[FieldState], diagnostics: list[Diagnostic]
-) -> list[Diagnostic]:
+def _unmet(resolution: Resolution, after: list[FieldState], diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """The predicted end state has to satisfy the file; if it doesn't, and nothing says why, the planner is wrong, and
     saying so is better than a plan that doesn't arrive."""
     excused = {d.address for d in diagnostics if d.severity == "error"} | set(resolution.left_out)
     unmet = [
         state
         for state in after
-        if state.differs
-        and not any(state.address == item or state.address.startswith(f"{item}.") for item in excused)
+        if state.differs and not any(state.address == item or state.address.startswith(f"{item}.") for item in excused)
     ]
     if not unmet or any(d.severity == "error" for d in diagnostics):
         return []

@@ -1,4 +1,4 @@
-"""JSON Schemas of the plan and of the drift document. Readers ignore keys that they don't know, so none is forbidden."""
+"""JSON Schemas of plan and drift. Readers ignore keys that they don't know, so none is forbidden."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def _head(title: str) -> Schema:
 
 
 _HOST = _object({"name": _TEXT, "machine_id": _TEXT, "boot_id": _TEXT, "kernel": _TEXT})
-_SOURCE = _object(
-    {"path": _TEXT, "sha256": _TEXT}, git=_object({"commit": _TEXT, "dirty": {"type": "boolean"}})
-)
+_SOURCE = _object({"path": _TEXT, "sha256": _TEXT}, git=_object({"commit": _TEXT, "dirty": {"type": "boolean"}}))
 _LINE = _object({"line": _COUNT})
 _DIAGNOSTIC = _object(
     {

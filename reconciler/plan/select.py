@@ -31,9 +31,7 @@ def select_targets(plan: Plan, targets: Sequence[str]) -> None:
     plan.actions = [action for action in plan.actions if action.id in chosen]
     _keep_changes(plan, targets)
     addresses = {action.address for action in plan.actions} | set(targets)
-    plan.diagnostics = [
-        d for d in plan.diagnostics if not d.address or any(_related(d.address, a) for a in addresses)
-    ]
+    plan.diagnostics = [d for d in plan.diagnostics if not d.address or any(_related(d.address, a) for a in addresses)]
     plan.unobserved = [u for u in plan.unobserved if any(_related(u, a) for a in addresses)]
     plan.targets = list(targets)
 

@@ -162,8 +162,7 @@ def _values(actions: list[dict[str, Any]], vfs: int) -> str:
         for name, value in action["args"]["set"].items():
             seen.setdefault(name, []).append(human(name, value))
     return ", ".join(
-        f"{name} {values[0]}" if len(values) == vfs and len(set(values)) == 1 else name
-        for name, values in seen.items()
+        f"{name} {values[0]}" if len(values) == vfs and len(set(values)) == 1 else name for name, values in seen.items()
     )
 
 

@@ -20,9 +20,7 @@ _ADVICE = (
 )
 
 
-def render_result(
-    document: dict[str, Any], outcomes: Sequence[dict[str, Any]], *, color: bool, width: int = 0
-) -> str:
+def render_result(document: dict[str, Any], outcomes: Sequence[dict[str, Any]], *, color: bool, width: int = 0) -> str:
     """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged,
     failed, skipped; ``undone`` for what was done and taken back) and ``error`` of its actions; an action
     without one was not reached."""
@@ -32,9 +30,7 @@ def render_result(
 
 
 class _View:
-    def __init__(
-        self, document: dict[str, Any], outcomes: list[dict[str, Any]], style: Style, width: int
-    ) -> None:
+    def __init__(self, document: dict[str, Any], outcomes: list[dict[str, Any]], style: Style, width: int) -> None:
         self.document, self.style, self.width = document, style, width
         self.actions: list[dict[str, Any]] = document.get("actions") or []
         self.by_id = {action["id"]: action for action in self.actions}

@@ -18,9 +18,7 @@ def by_severity(diagnostics: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(diagnostics, key=lambda item: _ORDER.get(item["severity"], 3))
 
 
-def diagnostic_lines(
-    diagnostics: Iterable[dict[str, Any]], *, path: str, style: Style, width: int = 0
-) -> list[str]:
+def diagnostic_lines(diagnostics: Iterable[dict[str, Any]], *, path: str, style: Style, width: int = 0) -> list[str]:
     """Lines for all of them, with an empty line before each. ``path``: the file that their lines are in."""
     lines: list[str] = []
     for item in by_severity(diagnostics):

@@ -76,9 +76,7 @@ def drift_headline(document: dict[str, Any]) -> str:
     host, counts = host_name(document), document.get("counts") or {}
     checked = plural(sum(counts.values()), "field")
     if document["verdict"] == "drift":
-        told = listed(
-            [f"{counts[label]} {label}" for label in LABELS if label in MOVED and counts.get(label)]
-        )
+        told = listed([f"{counts[label]} {label}" for label in LABELS if label in MOVED and counts.get(label)])
         unknown = f" {counts['unknown']} could not be observed." if counts.get("unknown") else ""
         return f"Drift on {host}: {told} of {checked} checked.{unknown}"
     if document["verdict"] == "unknown":
@@ -102,8 +100,7 @@ def _notes(rows: Iterable[_Row], path: str) -> list[str]:
         if row.item.get("note"):
             noted.setdefault(row.item["note"], []).append(row.cells(path)[0])
     return [
-        f"{fields[0] if len(fields) == 1 else plural(len(fields), 'field')}: {note}"
-        for note, fields in noted.items()
+        f"{fields[0] if len(fields) == 1 else plural(len(fields), 'field')}: {note}" for note, fields in noted.items()
     ]
 
 

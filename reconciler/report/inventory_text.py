@@ -178,13 +178,9 @@ def _pools(document: dict[str, Any], style: Style) -> list[str]:
         rows.append([pool["name"], state, human("autostart", pool["autostart"]), *counts, source])
         if pool["nics"] > pool["capacity"]:
             more = f"{plural(pool['nics'], 'NIC')} of guests for {plural(pool['capacity'], 'VF')}"
-            remarks.append(
-                f"  {style.paint('!', 'bold', 'red')} {pool['name']}: {more}: not all can run at once."
-            )
+            remarks.append(f"  {style.paint('!', 'bold', 'red')} {pool['name']}: {more}: not all can run at once.")
         if pool["missing"]:
-            remarks.append(
-                f"  {style.paint('!', 'bold', 'red')} {pool['name']}: no VF at {listed(pool['missing'])}."
-            )
+            remarks.append(f"  {style.paint('!', 'bold', 'red')} {pool['name']}: no VF at {listed(pool['missing'])}.")
     lines = table([head, *rows], indent=2)
     return [style.paint("Pools", "bold"), style.paint(lines[0], "dim"), *lines[1:], *remarks]
 
@@ -209,9 +205,7 @@ def _notes(document: dict[str, Any], style: Style, width: int) -> list[str]:
     notes = list(document["notes"])
     libvirt = document["libvirt"]
     if not libvirt["available"]:
-        notes.insert(
-            0, f"libvirt could not be asked, so guests and pools are not known. {libvirt['reason']}".rstrip()
-        )
+        notes.insert(0, f"libvirt could not be asked, so guests and pools are not known. {libvirt['reason']}".rstrip())
     notes = list(dict.fromkeys(notes))
     lines = [line for note in notes for line in paragraph(f"- {note}", indent=2, hang=2, width=width)]
     return [style.paint("Notes", "bold"), *lines] if lines else []

@@ -110,9 +110,7 @@ class _View:
         if group.disruption != "none":
             known = group.disruption == self.outlook.worst  # It was explained above.
             text = f"disruption: {group.disruption}" + ("" if known else f" ({_meaning(group.disruption)})")
-            lines += self._text(
-                f"{text}, affects {affected}" if affected else text, indent=6, mark=group.disruption
-            )
+            lines += self._text(f"{text}, affects {affected}" if affected else text, indent=6, mark=group.disruption)
         elif affected:
             lines += self._text(f"in use by {affected}", indent=6)
         return lines
@@ -163,10 +161,7 @@ class _View:
 
     def _coloured(self, lines: list[str]) -> list[str]:
         """Colours the symbols of a table that was laid out without."""
-        return [
-            line[:2] + self._symbol(group.op) + line[5:]
-            for line, group in zip(lines, self.groups, strict=True)
-        ]
+        return [line[:2] + self._symbol(group.op) + line[5:] for line, group in zip(lines, self.groups, strict=True)]
 
     def _brief(self, group: Group) -> str:
         """One field with its values, several by name."""

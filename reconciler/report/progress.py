@@ -170,9 +170,7 @@ class LiveProgress:
     def finish(self) -> None:
         """Takes the bar away and leaves the counts."""
         self._bar.stop()
-        counts = [
-            f"{count} {_WORDS.get(outcome, outcome).lower()}" for outcome, count in self._counts.items()
-        ]
+        counts = [f"{count} {_WORDS.get(outcome, outcome).lower()}" for outcome, count in self._counts.items()]
         if counts:
             self._print(", ".join(counts))
 

@@ -28,9 +28,7 @@ def visible(text: str) -> str:
     """The text with what is not printable (control, format and surrogate characters) written out."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def clean(document: Any) -> Any:
@@ -52,9 +50,7 @@ def _cleaned(document: Any) -> Any:
         return [_cleaned(item) for item in document]
     if isinstance(document, dict):
         return {
-            visible(key): _paragraph(value)
-            if key in _PARAGRAPHS and isinstance(value, str)
-            else _cleaned(value)
+            visible(key): _paragraph(value) if key in _PARAGRAPHS and isinstance(value, str) else _cleaned(value)
             for key, value in document.items()
         }
     return document

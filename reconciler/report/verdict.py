@@ -114,9 +114,7 @@ def origin(document: dict[str, Any]) -> str:
     source, git = document.get("source") or {}, (document.get("source") or {}).get("git") or {}
     parts = [source["path"]] if source.get("path") else []
     if git.get("commit"):
-        parts.append(
-            f"commit {git['commit'][:12]}" + (" with uncommitted changes" if git.get("dirty") else "")
-        )
+        parts.append(f"commit {git['commit'][:12]}" + (" with uncommitted changes" if git.get("dirty") else ""))
     if document.get("created_at"):
         parts.append(f"planned {document['created_at']}")
     return ", ".join(parts)

@@ -130,9 +130,7 @@ class Draft:
     def _is_full(self, key: Path) -> bool:
         if self.named_vfs <= MAX_NAMED_VFS:
             return False
-        self.findings.error(
-            key, "too-many-vfs", f"At most {MAX_NAMED_VFS} are read in one file, ranges expanded."
-        )
+        self.findings.error(key, "too-many-vfs", f"At most {MAX_NAMED_VFS} are read in one file, ranges expanded.")
         return True
 
 

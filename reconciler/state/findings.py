@@ -88,9 +88,7 @@ class Findings:
     def all(self) -> list[Diagnostic]:
         return sorted(self._found, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
 
-    def _add(
-        self, severity: Literal["error", "warning"], key: Path, code: str, detail: str, at: str | None
-    ) -> None:
+    def _add(self, severity: Literal["error", "warning"], key: Path, code: str, detail: str, at: str | None) -> None:
         place = self.place(key)
         if (code, place, detail) in self._seen:
             return

@@ -71,9 +71,7 @@ def _check_source(draft: Draft, key: Path, spec: PoolSpec, absent: bool) -> None
     has_pf, has_vfs = findings.said((*key, "pf")), findings.said((*key, "vfs"))
     hint = 'or state = "absent" to remove the pool'
     if has_pf and has_vfs:
-        findings.error(
-            key, "pool-source", "It names both: keep pf (all VFs of the PF) or vfs (those listed)."
-        )
+        findings.error(key, "pool-source", "It names both: keep pf (all VFs of the PF) or vfs (those listed).")
     elif absent:
         return
     elif not has_pf and not has_vfs:
@@ -89,9 +87,7 @@ def _check_source(draft: Draft, key: Path, spec: PoolSpec, absent: bool) -> None
 # ---------------------------------------------------------------------------- NICs
 
 
-def _build_nic(
-    draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[str, DesiredPool]
-) -> DesiredNic:
+def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[str, DesiredPool]) -> DesiredNic:
     key: Path = ("domain", domain, "nic", name)
     check_nic_key(draft.findings, key, name)
     state = spec.state or "present"
@@ -124,9 +120,7 @@ def _check_nic_source(draft: Draft, key: Path, absent: bool) -> None:
         draft.findings.error(key, "nic-source", detail)
 
 
-def _read_pool(
-    draft: Draft, key: Path, name: str | None, absent: bool, pools: dict[str, DesiredPool]
-) -> str | None:
+def _read_pool(draft: Draft, key: Path, name: str | None, absent: bool, pools: dict[str, DesiredPool]) -> str | None:
     if name is None or not draft.declared((*key, "pool"), "pool", name):
         return None
     if name in pools and pools[name].state == "absent" and not absent:

@@ -38,9 +38,7 @@ def check_schema(raw: dict[str, Any], findings: Findings) -> bool:
     if number is None:
         findings.error(("schema",), "schema-missing", f"Write schema = {SCHEMA} at the top.", at="")
     elif type(number) is int and number != SCHEMA:
-        findings.error(
-            ("schema",), "schema-unknown", f"schema = {show(number)}: this version reads schema = {SCHEMA}."
-        )
+        findings.error(("schema",), "schema-unknown", f"schema = {show(number)}: this version reads schema = {SCHEMA}.")
         return False
     return True
 

@@ -274,9 +274,7 @@ class PoolSpec(Spec):
         description='The VFs of the pool, such as ["int/8-62"]; instead of pf.',
         json_schema_extra=_list_of(VFS_PATTERN),
     )
-    autostart: bool | None = Field(
-        None, title="Autostart", description="Whether libvirt starts the network by itself."
-    )
+    autostart: bool | None = Field(None, title="Autostart", description="Whether libvirt starts the network by itself.")
 
 
 class NicSpec(VfAttributesSpec):

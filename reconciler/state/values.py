@@ -35,9 +35,7 @@ def read_mac(findings: Findings, key: Path, text: str, *, none: bool = True) -> 
     if none and text == "none":
         return ZERO_MAC
     if not re.fullmatch(MAC_PATTERN, text):
-        findings.error(
-            key, "invalid-mac", f"{show(text)} is not of the form 52:54:00:6d:90:00{_meant(text)}."
-        )
+        findings.error(key, "invalid-mac", f"{show(text)} is not of the form 52:54:00:6d:90:00{_meant(text)}.")
         return None
     mac = text.lower()
     if mac == ZERO_MAC:
@@ -122,10 +120,7 @@ def check_libvirt_name(findings: Findings, key: Path, name: str) -> bool:
         and name == name.strip()
         and not _has_control(name)
     )
-    form = (
-        f"a libvirt name has 1 to {_MAX_LIBVIRT_NAME} bytes, no slash, no control character and no space at "
-        "its ends"
-    )
+    form = f"a libvirt name has 1 to {_MAX_LIBVIRT_NAME} bytes, no slash, no control character and no space at its ends"
     return _check(findings, key, name, fits, form)
 
 

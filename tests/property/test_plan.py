@@ -34,8 +34,8 @@ BROAD = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-"""The same examples in every run, so that a red one means the change; without shrinking, which takes minutes here. EXAMPLES=5000 searches
-longer, and elsewhere each time."""
+"""The same examples in every run, so that a red one means the change; without shrinking, which takes minutes
+here. EXAMPLES=5000 searches longer, and elsewhere each time."""
 
 
 class Silent:
@@ -64,9 +64,7 @@ def hosts(draw: st.DrawFn) -> Snapshot:
                 vf.attributes["max_tx_rate"] = draw(st.sampled_from([0, 0, 100]))
                 vf.attributes["vlan"] = draw(st.sampled_from([0, 0, 7]))
         pfs.append(pf)
-    loaded = (
-        ["igbvf"] if any(vf.driver == "igbvf" for pf in pfs for vf in pf.vfs) or draw(st.booleans()) else []
-    )
+    loaded = ["igbvf"] if any(vf.driver == "igbvf" for pf in pfs for vf in pf.vfs) or draw(st.booleans()) else []
     networks = []
     if pfs[1].vfs and draw(st.booleans()):
         active = draw(st.booleans())
@@ -128,9 +126,7 @@ def files(draw: st.DrawFn) -> dict:  # type: ignore[type-arg]
         state["pf"][name] = pf
     if draw(st.booleans()):
         absent = draw(st.booleans())
-        state["pool"] = {
-            "p": {"state": "absent"} if absent else {"pf": "ext", "autostart": draw(st.booleans())}
-        }
+        state["pool"] = {"p": {"state": "absent"} if absent else {"pf": "ext", "autostart": draw(st.booleans())}}
     state["domain"] = {name: {"nic": nics} for name in ("web", "db") if (nics := draw(_nics(name, state)))}
     return state
 

@@ -73,9 +73,7 @@ def read_files(paths: Sequence[str], seconds: float) -> Reads:
     except NoAnswer:
         complete = False
     lines = received.split(b"\n")[:-1]
-    texts = {
-        path: text for path, line in zip(paths, lines, strict=False) if (text := json.loads(line)) is not None
-    }
+    texts = {path: text for path, line in zip(paths, lines, strict=False) if (text := json.loads(line)) is not None}
     return Reads(texts, None if complete or len(lines) >= len(paths) else paths[len(lines)])
 
 

@@ -114,9 +114,7 @@ def _alias(element: Element) -> str | None:
     return alias.get("name") if alias is not None else None
 
 
-def mark_pool_nics(
-    name: str, live: Iterable[Nic], config: Iterable[Nic], networks: Mapping[str, Network]
-) -> None:
+def mark_pool_nics(name: str, live: Iterable[Nic], config: Iterable[Nic], networks: Mapping[str, Network]) -> None:
     """Live XML shows a NIC from a pool as an <interface type='hostdev'> without its pool's name
     (src/conf/domain_conf.c, virDomainActualNetDefFormat). The name comes from the network's ports
     (libvirt 5.5 and newer), else from the same NIC in the persistent XML: by alias, else by MAC."""
@@ -132,9 +130,7 @@ def mark_pool_nics(
     for nic in live:
         if nic.method != "interface":
             continue
-        pool = (
-            ports.get((nic.mac, nic.vf_address)) or by_alias.get(nic.alias or "") or by_mac.get(nic.mac or "")
-        )
+        pool = ports.get((nic.mac, nic.vf_address)) or by_alias.get(nic.alias or "") or by_mac.get(nic.mac or "")
         if pool is not None and _may_come_from(nic, networks.get(pool)):
             nic.method, nic.pool = "pool", pool
 

@@ -54,9 +54,7 @@ class Sysfs:
 
     def uppers(self, netdev: str) -> list[str]:
         """Netdevs stacked on this one (bridge, bond, VLAN, macvlan, …)."""
-        return [
-            name[6:] for name in self.names(f"{self.sys}/class/net/{netdev}") if name.startswith("upper_")
-        ]
+        return [name[6:] for name in self.names(f"{self.sys}/class/net/{netdev}") if name.startswith("upper_")]
 
     def speed(self, netdev: str) -> int | None:
         """Mbit/s; ``None`` without a link."""

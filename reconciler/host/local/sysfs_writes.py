@@ -19,8 +19,7 @@ _NUMVFS = {
     "Decoding) in the firmware, or boot with pci=realloc; on netdevsim: more than its max_vfs.",
     errno.ENOSPC: "The driver has not enough queues or interrupts for that many VFs.",
     errno.EPERM: "The driver refuses: more VFs than it can serve just now, no MSI-X, or a running self-test.",
-    errno.EINVAL: "The driver does not accept this number, or not while the PF is in this state "
-    "(some want it up).",
+    errno.EINVAL: "The driver does not accept this number, or not while the PF is in this state (some want it up).",
     errno.EAGAIN: "The driver is busy with a VF: try again.",
     errno.EIO: "The card's SR-IOV registers do not answer as they should; the kernel log may say more.",
 }
@@ -35,9 +34,7 @@ _BIND = {
 def set_numvfs(path: Path, count: int, seconds: float) -> None:
     """Writes ``sriov_numvfs``. Success only means that the kernel accepted it: some drivers create fewer
     VFs."""
-    _write(
-        path, str(count), seconds, f"{count} VFs could not be made: " if count else "The VFs stay: ", _NUMVFS
-    )
+    _write(path, str(count), seconds, f"{count} VFs could not be made: " if count else "The VFs stay: ", _NUMVFS)
 
 
 def write(path: Path, text: str, seconds: float) -> None:

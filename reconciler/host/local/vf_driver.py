@@ -70,8 +70,7 @@ class VfBinding:
                     return entry.removeprefix("pci:")
         raise HostError(
             "No kernel driver fits a VF.",
-            f"{self.address} ({modalias}): "
-            + (f"{', '.join(names)} has no PCI driver." if names else "no module."),
+            f"{self.address} ({modalias}): " + (f"{', '.join(names)} has no PCI driver." if names else "no module."),
         )
 
     def _override(self, driver: str | None) -> None:
@@ -89,8 +88,7 @@ class VfBinding:
         if bound != driver:
             raise HostError(
                 "A VF did not get its driver.",
-                f"{self.address} is bound to {bound or 'no driver'} instead of {driver}; "
-                "the kernel log may say why.",
+                f"{self.address} is bound to {bound or 'no driver'} instead of {driver}; the kernel log may say why.",
             )
 
     def driver(self) -> str | None:
@@ -108,9 +106,7 @@ def _line(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise HostError(
-            "A VF is gone.", f"{path} can't be read: {error.strerror}.", errno=error.errno or 0
-        ) from error
+        raise HostError("A VF is gone.", f"{path} can't be read: {error.strerror}.", errno=error.errno or 0) from error
 
 
 def _names(directory: Path) -> list[str]:

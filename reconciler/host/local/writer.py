@@ -55,9 +55,7 @@ class LocalWriter:
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         sysfs_writes.set_numvfs(self._device(pf) / "sriov_numvfs", count, deadline)
 
-    def bind_vf(
-        self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float
-    ) -> None:
+    def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         try:
             address = os.path.basename(os.readlink(self._device(pf) / f"virtfn{index}"))
         except FileNotFoundError as error:

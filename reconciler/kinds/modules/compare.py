@@ -15,9 +15,7 @@ def own_list(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
     others = {entry.module for entry in host.modules.blacklist or []}
     own = {kernel_name(module) for module in host.modules.own or []}
     wanted = [
-        kernel_name(module)
-        for module in declared
-        if kernel_name(module) in own or kernel_name(module) not in others
+        kernel_name(module) for module in declared if kernel_name(module) in own or kernel_name(module) not in others
     ]
     return sorted(set(wanted)) or None
 
@@ -37,9 +35,7 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
         extra = sorted(set(own or []) - set(names))
         observed = sorted(set(names) & listed) + extra
         same = own_list(declared, host) == own
-        states.append(
-            FieldState(ADDRESS, "entries", ADDRESS, names, observed, "same" if same else "different")
-        )
+        states.append(FieldState(ADDRESS, "entries", ADDRESS, names, observed, "same" if same else "different"))
     if not names:
         return states
     if host.modules.loaded is None:

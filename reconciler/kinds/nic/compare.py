@@ -29,8 +29,8 @@ def wanted(intent: NicIntent) -> Args:
 
 
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
-    """Fields ``attached`` (live and persistent), ``method``, ``vf`` or ``pool``, ``mac`` and ``vlan``; and the attributes
-    of a pool's NIC that has no VF yet."""
+    """Fields ``attached`` (live and persistent), ``method``, ``vf`` or ``pool``, ``mac`` and ``vlan``; and the
+    attributes of a pool's NIC that has no VF yet."""
     if not host.libvirt.available:
         return [
             FieldState(address("domain", d.name, "nic", key), "attached", "", True, None, "unknown")
@@ -93,9 +93,7 @@ def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[
     return states
 
 
-def _both(
-    field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any
-) -> FieldState:
+def _both(field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any) -> FieldState:
     """A field that has to be right in both XMLs: the first that is wrong is what was observed."""
     values = [get(nic) for nic in (live, config) if nic is not None]
     wrong = [value for value in values if value != declared]

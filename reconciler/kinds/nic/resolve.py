@@ -69,9 +69,7 @@ def resolve_nics(resolution: Resolution, host: Snapshot) -> None:
             _unknown_domain(resolution, domain, host)
             continue
         intents += [
-            intent
-            for nic in domain.nics.values()
-            if (intent := _intent(resolution, nic, found, host)) is not None
+            intent for nic in domain.nics.values() if (intent := _intent(resolution, nic, found, host)) is not None
         ]
     _allocate(resolution, host, intents)
     for intent in intents:
@@ -87,9 +85,7 @@ def _unknown_domain(resolution: Resolution, domain: DesiredDomain, host: Snapsho
         Diagnostic(
             severity="note" if domain.optional else "error",
             code="domain-optional-missing" if domain.optional else "domain-not-found",
-            summary="An optional guest is missing."
-            if domain.optional
-            else "libvirt doesn't know this guest.",
+            summary="An optional guest is missing." if domain.optional else "libvirt doesn't know this guest.",
             detail=f"There is no domain {domain.name!r}. Domains here: {known}. "
             + (
                 "Its NICs are left out."
@@ -151,9 +147,7 @@ def _count(resolution: Resolution, host: Snapshot, name: str) -> int:
     return pf.vfs if pf.vfs is not None else len(host.pfs[resolution.pfs[name]].vfs)
 
 
-def _present_vf(
-    resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: Allocator
-) -> VfId | None:
+def _present_vf(resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: Allocator) -> VfId | None:
     """The VF that the NIC has now, if it is on the declared PF and will go on being there. After a reboot its
     address is known from the persistent XML, and the index from offset and stride."""
     name = intent.nic.pf or ""

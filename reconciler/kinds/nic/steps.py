@@ -31,9 +31,7 @@ def release(builder: Builder, remade: set[str]) -> None:
                 _detach(builder, intent, domain, live, None)
 
 
-def _detach(
-    builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None
-) -> None:
+def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None) -> None:
     where = intent.address
     for nics in _at_once(live, config):
         match = match_of(next(nic for nic in nics if nic is not None))
@@ -44,9 +42,7 @@ def _detach(
             where,
             {"domain": domain.name, "match": match, "live": on_live, "config": on_config},
             makes=f"detached {where}",
-            impact=Impact("guest", [domain.name], [f"{domain.name}: {_name(live)}"])
-            if on_live and live
-            else Impact(),
+            impact=Impact("guest", [domain.name], [f"{domain.name}: {_name(live)}"]) if on_live and live else Impact(),
             undo=_attach_again(builder, intent, domain, nics),
         )
         if vf is not None:

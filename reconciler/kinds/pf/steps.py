@@ -133,9 +133,7 @@ def own_settings(pf: Pf, vf: Vf) -> list[Attributes]:
     groups = []
     for group in GROUPS:
         different = {
-            name: attributes[name]
-            for name in group
-            if name in attributes and attributes[name] != usual.get(name)
+            name: attributes[name] for name in group if name in attributes and attributes[name] != usual.get(name)
         }
         if "vlan_proto" in different and not attributes.get("vlan") and not attributes.get("qos"):
             del different["vlan_proto"]

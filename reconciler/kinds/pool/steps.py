@@ -58,11 +58,7 @@ def _pfs(builder: Builder, pool: DesiredPool) -> set[str]:
 
 def _guests(builder: Builder, network: Network) -> Impact:
     guests = in_use(builder.host, network)
-    return (
-        Impact("guest", guests, [f"{guest}: NIC of pool {network.name}" for guest in guests])
-        if guests
-        else Impact()
-    )
+    return Impact("guest", guests, [f"{guest}: NIC of pool {network.name}" for guest in guests]) if guests else Impact()
 
 
 def _stop(builder: Builder, name: str, network: Network) -> None:
@@ -86,9 +82,7 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
 
 def _undefine(builder: Builder, name: str, network: Network) -> None:
     where = address("pool", name)
-    undo = [
-        Step("pool.define", where, args) for args in (definition_of(builder, network),) if args is not None
-    ]
+    undo = [Step("pool.define", where, args) for args in (definition_of(builder, network),) if args is not None]
     if network.autostart and undo:
         undo.append(Step("pool.set_autostart", where, {"pool": name, "autostart": True}))
     builder.add(
@@ -107,9 +101,7 @@ def definition_of(builder: Builder, network: Network) -> Args | None:
             if network.pf_dev in (pf.netdev, *pf.altnames):
                 return {"pool": network.name, "pf": pf.id}
         return None
-    by_address = {
-        vf.address: [pf.id, vf.index] for pf in builder.observed.pfs.values() for vf in pf.vfs if vf.address
-    }
+    by_address = {vf.address: [pf.id, vf.index] for pf in builder.observed.pfs.values() for vf in pf.vfs if vf.address}
     vfs = [by_address.get(item) for item in network.addresses]
     return None if None in vfs or not vfs else {"pool": network.name, "vfs": vfs}
 

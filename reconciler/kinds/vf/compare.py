@@ -133,9 +133,7 @@ def _unverifiable(host: Snapshot, state: FieldState) -> None:
     """Once written in this boot, an attribute that the driver doesn't report is taken as in sync."""
     applied = host.ledger.get(state.identity, {}).get(state.field)
     state.status = "unverifiable"
-    state.written = (
-        applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
-    )
+    state.written = applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
     state.note = "the driver does not report it"
 
 

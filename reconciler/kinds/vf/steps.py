@@ -11,8 +11,8 @@ from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.pf.steps import own_settings, wait_link
-from reconciler.kinds.vf.compare import compare
 from reconciler.kinds.resolve import intents_on
+from reconciler.kinds.vf.compare import compare
 from reconciler.plan.builder import Builder
 from reconciler.plan.document import Step, Undo
 from reconciler.state.address import address
@@ -81,9 +81,7 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
 
 
 def _rates_need_link(builder: Builder, differing: dict[VfId, Wanted]) -> None:
-    waiting = {
-        vf[0] for vf, wanted in differing.items() if "max_tx_rate" in wanted or "min_tx_rate" in wanted
-    }
+    waiting = {vf[0] for vf, wanted in differing.items() if "max_tx_rate" in wanted or "min_tx_rate" in wanted}
     for identity in sorted(waiting):
         pf = builder.host.pfs[identity]
         if facts(pf.driver).rate_needs_link and pf.up and pf.carrier is not True:

@@ -42,7 +42,8 @@ def test_what_is_found_right_again_is_no_change() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"format": "other/1"}', b'{"format": "reconciler-ledger/1"}', b"[" * 9000]
+    "content",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"format": "other/1"}', b'{"format": "reconciler-ledger/1"}', b"[" * 9000],
 )
 def test_a_corrupt_ledger_counts_as_none_and_is_set_aside(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "ledger.json").write_bytes(content)

@@ -176,9 +176,7 @@ def test_detaching_live_and_persistent_each_in_its_own_way(libvirt: FakeLibvirt)
     web1 = libvirt.domains[0]
     web1.answers |= {"detachDeviceAlias": 0, "detachDeviceFlags": 0}
     web1.answers["XMLDesc"] = lambda flags: (
-        CONFIG.replace("<alias name='ua-rec-data'/>", "")
-        if flags
-        else LIVE.replace("ua-rec-data", "hostdev0")
+        CONFIG.replace("<alias name='ua-rec-data'/>", "") if flags else LIVE.replace("ua-rec-data", "hostdev0")
     )
     LibvirtWriter(URI).detach_nic("web1", NicMatch(mac="52:54:00:6d:90:02"), live=True, config=True)
     calls = [call for call in web1.calls if call[0] != "XMLDesc"]

@@ -71,8 +71,7 @@ def test_nics_of_a_domain() -> None:
         "<domain/>",
         "<domain><devices/></domain>",
         "<domain><devices><interface/><hostdev/><interface type='hostdev'/></devices></domain>",
-        "<domain><devices><interface type='hostdev'>"
-        "<source><address bus='z'/></source></interface></devices></domain>",
+        "<domain><devices><interface type='hostdev'><source><address bus='z'/></source></interface></devices></domain>",
         "<domain><devices><interface type='network'><mac/><vlan/></interface></devices></domain>",
         "<domain><devices><!-- <interface/> --><?pi?></devices></domain>",
     ],
@@ -211,9 +210,7 @@ def test_a_rendered_nic_reads_back(nic: NicSpec) -> None:
 
 POOLS = [
     PoolSpec("sriov-int", pf_dev="p1p1"),
-    PoolSpec(
-        "a & <b>", uuid="5d744f21-ba4a-4d6e-bdb2-30a35ff3207d", addresses=["0000:3b:10.0", "0001:3b:1f.7"]
-    ),
+    PoolSpec("a & <b>", uuid="5d744f21-ba4a-4d6e-bdb2-30a35ff3207d", addresses=["0000:3b:10.0", "0001:3b:1f.7"]),
 ]
 
 
@@ -279,9 +276,7 @@ def replaced(match: NicMatch, nic: NicSpec) -> etree._Element:
 
 
 def test_replacing_keeps_what_is_not_ours() -> None:
-    new = replaced(
-        NicMatch(alias="ua-rec-mgmt"), NicSpec("interface", "ua-rec-mgmt", None, 0, "0000:3b:10.0")
-    )
+    new = replaced(NicMatch(alias="ua-rec-mgmt"), NicSpec("interface", "ua-rec-mgmt", None, 0, "0000:3b:10.0"))
     assert [child.tag for child in new] == ["mac", "source", "alias", "driver", "boot", "address"]
     assert new.find("mac").get("address") == "52:54:00:6D:90:03"  # type: ignore[union-attr]
     assert new.find("address").get("bus") == "0x05"  # type: ignore[union-attr]

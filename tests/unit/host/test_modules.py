@@ -58,9 +58,7 @@ def test_directories_in_order_of_precedence(tmp_path: Path) -> None:
 
 
 def test_the_kernel_command_line(tmp_path: Path) -> None:
-    Tree(tmp_path).write(
-        "proc/cmdline", "ro modprobe.blacklist=igbvf,ixgbe-vf, module_blacklist=iavf quiet\n"
-    )
+    Tree(tmp_path).write("proc/cmdline", "ro modprobe.blacklist=igbvf,ixgbe-vf, module_blacklist=iavf quiet\n")
     assert modules.read_modules(tmp_path, []).blacklist == [
         BlacklistEntry("igbvf", "/proc/cmdline"),
         BlacklistEntry("ixgbe_vf", "/proc/cmdline"),

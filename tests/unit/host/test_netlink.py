@@ -155,9 +155,7 @@ def test_links() -> None:
         )
     )
     assert link == Link(4, "enp1s0", True, 9000, True, "52:54:00:aa:00:01", ["p1p1"], None, "0000:01:00.0")
-    down = netlink.decode_link(
-        Message(index=4, flags=0, IFLA_IFNAME="a", IFLA_CARRIER=0, IFLA_ADDRESS="02:00")
-    )
+    down = netlink.decode_link(Message(index=4, flags=0, IFLA_IFNAME="a", IFLA_CARRIER=0, IFLA_ADDRESS="02:00"))
     assert (down.up, down.carrier, down.mac) == (False, None, "02:00")
 
 

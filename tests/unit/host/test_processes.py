@@ -55,8 +55,7 @@ def test_hidden_processes_make_it_unknown(tmp_path: Path, monkeypatch: pytest.Mo
     notes: list[str] = []
     assert open_vfio_groups(tmp_path, notes) is None
     assert notes == [
-        "The open files of 1 processes can't be seen without root, so which VFs are held through VFIO is "
-        "unknown."
+        "The open files of 1 processes can't be seen without root, so which VFs are held through VFIO is unknown."
     ]
 
 

@@ -57,9 +57,7 @@ def host(vfs: int = 2, pfs: int = 1) -> Snapshot:
         networks={"p": network},
     )
     snapshot.vfio_open = {12: [Process(42, "qemu")], 3: []}
-    snapshot.ledger = {
-        "pci/0000:00:00.0": {"vfs": Applied(7), "x": Applied(["a"], "boot", "run"), "y": Applied(None)}
-    }
+    snapshot.ledger = {"pci/0000:00:00.0": {"vfs": Applied(7), "x": Applied(["a"], "boot", "run"), "y": Applied(None)}}
     snapshot.notes = ["Ä note."]
     return snapshot
 
@@ -73,11 +71,7 @@ def test_round_trip() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.builds(
-        Snapshot, pfs=st.just({}), libvirt=st.builds(Libvirt, domains=st.just({}), networks=st.just({}))
-    )
-)
+@given(st.builds(Snapshot, pfs=st.just({}), libvirt=st.builds(Libvirt, domains=st.just({}), networks=st.just({}))))
 def test_any_snapshot_round_trips(snapshot: Snapshot) -> None:
     snapshot.format = "reconciler-snapshot/1"
     assert load(dump(snapshot).encode(errors="surrogatepass"), "f") == snapshot

@@ -145,9 +145,7 @@ def test_strange_contents_become_unknown_with_a_note(tmp_path: Path) -> None:
     assert any("Is a directory" in note for note in notes)
 
 
-def test_an_override_that_hangs_is_unknown_with_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_override_that_hangs_is_unknown_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Tree(tmp_path).pf(vfs=2)
     monkeypatch.setattr(module, "read_files", lambda paths, _: Reads({paths[0]: "vfio-pci"}, paths[1]))
     notes: list[str] = []

@@ -53,9 +53,7 @@ def test_the_bytes_of_each_attribute(attributes: Attributes, expected: str) -> N
     assert vf_requests.request(7, VfSet(5, attributes)) == Request(HEADER + nested, group=5)
 
 
-@pytest.mark.parametrize(
-    "attributes", [{}, {"mac": "52:54:00:00:00:01", "vlan": 1}, {"vlan": 1, "max_tx_rate": 1}]
-)
+@pytest.mark.parametrize("attributes", [{}, {"mac": "52:54:00:00:00:01", "vlan": 1}, {"vlan": 1, "max_tx_rate": 1}])
 def test_what_does_not_go_together(attributes: Attributes) -> None:
     with pytest.raises(ValueError, match="one request"):
         vf_requests.request(7, VfSet(5, attributes))

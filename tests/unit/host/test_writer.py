@@ -149,9 +149,7 @@ def test_a_write_that_hangs_is_an_error_that_says_which(tmp_path: Path) -> None:
         (errno.EXDEV, "kernel log"),
     ],
 )
-def test_refused_counts_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str
-) -> None:
+def test_refused_counts_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str) -> None:
     def refuse(path: Path, text: str, seconds: float) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -179,9 +177,7 @@ class Socket:
         return Socket.answers
 
 
-def test_links_and_vfs_go_to_the_interface_by_its_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_links_and_vfs_go_to_the_interface_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Tree(tmp_path).pf()
     monkeypatch.setattr(rtnl, "RtnlSocket", Socket)
     writer = LocalWriter("", tmp_path)

@@ -43,9 +43,7 @@ def test_labels(vlan: int, applied: int | None, label: str, verdict: str) -> Non
 
 def test_vfs_that_are_gone_are_counted_once() -> None:
     snapshot = host(igb(1, 0, up=True, carrier=True))
-    drift = find_drift(
-        desired(PF + 'vf_driver = "none"\n[pf.int.vf."0-1"]\nvlan = 5\ntrust = true\n'), snapshot
-    )
+    drift = find_drift(desired(PF + 'vf_driver = "none"\n[pf.int.vf."0-1"]\nvlan = 5\ntrust = true\n'), snapshot)
     assert [(item.address, item.field) for item in drift.fields] == [("pf.int", "vfs")]
 
 
@@ -53,12 +51,9 @@ def test_a_pool_nic_of_a_guest_that_is_off_is_deferred() -> None:
     config = Nic("pool", "ua-rec-a", "52:54:00:00:00:01", pool="p")
     snapshot = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", config=[config])])
     text = (
-        PF
-        + '[pool.p]\nvfs = ["int/0-1"]\n[domain.web.nic.a]\npool = "p"\nmac = "52:54:00:00:00:01"\nmax_tx_rate = 9\n'
+        PF + '[pool.p]\nvfs = ["int/0-1"]\n[domain.web.nic.a]\npool = "p"\nmac = "52:54:00:00:00:01"\nmax_tx_rate = 9\n'
     )
-    labels = {
-        f"{item.address}.{item.field}": item.label for item in find_drift(desired(text), snapshot).fields
-    }
+    labels = {f"{item.address}.{item.field}": item.label for item in find_drift(desired(text), snapshot).fields}
     assert labels["domain.web.nic.a.max_tx_rate"] == "deferred"
 
 

@@ -56,9 +56,7 @@ def test_a_guest_that_came_since_is_named() -> None:
     before = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", running=True)])
     after = host(
         igb(1, 2, up=True, carrier=True),
-        domains=[
-            guest("web", running=True, live=[Nic("interface", "ua-x", "52:54:00:00:00:01", "0000:01:10.0")])
-        ],
+        domains=[guest("web", running=True, live=[Nic("interface", "ua-x", "52:54:00:00:00:01", "0000:01:10.0")])],
     )
     found = beyond(plan(before), plan(after))
     assert any("class guest" in item for item in found)

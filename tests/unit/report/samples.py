@@ -143,9 +143,7 @@ def remade() -> dict[str, Any]:
         impact=GUEST,
         undo=Undo([Step("nic.attach", where, {**both, "nic": nic, "config": False})]),
     )
-    down = Action(
-        "pf.set_numvfs pf.int", "pf.set_numvfs", pf, {"pf": PF, "vfs": 0}, [detach.id], impact=GUEST
-    )
+    down = Action("pf.set_numvfs pf.int", "pf.set_numvfs", pf, {"pf": PF, "vfs": 0}, [detach.id], impact=GUEST)
     up = Action("pf.set_numvfs pf.int #2", "pf.set_numvfs", pf, {"pf": PF, "vfs": 8}, [down.id])
     pool = {"pool": "sriov-int", "vfs": [[PF, i] for i in range(4, 8)]}
     actions = [
@@ -176,9 +174,7 @@ def remade() -> dict[str, Any]:
             address=pf,
             line=25,
         ),
-        Diagnostic(
-            severity="note", code="read-only", summary="Some facts need root.", detail="Run it as root."
-        ),
+        Diagnostic(severity="note", code="read-only", summary="Some facts need root.", detail="Run it as root."),
     ]
     return plan(changes=changes, actions=actions, diagnostics=diagnostics)
 
@@ -196,10 +192,7 @@ def host() -> Snapshot:
         "min_tx_rate": 0,
         "max_tx_rate": 0,
     }
-    vfs = [
-        Vf(i, f"0000:01:10.{i * 2}", "vfio-pci", iommu_group=40 + i, attributes=dict(attributes))
-        for i in range(4)
-    ]
+    vfs = [Vf(i, f"0000:01:10.{i * 2}", "vfio-pci", iommu_group=40 + i, attributes=dict(attributes)) for i in range(4)]
     vfs[0].attributes = {**attributes, "mac": "52:54:00:6d:90:02", "vlan": 100, "max_tx_rate": 1000}
     vfs[2].driver, vfs[2].netdev, vfs[2].uses = "igbvf", "enp1s0v2", [Use("address", "192.0.2.9/24")]
     vfs[3].driver, vfs[3].attributes = None, None
@@ -222,9 +215,7 @@ def host() -> Snapshot:
         uses=[Use("address", "192.0.2.1/24"), Use("master", "br0")],
         vfs=vfs,
     )
-    second = Pf(
-        "pci", "0000:81:00.0", "ens6f0", driver="ixgbe", numa_node=1, total_vfs=63, num_vfs=0, mtu=1500
-    )
+    second = Pf("pci", "0000:81:00.0", "ens6f0", driver="ixgbe", numa_node=1, total_vfs=63, num_vfs=0, mtu=1500)
     nic = Nic("interface", "ua-rec-data", "52:54:00:6d:90:02", "0000:01:10.0", vlan=100)
     off = Nic("hostdev", "ua-rec-fast", None, "0000:01:10.4")
     queued = [Nic("pool", f"ua-rec-{i}", f"52:54:00:6d:91:0{i}", pool="sriov-int") for i in range(3)]
@@ -252,9 +243,7 @@ def host() -> Snapshot:
         taken_at="2026-01-01T00:00:00Z",
         host=HostIdentity("r620-01", "m", "b", "6.12"),
         pfs={first.id: first, second.id: second},
-        modules=Modules(
-            ["igb", "igbvf", "vfio_pci"], [BlacklistEntry("ixgbevf", "/etc/modprobe.d/vf.conf", 2)], []
-        ),
+        modules=Modules(["igb", "igbvf", "vfio_pci"], [BlacklistEntry("ixgbevf", "/etc/modprobe.d/vf.conf", 2)], []),
         libvirt=libvirt,
         vfio_open={41: [Process(4711, "dpdk-testpmd")]},
         notes=["The attributes of VF 3 of enp1s0 are not known: the kernel's answer has no entry for it."],

@@ -16,9 +16,7 @@ HOST, SOURCE = HostIdentity("r620-01"), Source("states/r620-01.toml")
 
 def drifted() -> dict[str, Any]:
     fields = [
-        DriftField(
-            f"pf.int.vf.{i}", "max_tx_rate", "drift", 1000, 1000, 0, f"guest web{i} (ua-rec-data)", source=31
-        )
+        DriftField(f"pf.int.vf.{i}", "max_tx_rate", "drift", 1000, 1000, 0, f"guest web{i} (ua-rec-data)", source=31)
         for i in range(3)
     ]
     fields += [
@@ -47,16 +45,12 @@ def test_what_only_waits_is_in_sync_and_said() -> None:
 
 def test_unknown_is_not_in_sync() -> None:
     document = drift_to_json(Drift(HOST, SOURCE, "unknown", {"in-sync": 9, "unknown": 1}))
-    assert (
-        render_drift(document, color=False) == "Not known on r620-01: 1 of 10 fields could not be observed.\n"
-    )
+    assert render_drift(document, color=False) == "Not known on r620-01: 1 of 10 fields could not be observed.\n"
 
 
 def test_labels_come_in_their_order_with_folded_rows() -> None:
     lines = render_drift(drifted(), color=False).splitlines()
-    assert lines[0] == (
-        "Drift on r620-01: 3 drift and 1 unrecorded of 100 fields checked. 1 could not be observed."
-    )
+    assert lines[0] == ("Drift on r620-01: 3 drift and 1 unrecorded of 100 fields checked. 1 could not be observed.")
     assert lines[1] == "2 fields that differ were left out by --ignore."
     titles = [line.split(" ")[0] for line in lines if re.match(r"[a-z-]+ \(\d+\): ", line)]
     assert titles == ["drift", "unrecorded", "unknown", "deferred"]

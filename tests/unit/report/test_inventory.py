@@ -25,9 +25,7 @@ def test_the_document_is_json_and_has_every_vf_with_holders_and_pools() -> None:
     assert first["used_vfs"] == 3
     assert second["vfs"] == []
     zero, one, two, three = first["vfs"]
-    assert zero["holders"] == [
-        {"kind": "guest", "who": "web1", "nic": "ua-rec-data", "mac": "52:54:00:6d:90:02"}
-    ]
+    assert zero["holders"] == [{"kind": "guest", "who": "web1", "nic": "ua-rec-data", "mac": "52:54:00:6d:90:02"}]
     assert one["holders"][0]["who"] == "dpdk-testpmd (pid 4711)"
     assert one["pools"] == ["sriov-int"]
     assert two["claims"] == [{"domain": "db1", "nic": "ua-rec-fast"}]
@@ -67,8 +65,7 @@ def test_the_table() -> None:
     assert found[0] == ["r620-01: 2 PFs, 4 VFs, 3 in use.", "(observed 2026-01-01T00:00:00Z)"]
     assert found[2] == [
         "enp1s0 (p1p1)",
-        "0000:01:00.0 [8086:10c9], igb, NUMA node 0, up, 1000 Mbit/s, MTU 9000, VFs 4 of 7, 3 in use, "
-        "autoprobe off",
+        "0000:01:00.0 [8086:10c9], igb, NUMA node 0, up, 1000 Mbit/s, MTU 9000, VFs 4 of 7, 3 in use, autoprobe off",
     ]
     assert found[3] == ["used by the host: address 192.0.2.1/24, master br0"]
     assert found[4][:3] == ["VF", "PCI address", "driver"]

@@ -41,8 +41,7 @@ def test_a_quiet_plan_has_no_warning() -> None:
 def test_it_never_gets_longer_than_allowed(limit: int) -> None:
     document = samples.remade()
     document["changes"] += [
-        {**document["changes"][0], "address": f"modules.ünïcode-{i}", "reason": "why " * 20}
-        for i in range(2000)
+        {**document["changes"][0], "address": f"modules.ünïcode-{i}", "reason": "why " * 20} for i in range(2000)
     ]
     text = render_plan_markdown(document, max_bytes=limit)
     assert len(text.encode()) <= limit
@@ -63,17 +62,12 @@ def test_details_go_before_the_summary() -> None:
 
 
 def test_errors_are_shown_open() -> None:
-    error = Diagnostic(
-        severity="error", code="c", summary="A PF is not there.", detail="No p9p9.", address="pf.dmz"
-    )
+    error = Diagnostic(severity="error", code="c", summary="A PF is not there.", detail="No p9p9.", address="pf.dmz")
     text = render_plan_markdown(samples.plan(diagnostics=[error]))
     assert "- **Error:** `pf.dmz`: A PF is not there. No p9p9." in text.split("<details>")[0]
 
 
-ATTACK = (
-    "</details><img src=x> | a `b` ``` @team https://example.org www.example.org **x** "
-    "[l](http://y) #1\n# big"
-)
+ATTACK = "</details><img src=x> | a `b` ``` @team https://example.org www.example.org **x** [l](http://y) #1\n# big"
 
 
 def test_text_from_outside_stays_text() -> None:

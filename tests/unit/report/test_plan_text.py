@@ -215,9 +215,7 @@ ATTACK = "x\nPlan: 0 to create\x1b[2J\x1b]0;t\x07[bold]\u202e"
 def test_names_from_outside_come_out_literally() -> None:
     impact = Impact("guest", [ATTACK], [f"{ATTACK}: {ATTACK}"], [ATTACK])
     document = samples.plan(
-        changes=[
-            Change(ATTACK, "update", [FieldChange(ATTACK, ATTACK, [ATTACK])], reason=ATTACK, impact=impact)
-        ],
+        changes=[Change(ATTACK, "update", [FieldChange(ATTACK, ATTACK, [ATTACK])], reason=ATTACK, impact=impact)],
         actions=[
             Action("a", ATTACK, ATTACK, {ATTACK: ATTACK}, impact=impact, undo=Undo(impossible=ATTACK)),
             Action("b", "pool.start", ATTACK, {"pool": ATTACK}),

@@ -15,9 +15,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def play(
-    progress: Progress, actions: list[dict[str, Any]], outcomes: dict[int, Outcome] | None = None
-) -> None:
+def play(progress: Progress, actions: list[dict[str, Any]], outcomes: dict[int, Outcome] | None = None) -> None:
     progress.start(len(actions))
     for number, action in enumerate(actions):
         progress.begin(action)

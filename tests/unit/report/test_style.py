@@ -38,9 +38,7 @@ def test_clean_keeps_the_lines_of_a_detail_and_nothing_else_of_it() -> None:
     assert clean({"detail": "one\r\ntwo\x1b[0m"}) == {"detail": "one\ntwo\\x1b[0m"}
 
 
-@pytest.mark.parametrize(
-    "char", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\u00a0"]
-)
+@pytest.mark.parametrize("char", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\u00a0"])
 def test_clean_finds_what_is_not_printable_wherever_it_is(char: str) -> None:
     for text in (char, f"a{char}b", f"\\{char}", f'"{char}', f"\\\\{char}"):
         assert str(clean([{"a": text}])[0]["a"]).isprintable()
@@ -62,9 +60,7 @@ def test_quoted_puts_a_bar_before_every_line() -> None:
 
 def test_quoted_never_breaks_a_command() -> None:
     command = "    virsh detach-device-alias web1 ua-rec-data --live --config --and-more-words"
-    assert (
-        quoted(f"Take it off first, which is a long sentence:\n{command}", width=40)[-1] == f"  | {command}"
-    )
+    assert quoted(f"Take it off first, which is a long sentence:\n{command}", width=40)[-1] == f"  | {command}"
 
 
 def test_table_aligns_and_cuts_nothing() -> None:

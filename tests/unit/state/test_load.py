@@ -71,11 +71,7 @@ def test_everything_at_once() -> None:
         vfs=4,
         vf_driver="vfio-pci",
         optional=True,
-        vf={
-            1: DesiredVf(
-                index=1, attributes={"mac": "52:54:00:00:00:0a", "vlan_proto": "802.1ad"}, driver="kernel"
-            )
-        },
+        vf={1: DesiredVf(index=1, attributes={"mac": "52:54:00:00:00:0a", "vlan_proto": "802.1ad"}, driver="kernel")},
     )
     refs = tuple(VfRef(pf="int", index=index) for index in (5, 6, 0))
     assert host.pools == {

@@ -43,9 +43,7 @@ def paths(value: Any, path: Path = ()) -> Iterator[Path]:
         yield from paths(item, (*path, key))
 
 
-@pytest.mark.parametrize(
-    "text", [AWKWARD, AWKWARD.replace("\n", "\r\n"), "", "a=1", "[a]", "#", "a='''\n'''"]
-)
+@pytest.mark.parametrize("text", [AWKWARD, AWKWARD.replace("\n", "\r\n"), "", "a=1", "[a]", "#", "a='''\n'''"])
 def test_every_path_has_a_place_and_no_other(text: str) -> None:
     assert set(positions(text)) == set(paths(tomli.loads(text)))
 
@@ -97,13 +95,9 @@ def test_depth_is_bounded() -> None:
         positions("a = " + "[" * 65 + "]" * 65)
 
 
-scalars = (
-    st.none().map(lambda _: 1) | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text()
-)
+scalars = st.none().map(lambda _: 1) | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text()
 keys = st.text(max_size=4) | st.sampled_from(["a", "b-c", "4-7"])
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)
-)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
 
 
 @given(st.dictionaries(keys, values, max_size=4))

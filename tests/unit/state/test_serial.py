@@ -68,9 +68,7 @@ nics = st.builds(
     vf=st.none() | refs,
     attributes=attributes,
 )
-domains = st.builds(
-    DesiredDomain, name=names, optional=st.booleans(), nics=st.dictionaries(names, nics, max_size=2)
-)
+domains = st.builds(DesiredDomain, name=names, optional=st.booleans(), nics=st.dictionaries(names, nics, max_size=2))
 hosts = st.builds(
     Desired,
     host_name=maybe_name,

@@ -68,7 +68,7 @@ def digest(parts: Sequence[bytes | Path]) -> str:
             continue
         for path in sorted(part.rglob("*")) if part.is_dir() else [part]:
             if path.is_file():
-                add(f"{path.relative_to(part.parent)} {path.stat().st_mode & 0o111}".encode())
+                add(f"{path.relative_to(part.parent)} {0o111 if path.stat().st_mode & 0o100 else 0}".encode())
                 add(path.read_bytes())
     return total.hexdigest()[:16]
 

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.lab.machinery import boot, prepare, python, snapshots
 from tests.lab.machinery import image as images
-from tests.lab.machinery import prepare, python, snapshots
-from tests.lab.machinery.basics import cache, locked, program, say, wait_until
+from tests.lab.machinery.basics import cache, locked, program, say
 from tests.lab.machinery.errors import CommandFailed, LabError
 from tests.lab.machinery.machine import Machine
 from tests.lab.machinery.shell import Shell
@@ -136,7 +136,7 @@ class Lab:
 
     def reboot(self) -> None:
         """Reboot as an operator would, with all that boot order does; returns when systemd has settled."""
-        before = self._boot_id()
+        before = boot.boot_id(self.shell)
         say("rebooting")
         try:
             self.run("systemctl reboot")
@@ -145,23 +145,10 @@ class Lab:
         except LabError:
             # The reboot was quicker than the answer. Whether it was one is seen below.
             self._machine.check_alive()
-
-        def rebooted() -> bool:
-            self.shell.connect(prepare.BOOT)
-            try:
-                return self._boot_id() != before
-            except LabError:
-                # This was the old system's last answer: the connection went away with it.
-                self._machine.check_alive()
-                return False
-
-        wait_until(rebooted, "the lab has rebooted", prepare.BOOT, 1)
+        boot.wait(self._machine, self.shell, before)
         snapshots.wake(self.shell)
         prepare.settle(self.shell)
         say("rebooted")
-
-    def _boot_id(self) -> str:
-        return self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
 
     def down(self) -> None:
         """End the lab and remove its folder with all its snapshots."""

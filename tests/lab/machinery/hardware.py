@@ -6,6 +6,7 @@ content.
 
 from dataclasses import dataclass
 
+PROCESSORS = 2
 SSH_MAC = "52:54:00:1a:b0:ff"
 
 
@@ -45,7 +46,7 @@ def arguments(port: int) -> list[str]:
         *("-nodefaults", "-display", "none"),
         *("-M", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi"),
         # `max` under emulation has AMD's SVM: guests in the lab are real KVM guests.
-        *("-cpu", "max", "-smp", "2", "-m", "4096"),
+        *("-cpu", "max", "-smp", str(PROCESSORS), "-m", "4096"),
         *("-device", "intel-iommu,intremap=on,caching-mode=on"),
         *("-append", KERNEL_COMMAND_LINE),
         # A lab is thrown away, so nothing has to survive a power cut of the host.

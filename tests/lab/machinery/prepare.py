@@ -7,7 +7,7 @@ lab begins as a copy of.
 import shutil
 from pathlib import Path
 
-from tests.lab.machinery import hardware, image, python, snapshots
+from tests.lab.machinery import boot, hardware, image, python, snapshots
 from tests.lab.machinery.basics import HERE, cache, digest, locked, say, wait_until
 from tests.lab.machinery.errors import LabError, Timeout
 from tests.lab.machinery.machine import Machine
@@ -15,9 +15,6 @@ from tests.lab.machinery.shell import Shell
 
 GUESTS = HERE / "guests"
 CLEAN = "clean"
-
-BOOT = 600.0
-"""Seconds that a boot may take; about 40 on two cores that do nothing else."""
 
 
 def disk(image_id: str) -> Path:
@@ -51,7 +48,7 @@ def _prepare(base: image.Image, dependencies: Path, target: Path) -> None:
     say("booting the image (a minute or two)")
     machine.start(base)
     try:
-        shell.connect(BOOT)
+        boot.wait(machine, shell)
         settle(shell)
         say("putting in Python dependencies, netdevsim and guests")
         _send(
@@ -77,7 +74,7 @@ def _prepare(base: image.Image, dependencies: Path, target: Path) -> None:
 
 def settle(shell: Shell) -> None:
     """Wait until the lab has booted and neither systemd nor udev have anything left to do."""
-    state = shell.run("systemctl is-system-running --wait", BOOT, check=False).stdout.strip()
+    state = shell.run("systemctl is-system-running --wait", boot.WITHIN, check=False).stdout.strip()
     if state not in ("running", "degraded"):
         raise LabError(f"the lab's systemd says: {state}")
     if state == "degraded":
@@ -87,9 +84,9 @@ def settle(shell: Shell) -> None:
     def idle() -> bool:
         jobs = shell.run("systemctl list-jobs --no-legend").stdout.strip()
         load = shell.run("top -bn2 -d2 | grep '^%Cpu' | tail -1").stdout
-        return not jobs and float(load.split(",")[3].split()[0]) > 60
+        return not jobs and float(load.split(",")[3].split()[0]) > 40
 
-    wait_until(idle, "the lab is idle", 120)
+    wait_until(idle, "the lab is idle", 300)
 
 
 def _send(shell: Shell, command: str, data: bytes) -> None:

@@ -45,7 +45,7 @@ class Shell:
 
         def answers() -> bool:
             self.machine.check_alive()
-            return self._open()
+            return self.open()
 
         self.disconnect()
         try:
@@ -53,7 +53,8 @@ class Shell:
         except Timeout as error:
             raise Timeout(f"{error}\n{self.machine.log_end()}") from None
 
-    def _open(self) -> bool:
+    def open(self) -> bool:
+        """Try once to connect; whether it worked."""
         # The connection must not inherit this process's pipes: who reads from them would wait for its end.
         master = subprocess.run(
             [*self.arguments(), "-fNM"],

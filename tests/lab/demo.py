@@ -44,9 +44,8 @@ def main() -> int:
         lab.push()
         for number, (title, command, expected) in enumerate(STORY, start=1):
             print(f"\n━━ {number}. {title}\n$ {command}\n", flush=True)
-            done = lab.run(command, check=False, timeout=300)
-            print(done.stdout, end="")
-            print(done.stderr, end="", flush=True)
+            done = lab.run(f"{{ {command}; }} 2>&1", check=False, timeout=300)
+            print(done.stdout, end="", flush=True)
             if done.returncode not in expected:
                 print(
                     f"\nThe story ends here: exit code {done.returncode}, expected {expected[0]}.",

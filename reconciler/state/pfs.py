@@ -103,7 +103,7 @@ def _build_vfs(draft: Draft, pf: str, specs: dict[str, VfSpec]) -> dict[int, Des
             )
             where = f"{base}.{index}"
             draft.places[where] = key
-            for name in spec.model_fields_set:
+            for name in sorted(spec.model_fields_set):
                 draft.places[f"{where}.{name}"] = (*key, name)
     return dict(sorted(vfs.items()))
 

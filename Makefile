@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.ready
-PACKAGES := python3-venv mmdebstrap e2fsprogs openssh-client uidmap
+PACKAGES := python3-venv mmdebstrap debian-archive-keyring e2fsprogs openssh-client uidmap
 
 .PHONY: test unit lint types demo lab schemas clean
 

@@ -174,11 +174,12 @@ def address_of(host: Snapshot, vf: VfId) -> str | None:
     return None if pf is None else predicted_address(pf, vf[1])
 
 
-def reference(resolution: Resolution, host: Snapshot, found: str | None) -> str | None:
-    """A VF's PCI address as the file would name it (``int/3``); the address where it has no name."""
-    for name, identity in resolution.pfs.items():
-        pf = host.pfs.get(identity)
-        for index in range(vf_count(resolution.desired.pfs[name], pf) if pf is not None else 0):
-            if pf is not None and predicted_address(pf, index) == found:
-                return f"{name}/{index}"
-    return found
+def references(resolution: Resolution, host: Snapshot) -> dict[str | None, str]:
+    """How the file would name each VF (``int/3``), by PCI address."""
+    return {
+        found: f"{name}/{index}"
+        for name, identity in resolution.pfs.items()
+        if (pf := host.pfs.get(identity)) is not None
+        for index in range(vf_count(resolution.desired.pfs[name], pf))
+        if (found := predicted_address(pf, index)) is not None
+    }

@@ -9,7 +9,7 @@ from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.nic.operations import nic_address, same_device
 from reconciler.kinds.nic.resolve import NicIntent
 from reconciler.kinds.operation import Args
-from reconciler.kinds.resolve import Resolution, reference
+from reconciler.kinds.resolve import Resolution, references
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
 from reconciler.state.address import address
 
@@ -37,7 +37,8 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
             for d in resolution.desired.domains.values()
             for key in d.nics
         ]
-    return [state for intent in resolution.nics for state in _compare(resolution, host, intent)]
+    names = references(resolution, host)
+    return [state for intent in resolution.nics for state in _compare(names, host, intent)]
 
 
 def _where(domain: Domain, live: Nic | None, config: Nic | None) -> str:
@@ -56,7 +57,7 @@ def everywhere(domain: Domain) -> str:
     return _where(domain, nic, nic)
 
 
-def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[FieldState]:
+def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) -> list[FieldState]:
     domain = intent.on(host)
     live, config = intent.find(host)
 
@@ -85,8 +86,8 @@ def _compare(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[
     else:
         expected = nic_address(host, wanted(intent))
         found = _both("vf", expected, live, config, lambda nic: nic.vf_address, state)
-        found.declared = reference(resolution, host, found.declared)
-        found.observed = reference(resolution, host, found.observed)
+        found.declared = names.get(found.declared, found.declared)
+        found.observed = names.get(found.observed, found.observed)
         states.append(found)
     if intent.vlan is not None and config is not None and intent.nic.method != "hostdev":
         states.append(state("vlan", intent.vlan, config.vlan))

@@ -8,7 +8,7 @@ from reconciler.host.model import Network, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.operations import defined_as, live_addresses
-from reconciler.kinds.resolve import Resolution, reference
+from reconciler.kinds.resolve import Resolution, references
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPool
 
@@ -74,7 +74,8 @@ def _compare(resolution: Resolution, host: Snapshot, pool: DesiredPool) -> list[
         stale = _stale(host, network)
         if stale is not None:
             status: Status = "pending-restart" if in_use(host, network) else "different"
-            fresh, live = ([reference(resolution, host, item) for item in side] for side in stale)
+            names = references(resolution, host)
+            fresh, live = ([names.get(item, item) for item in side] for side in stale)
             states.append(state("live_vfs", fresh, live, status))
     return states
 
@@ -96,7 +97,8 @@ def _definition(
         return state(field, declared, declared, "same")  # type: ignore[no-any-return]
     observed: Any = network.pf_dev
     if observed is None:
-        observed = [reference(resolution, host, item) for item in network.addresses]
+        names = references(resolution, host)
+        observed = [names.get(item, item) for item in network.addresses]
     if network.mode != "hostdev":
         observed = f"a network with forward mode {network.mode or 'none'}"
     return state(field, declared, observed, "different")  # type: ignore[no-any-return]

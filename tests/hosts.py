@@ -17,8 +17,8 @@ from reconciler.host.model import (
     Vf,
 )
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
+from reconciler.kinds.builder import copy_host
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.plan.builder import copy_host
 from reconciler.state.desired import ZERO_MAC, Attributes
 from reconciler.state.load import load
 

@@ -15,10 +15,10 @@ from reconciler.apply.perform import perform, vf_request
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Applied, Snapshot
 from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
+from reconciler.kinds.action import Action
 from reconciler.kinds.holders import find_holders
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.vf.operations import target
-from reconciler.plan.document import Action
 
 OutcomeKind = Literal["changed", "unchanged", "failed", "skipped"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.host.model import Pf
+from reconciler.kinds.action import Impact
 from reconciler.kinds.holders import Holders, VfId
-from reconciler.plan.document import Impact
 from reconciler.state.desired import Disruption
 
 

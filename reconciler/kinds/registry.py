@@ -11,7 +11,7 @@ from reconciler.kinds.modules.compare import compare as compare_modules
 from reconciler.kinds.nic.compare import compare as compare_nics
 from reconciler.kinds.pf.compare import compare as compare_pfs
 from reconciler.kinds.pool.compare import compare as compare_pools
-from reconciler.kinds.resolve import Resolution
+from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.vf.compare import compare as compare_vfs
 
 COMPARATORS = (compare_modules, compare_pfs, compare_vfs, compare_pools, compare_nics)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.disruption import severity
+from reconciler.kinds.action import Action, Impact
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules.compare import ADDRESS as BLACKLIST
 from reconciler.kinds.modules.steps import reason as modules_reason
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Action, Change, ChangeOp, FieldChange, Impact, severity
+from reconciler.plan.document import Change, ChangeOp, FieldChange
 
 
 def changes_of(builder: Builder, states: list[FieldState]) -> list[Change]:

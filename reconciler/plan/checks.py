@@ -9,8 +9,8 @@ from reconciler.drivers.table import facts
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.nic.identity import sriov_nics
-from reconciler.kinds.nic.resolve import NicIntent
-from reconciler.kinds.resolve import Resolution, intents_on, vf_attributes, vf_count
+from reconciler.kinds.nic.intent import NicIntent
+from reconciler.kinds.resolution import Resolution, intents_on, vf_attributes, vf_count
 from reconciler.state.address import address
 
 

@@ -12,29 +12,16 @@ from typing import Any, Literal
 
 from reconciler import __version__
 from reconciler.diagnostics import Diagnostic, ReconcilerError
+from reconciler.disruption import worst
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import HostIdentity
+from reconciler.kinds.action import Action, Impact, Json, Step
 from reconciler.state.desired import Disruption
 
 PLAN_FORMAT = "reconciler-plan/1"
 
-Json = Any
-"""What JSON can hold: values of fields and arguments of operations."""
 ChangeOp = Literal["create", "update", "replace", "delete"]
 Verdict = Literal["in-sync", "changes", "blocked"]
-
-CLASSES: tuple[Disruption, ...] = ("none", "vf-traffic", "vf-reset", "guest", "management")
-"""Disruption classes from mild to severe."""
-
-
-def severity(disruption: Disruption) -> int:
-    """The rank of a disruption class, 0 for ``none``."""
-    return CLASSES.index(disruption)
-
-
-def worst(*classes: Disruption) -> Disruption:
-    """The most severe of some classes; ``none`` of no class."""
-    return max(classes, key=severity, default="none")
 
 
 @dataclass(slots=True)
@@ -86,17 +73,6 @@ class FieldChange:
 
 
 @dataclass(slots=True)
-class Impact:
-    """Who notices. ``domains``: running guests, with their NIC in ``nics`` (``web1: ua-rec-data``)."""
-
-    disruption: Disruption = "none"
-    domains: list[str] = field(default_factory=list)
-    nics: list[str] = field(default_factory=list)
-    host: list[str] = field(default_factory=list)
-    """How the host itself uses what is touched (``enp1s0: address 192.0.2.1/24``)."""
-
-
-@dataclass(slots=True)
 class Change:
     """One thing that will be different, by its address in the state file."""
 
@@ -106,41 +82,6 @@ class Change:
     reason: str = ""
     impact: Impact = field(default_factory=Impact)
     line: int = 0
-
-
-@dataclass(slots=True)
-class Step:
-    """An operation with its arguments: what a host can be asked to do."""
-
-    op: str
-    address: str
-    args: dict[str, Json] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Undo:
-    """The steps that take an action back, in order; or the reason why none can."""
-
-    steps: list[Step] = field(default_factory=list)
-    impossible: str = ""
-
-
-@dataclass(slots=True)
-class Action:
-    """One step of the plan. ``needs``: ids of actions that must have succeeded."""
-
-    id: str
-    op: str
-    address: str
-    args: dict[str, Json] = field(default_factory=dict)
-    needs: list[str] = field(default_factory=list)
-    undo: Undo = field(default_factory=Undo)
-    impact: Impact = field(default_factory=Impact)
-
-    @property
-    def disruption(self) -> Disruption:
-        """The class of this action alone."""
-        return self.impact.disruption
 
 
 @dataclass(slots=True)

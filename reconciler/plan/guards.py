@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.disruption import CLASSES, severity
 from reconciler.host.model import Snapshot
-from reconciler.plan.document import CLASSES, Plan, severity
+from reconciler.plan.document import Plan
 from reconciler.state.desired import Desired, Disruption
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.diagnostics import Diagnostic
+from reconciler.disruption import severity
 from reconciler.host.model import Snapshot
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules import steps as modules
 from reconciler.kinds.nic import steps as nic
 from reconciler.kinds.pf import steps as pf
 from reconciler.kinds.pool import steps as pool
 from reconciler.kinds.registry import compare_all
-from reconciler.kinds.resolve import Resolution, resolve
+from reconciler.kinds.resolution import Resolution
+from reconciler.kinds.resolve import resolve
 from reconciler.kinds.vf import steps as vf
-from reconciler.plan.builder import Builder
 from reconciler.plan.changes import changes_of
 from reconciler.plan.checks import check, driver_notes, unknowns
-from reconciler.plan.document import Plan, Source, Summary, Verdict, severity
+from reconciler.plan.document import Plan, Source, Summary, Verdict
 from reconciler.plan.select import drop_errors, select_targets
 from reconciler.state.desired import Desired
 from reconciler.state.serial import desired_to_json

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.disruption import CLASSES
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.plan.document import CLASSES, PLAN_FORMAT
+from reconciler.plan.document import PLAN_FORMAT
 from reconciler.plan.drift_document import DRIFT_FORMAT, LABELS
 
 Schema = dict[str, Any]

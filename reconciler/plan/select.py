@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
-from reconciler.plan.document import Action, Plan
+from reconciler.kinds.action import Action
+from reconciler.plan.document import Plan
 
 
 def within(address: str, parent: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 
-from reconciler.plan.document import Action, Plan, severity
+from reconciler.disruption import severity
+from reconciler.kinds.action import Action
+from reconciler.plan.document import Plan
 
 Key = tuple[str, str, str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.plan.document import CLASSES
+from reconciler.disruption import CLASSES
 from reconciler.report.folding import Affected, folded_by_pf
 from reconciler.report.style import listed, plural
 

@@ -15,9 +15,9 @@ from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import StateFileError
 from reconciler.host.model import Domain, Network, Nic, Snapshot
+from reconciler.kinds.builder import copy_host
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.plan.adopt import adopt
-from reconciler.plan.builder import copy_host
 from reconciler.plan.document import Plan, dump_plan, load_plan
 from reconciler.plan.guards import refusals
 from reconciler.plan.planner import make_plan

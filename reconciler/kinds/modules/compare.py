@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules.operations import kernel_name
-from reconciler.kinds.resolve import Resolution
+from reconciler.kinds.resolution import Resolution
 
 ADDRESS = "modules.blacklist"
 

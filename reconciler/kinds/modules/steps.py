@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reconciler.host.model import Pf, Vf
+from reconciler.kinds.action import Step
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.modules.compare import ADDRESS, compare, own_list
 from reconciler.kinds.modules.operations import kernel_name
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Step
 
 
 def plan(builder: Builder) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.host.model import Network, Pf, Snapshot
 from reconciler.kinds.holders import VfId, vfs_by_address
-
-if TYPE_CHECKING:
-    from reconciler.kinds.resolve import Resolution
+from reconciler.kinds.resolution import Resolution
 
 Taken = dict[VfId, str]
 """Who has or is promised a VF, in words."""

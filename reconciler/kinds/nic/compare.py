@@ -6,10 +6,10 @@ from typing import Any
 
 from reconciler.host.model import Domain, Nic, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
+from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import nic_address, same_device
-from reconciler.kinds.nic.resolve import NicIntent
 from reconciler.kinds.operation import Args
-from reconciler.kinds.resolve import Resolution, references
+from reconciler.kinds.resolution import Resolution, references
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
 from reconciler.state.address import address
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Domain, Nic
+from reconciler.kinds.action import Impact, Step, Undo
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.holders import vfs_by_address
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
+from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import left_by_libvirt, match_of, same_device
-from reconciler.kinds.nic.resolve import NicIntent
 from reconciler.kinds.vf.steps import add_set, binding
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Impact, Step, Undo
 
 
 def release(builder: Builder, remade: set[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
-from reconciler.kinds.resolve import Resolution, vf_count
+from reconciler.kinds.resolution import Resolution, vf_count
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPf
 

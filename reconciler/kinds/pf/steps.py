@@ -5,11 +5,11 @@ from __future__ import annotations
 from reconciler.drivers.readback import GROUPS
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Vf
+from reconciler.kinds.action import Action, Impact, Step
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.impact import impact_on_pf, impact_on_vfs
 from reconciler.kinds.pf.compare import autoprobe
-from reconciler.kinds.resolve import vf_count
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Action, Impact, Step
+from reconciler.kinds.resolution import vf_count
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC, Attributes, DesiredPf
 

@@ -8,7 +8,7 @@ from reconciler.host.model import Network, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.operations import defined_as, live_addresses
-from reconciler.kinds.resolve import Resolution, references
+from reconciler.kinds.resolution import Resolution, references
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPool
 

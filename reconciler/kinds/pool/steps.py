@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Network
+from reconciler.kinds.action import Impact, Step, Undo
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.compare import compare, definition, in_use
 from reconciler.kinds.pool.operations import defined_as
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Impact, Step, Undo
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPool
 

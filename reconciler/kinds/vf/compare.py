@@ -12,7 +12,7 @@ from reconciler.drivers.readback import matches
 from reconciler.host.model import Pf, Snapshot, Vf
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId, vfs_by_address
-from reconciler.kinds.resolve import Intent, Resolution, intents_on, vf_count, vf_driver
+from reconciler.kinds.resolution import Intent, Resolution, intents_on, vf_count, vf_driver
 from reconciler.kinds.vf.operations import is_bound
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC

@@ -7,14 +7,14 @@ from typing import Any
 from reconciler.drivers.readback import GROUPS
 from reconciler.drivers.table import facts
 from reconciler.host.model import Vf
+from reconciler.kinds.action import Step, Undo
+from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.pf.steps import own_settings, wait_link
-from reconciler.kinds.resolve import intents_on
+from reconciler.kinds.resolution import intents_on
 from reconciler.kinds.vf.compare import compare
-from reconciler.plan.builder import Builder
-from reconciler.plan.document import Step, Undo
 from reconciler.state.address import address
 from reconciler.state.desired import Attributes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.diagnostics import Diagnostic
+from reconciler.disruption import severity
 from reconciler.host.model import (
     BlacklistEntry,
     Domain,
@@ -19,20 +20,8 @@ from reconciler.host.model import (
     Use,
     Vf,
 )
-from reconciler.plan.document import (
-    Action,
-    Change,
-    FieldChange,
-    Git,
-    Impact,
-    Plan,
-    Source,
-    Step,
-    Summary,
-    Undo,
-    plan_to_json,
-    severity,
-)
+from reconciler.kinds.action import Action, Impact, Step, Undo
+from reconciler.plan.document import Change, FieldChange, Git, Plan, Source, Summary, plan_to_json
 from reconciler.state.desired import Attributes
 
 PF = "pci/0000:01:00.0"

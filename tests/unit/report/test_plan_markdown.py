@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.plan.document import Change, FieldChange, Impact
+from reconciler.kinds.action import Impact
+from reconciler.plan.document import Change, FieldChange
 from reconciler.report.markdown import code, escaped, fence
 from reconciler.report.plan_markdown import render_plan_markdown
 from tests.unit.report import samples

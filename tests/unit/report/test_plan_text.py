@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.plan.document import Action, Change, FieldChange, Impact, Undo, load_plan
+from reconciler.kinds.action import Action, Impact, Undo
+from reconciler.plan.document import Change, FieldChange, load_plan
 from reconciler.report.actions import sentence
 from reconciler.report.plan_text import render_plan
 from tests.unit.report import samples

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.kinds.action import Action, Impact, Step, Undo
 from reconciler.kinds.holders import find_holders
 from reconciler.kinds.operation import Args
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.kinds.resolve import Resolution
-from reconciler.plan.document import Action, Impact, Step, Undo
+from reconciler.kinds.resolution import Resolution
 
 
 class Builder:

@@ -1,0 +1,56 @@
+"""A declared NIC, joined with the guest that libvirt knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.kinds.holders import VfId, predicted_address
+from reconciler.kinds.nic.identity import find_nic
+from reconciler.state.desired import DesiredNic
+
+
+@dataclass(slots=True)
+class NicIntent:
+    """A declared NIC on this host."""
+
+    nic: DesiredNic
+    address: str
+    alias: str
+    domain: Domain
+    vf: VfId | None = None
+    """The VF that it is to be on; ``None`` for a pool NIC."""
+    pool: str | None = None
+    mac: str | None = None
+    """What its XML is to say: declared, kept, or generated; ``None`` for a plain hostdev."""
+    vlan: int | None = None
+    """What its XML is to say; ``None``: not declared."""
+    live: Nic | None = None
+    """The device in the live XML, as observed."""
+    config: Nic | None = None
+    """The device in the persistent XML, as observed."""
+
+    @property
+    def identity(self) -> str:
+        """Key of the ledger."""
+        return f"domain {self.domain.uuid} {self.alias}"
+
+    def on(self, host: Snapshot) -> Domain:
+        """The domain as another view of the host has it."""
+        return host.libvirt.domains[self.domain.name]
+
+    def find(self, host: Snapshot) -> tuple[Nic | None, Nic | None]:
+        """The device in the live and in the persistent XML of another view of the host."""
+        domain = host.libvirt.domains.get(self.domain.name)
+        if domain is None:
+            return None, None
+        where = _vf_address(host, self.vf)
+        return (
+            find_nic(domain.live, self.alias, self.mac, where) if domain.running else None,
+            find_nic(domain.config, self.alias, self.mac, where),
+        )
+
+
+def _vf_address(host: Snapshot, vf: VfId | None) -> str | None:
+    pf = host.pfs.get(vf[0]) if vf is not None else None
+    return predicted_address(pf, vf[1]) if pf is not None and vf is not None else None

@@ -72,7 +72,6 @@ def _apply_file(
     targets: list[str],
     partial: bool,
 ) -> int:
-    from reconciler.apply.run import note_in_sync
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
@@ -86,11 +85,7 @@ def _apply_file(
         return exit_code(plan)
     _guard(plan, desired, observed, allow)
     if not plan.actions:
-        try:
-            note_in_sync(desired, observed, options.state_dir)
-        except ReconcilerError as error:
-            print(f"Warning: {error.summary} {error.detail}", file=sys.stderr)
-        return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
+        return _nothing_to_do(options, plan, desired, observed)
     _need_root(options)
     if not yes and not _confirmed():
         print("Declined. Nothing was changed.", file=sys.stderr)
@@ -119,9 +114,20 @@ def _apply_saved(options: Options, path: str, data: bytes, allow: list[Disruptio
     _guard(fresh, desired, observed, allow)
     _show(options, fresh)
     if not fresh.actions:
-        return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
+        return _nothing_to_do(options, fresh, desired, observed)
     _need_root(options)
     return _locked_run(options, reader, plan, desired, allow)
+
+
+def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
+    """Only the ledger may have to learn what was found already right."""
+    from reconciler.apply.run import note_in_sync
+
+    try:
+        note_in_sync(desired, observed, options.state_dir)
+    except ReconcilerError as error:
+        print(f"Warning: {error.summary} {error.detail}", file=sys.stderr)
+    return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
 
 
 def _show(options: Options, plan: Plan) -> None:

@@ -53,6 +53,7 @@ def igb(number: int, vfs: int = 0, **changes: object) -> Pf:
         stride=2,
         vf_device_id="10ca",
         autoprobe=True,
+        up=False,
         mtu=1500,
     )
     for name, value in changes.items():

@@ -72,13 +72,14 @@ class Pf:
     vf_device_id: str | None = None
     autoprobe: bool | None = None
     """``sriov_drivers_autoprobe``; ``None``: this bus doesn't have it."""
-    up: bool = False
-    """IFF_UP."""
+    up: bool | None = None
+    """IFF_UP; ``None``: unknown, since netlink could not be read."""
     carrier: bool | None = None
-    """``None`` while the interface is down."""
+    """``None`` while the interface is down, or when that is unknown."""
     speed: int | None = None
     """Mbit/s; ``None`` when the driver doesn't know it (no link)."""
-    mtu: int = 0
+    mtu: int | None = None
+    """``None``: unknown, as `up`."""
     uses: list[Use] = field(default_factory=list)
     vfs: list[Vf] = field(default_factory=list)
     """In index order."""

@@ -72,7 +72,15 @@ class _Adopter:
 
     def _pf(self, pf: Pf) -> Data:
         match = {"address": pf.device} if pf.bus == "pci" else {"name": pf.netdev}
-        table: Data = {"match": match, "link": "up" if pf.up else "down", "mtu": pf.mtu}
+        table: Data = {"match": match}
+        if pf.up is not None:
+            table["link"] = "up" if pf.up else "down"
+        if pf.mtu is not None and 68 <= pf.mtu <= 65535:
+            table["mtu"] = pf.mtu
+        for name, value in (("link", pf.up), ("mtu", pf.mtu)):
+            if name not in table:
+                why = "it could not be read" if value is None else f"no state file takes {value}"
+                self.result.left_out.append(f"{name} of {pf.netdev}: {why}")
         if pf.num_vfs is not None:
             table["vfs"] = pf.num_vfs
         driver = self._vf_driver(pf)

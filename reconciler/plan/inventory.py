@@ -78,12 +78,12 @@ class InventoryPf:
     driver: str | None
     numa_node: int | None
     """Null: the platform doesn't say."""
-    up: bool
+    up: bool | None
     carrier: bool | None
-    """Null while it is down."""
+    """Null while it is down, or when that is unknown."""
     speed: int | None
     """Mbit/s; null without a link."""
-    mtu: int
+    mtu: int | None
     autoprobe: bool | None
     """Whether the host's VF driver takes new VFs; null: this bus doesn't have it."""
     num_vfs: int | None

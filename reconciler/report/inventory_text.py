@@ -69,7 +69,7 @@ def _pf_heading(pf: dict[str, Any], style: Style) -> list[str]:
         _shown(pf["driver"], "no driver"),
         f"NUMA node {_shown(pf['numa_node'])}",
         _link(pf),
-        f"MTU {pf['mtu']}",
+        f"MTU {_shown(pf['mtu'], _UNKNOWN)}",
         f"VFs {_shown(pf['num_vfs'], _UNKNOWN)} of {total}, {pf['used_vfs']} in use",
     ]
     if pf["autoprobe"] is not None:
@@ -82,6 +82,8 @@ def _pf_heading(pf: dict[str, Any], style: Style) -> list[str]:
 
 
 def _link(pf: dict[str, Any]) -> str:
+    if pf["up"] is None:
+        return "link ?"
     if not pf["up"]:
         return "down"
     if not pf["carrier"]:

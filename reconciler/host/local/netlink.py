@@ -34,7 +34,7 @@ class Link:
     index: int
     name: str
     up: bool
-    mtu: int
+    mtu: int | None
     carrier: bool | None
     mac: str | None
     altnames: list[str] = field(default_factory=list)
@@ -133,6 +133,9 @@ def fill_links(pfs: Iterable[Pf], links: Links, sysfs: Sysfs) -> None:
         link = links.by_index.get(pf.ifindex)
         if link is None:
             pf.uses.append(Use("unknown", f"{pf.netdev} is not among the links"))
+            sysfs.notes.append(
+                f"{pf.netdev} ({pf.id}) is not among the links: whether it is up, and its MTU, is unknown."
+            )
         else:
             pf.netdev, pf.up, pf.mtu, pf.carrier = link.name, link.up, link.mtu, link.carrier
             pf.altnames, pf.mac = link.altnames, link.mac
@@ -174,7 +177,7 @@ def decode_link(message: Any) -> Link:
         index=message["index"],
         name=message.get_attr("IFLA_IFNAME"),
         up=up,
-        mtu=message.get_attr("IFLA_MTU") or 0,
+        mtu=message.get_attr("IFLA_MTU"),
         carrier=bool(carrier) if up and carrier is not None else None,
         mac=mac.lower() if mac else None,
         altnames=sorted(names.get_attrs("IFLA_ALT_IFNAME")) if names else [],

@@ -72,6 +72,7 @@ def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pyte
     unknown = [Use("unknown", "the network interfaces can't be read")]
     assert (pf.uses, pf.vfs[0].uses, pf.vfs[1].uses) == (unknown, unknown, [])
     assert "Address family not supported" in snapshot.notes[0]
+    assert (pf.up, pf.mtu, pf.carrier) == (None, None, None)
 
 
 def test_what_libvirt_puts_back(tree: Tree) -> None:

@@ -204,7 +204,9 @@ def host() -> Snapshot:
         uses=[Use("address", "192.0.2.1/24"), Use("master", "br0")],
         vfs=vfs,
     )
-    second = Pf("pci", "0000:81:00.0", "ens6f0", driver="ixgbe", numa_node=1, total_vfs=63, num_vfs=0, mtu=1500)
+    second = Pf(
+        "pci", "0000:81:00.0", "ens6f0", driver="ixgbe", numa_node=1, total_vfs=63, num_vfs=0, up=False, mtu=1500
+    )
     nic = Nic("interface", "ua-rec-data", "52:54:00:6d:90:02", "0000:01:10.0", vlan=100)
     off = Nic("hostdev", "ua-rec-fast", None, "0000:01:10.4")
     queued = [Nic("pool", f"ua-rec-{i}", f"52:54:00:6d:91:0{i}", pool="sriov-int") for i in range(3)]

@@ -25,6 +25,8 @@ class Builder:
         self.observed = observed
         self.host = copy_host(observed)
         self.actions: list[Action] = []
+        self.remade: dict[str, Pf] = {}
+        """PFs as they are predicted just before their VFs are removed to be made again."""
         self._made: dict[str, list[str]] = {}
         self._count: dict[str, int] = {}
 
@@ -55,6 +57,7 @@ class Builder:
         if makes:
             self._made.setdefault(makes, []).append(action.id)
         OPERATIONS[op].simulate(self.host, args)
+        OPERATIONS[op].forget(self.host, args)
         return action
 
     def predicted(self) -> Resolution:
@@ -79,7 +82,7 @@ class Builder:
 def copy_host(host: Snapshot) -> Snapshot:
     """A copy whose parts can be changed without changing the original."""
     twin = replace(host)
-    twin.pfs = {key: _copy_pf(pf) for key, pf in host.pfs.items()}
+    twin.pfs = {key: copy_pf(pf) for key, pf in host.pfs.items()}
     twin.modules = copy.deepcopy(host.modules)
     twin.libvirt = replace(
         host.libvirt,
@@ -105,7 +108,8 @@ def copy_host(host: Snapshot) -> Snapshot:
     return twin
 
 
-def _copy_pf(pf: Pf) -> Pf:
+def copy_pf(pf: Pf) -> Pf:
+    """A copy with its own VFs."""
     twin = copy.copy(pf)
     twin.uses = list(pf.uses)
     twin.vfs = [_copy_vf(vf) for vf in pf.vfs]

@@ -75,7 +75,7 @@ def vf_attributes(pf: DesiredPf, index: int) -> Attributes:
 def intents_on(resolution: Resolution, host: Snapshot) -> dict[VfId, dict[str, Intent]]:
     """Declared attributes of each VF, with those of NICs from a pool: libvirt chooses their VF when it attaches them,
     so on another view of the host it may be another one."""
-    pooled = [nic for nic in resolution.nics if nic.pool is not None]
+    pooled = [nic for nic in resolution.nics if nic.pool is not None and nic.nic.state == "present"]
     if not pooled:
         return resolution.intents
     intents = {vf: dict(fields) for vf, fields in resolution.intents.items()}

@@ -24,29 +24,62 @@ def resolve(desired: Desired, host: Snapshot) -> Resolution:
         if missing:
             resolution.left_out[address("pool", pool.name)] = address("pf", sorted(map(str, missing))[0])
     _check_libvirt(resolution, host)
+    _check_pools(resolution, host)
     resolve_nics(resolution, host)
-    resolution.by_vf = {nic.vf: nic for nic in resolution.nics if nic.vf is not None}
+    resolution.by_vf = {nic.vf: nic for nic in resolution.nics if nic.vf is not None and nic.nic.state == "present"}
     _collect_intents(resolution, host)
     return resolution
 
 
 def _check_libvirt(resolution: Resolution, host: Snapshot) -> None:
     desired = resolution.desired
-    if host.libvirt.available or not (desired.pools or desired.domains):
+    if host.libvirt.available:
         return
     declared = [address("pool", name) for name in desired.pools]
     declared += [address("domain", name) for name in desired.domains]
     resolution.unobserved += declared
-    resolution.diagnostics.append(
+    resolution.diagnostics += [
         Diagnostic(
             severity="error",
             code="libvirt-unavailable",
             summary="libvirt could not be asked.",
-            detail=f"{host.libvirt.reason} Nothing is known of {', '.join(declared)}, nor of the guests that hold VFs.",
-            address=declared[0],
-            line=desired.line(declared[0]),
+            detail=f"{host.libvirt.reason} Nothing is known of {where}, nor of the guests that hold VFs.",
+            address=where,
+            line=desired.line(where),
         )
-    )
+        for where in declared
+    ]
+
+
+def _check_pools(resolution: Resolution, host: Snapshot) -> None:
+    """A network of a pool's name that is no pool is somebody else's; and libvirt gives out PCI devices only."""
+    for pool in resolution.desired.pools.values():
+        where = address("pool", pool.name)
+        network = host.libvirt.networks.get(pool.name)
+        names = {pool.pf, *(ref.pf for ref in pool.vfs)} & set(resolution.pfs)
+        other = sorted(n for n in names if n is not None and host.pfs[resolution.pfs[n]].bus != "pci")
+        if network is not None and network.mode != "hostdev":
+            code, summary = "pool-name-taken", "A libvirt network of this name is not a pool."
+            detail = (
+                f"The network {pool.name!r} has forward mode {network.mode or 'none'} and would be replaced. Choose "
+                "another name, or undefine it by hand."
+            )
+        elif other and pool.state == "present":
+            code, summary = "not-a-pci-device", "A VF that is no PCI device can't be given to a guest."
+            detail = f"The VFs of {address('pf', other[0])} are not on the PCI bus. Take them out of the pool."
+        else:
+            continue
+        resolution.left_out[where] = where
+        resolution.diagnostics.append(
+            Diagnostic(
+                severity="error",
+                code=code,
+                summary=summary,
+                detail=detail,
+                address=where,
+                line=resolution.desired.line(where),
+            )
+        )
 
 
 def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
@@ -60,7 +93,7 @@ def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
                 resolution.intents[identity, index] = {key: Intent(value, where) for key, value in values.items()}
         _check_indices(resolution, pf, count)
     for nic in resolution.nics:
-        if nic.vf is not None:
+        if nic.vf is not None and nic.nic.state == "present":
             overlay(resolution.intents, nic.vf, nic)
 
 

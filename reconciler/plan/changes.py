@@ -48,8 +48,11 @@ def _op(fields: list[FieldState], actions: list[Action]) -> ChangeOp:
         if names["vfs"].declared == 0:
             return "delete"
         return "replace" if names["vfs"].observed else "create"
-    if "attached" in names:
-        return "create" if names["attached"].observed == "no" else "update"
+    places = [names[field] for field in ("live", "persistent") if field in names]
+    if places and not any(action.op == "nic.update" for action in actions):
+        attach = next((action.args for action in actions if action.op == "nic.attach"), {"live": 0, "config": 0})
+        new = len(places) == attach["live"] + attach["config"]
+        return "create" if new and not any(action.op == "nic.detach" for action in actions) else "update"
     ops = {action.op for action in actions}
     if {"nic.detach", "nic.attach"} <= ops:
         return "replace"
@@ -80,7 +83,7 @@ def _reason(builder: Builder, where: str, fields: list[FieldState], actions: lis
 
 def _chosen(builder: Builder, where: str, names: dict[str, Any]) -> str:
     """Why a NIC that names only a PF gets this VF."""
-    if "attached" not in names:
+    if "live" not in names and "persistent" not in names:
         return ""
     for nic in builder.resolution.nics:
         if nic.address == where and nic.nic.pf is not None and nic.vf is not None:

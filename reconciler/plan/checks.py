@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.drivers.table import facts
+from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.holders import Holder, VfId, predicted_address
+from reconciler.kinds.modules.operations import kernel_name
+from reconciler.kinds.nic.compare import must_move
 from reconciler.kinds.nic.identity import sriov_nics
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.resolution import Resolution, intents_on, vf_attributes, vf_count
+from reconciler.kinds.resolution import Resolution, intents_on, vf_count, vf_driver
 from reconciler.state.address import address
 
 
@@ -22,6 +25,10 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
         *_taken(resolution, host),
         *_limits(resolution, host),
         *_downs(resolution, host),
+        *_oversubscribed(resolution, host),
+        *_promised(resolution, host),
+        *_modules(resolution, host),
+        *_driver_conflicts(resolution, host),
     ]
 
 
@@ -110,7 +117,7 @@ def _taken(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
             for holder in resolution.holders.get(nic.vf, [])
             if holder.kind in ("guest", "process") and (holder.who, holder.nic) not in own
         ]
-        others = [h for h in others if not _leaves(resolution, h.who, h.nic)]
+        others = [h for h in others if not _leaves(resolution, host, nic, h)]
         if others:
             yield _error(
                 resolution,
@@ -123,12 +130,91 @@ def _taken(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
             )
 
 
-def _leaves(resolution: Resolution, domain: str, alias: str) -> bool:
-    """Whether the NIC that has it now is a declared one, which this very plan moves or removes."""
+def _leaves(resolution: Resolution, host: Snapshot, wants: NicIntent, holder: Holder) -> bool:
+    """Whether the NIC that has the VF now is a declared one, which this very plan moves or removes."""
     return any(
-        other.live is not None and other.domain.name == domain and (other.live.alias or other.live.mac) == alias
+        other.live is not None
+        and other is not wants
+        and other.domain.name == holder.who
+        and holder.nic in (other.live.alias, other.live.mac)
+        and (other.nic.state == "absent" or must_move(host, other, other.live))
         for other in resolution.nics
     )
+
+
+def _promised(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """A VF that a NIC names, and that the definition of another guest, which is off, names too."""
+    ours = {id(device) for nic in resolution.nics for device in (nic.live, nic.config) if device is not None}
+    for nic in resolution.nics:
+        where = _pci_address(host, nic.vf)
+        for domain in host.libvirt.domains.values() if where and nic.nic.state == "present" else ():
+            if domain.running or not any(d.vf_address == where and id(d) not in ours for d in domain.config):
+                continue
+            yield Diagnostic(
+                severity="warning",
+                code="vf-promised-twice",
+                summary="Another guest's definition names the same VF.",
+                detail=f"{domain.name} is off, and its definition names {where} too: whichever starts second will not. "
+                "Give one of the two another VF.",
+                address=nic.address,
+                line=resolution.desired.line(nic.address),
+            )
+
+
+def _pci_address(host: Snapshot, vf: VfId | None) -> str | None:
+    pf = host.pfs.get(vf[0]) if vf is not None else None
+    return predicted_address(pf, vf[1]) if pf is not None and vf is not None else None
+
+
+def _oversubscribed(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """Demand on a pool against its VFs: declared NICs and running guests must fit, guests that are off should."""
+    ours = {id(device) for nic in resolution.nics for device in (nic.live, nic.config) if device is not None}
+    for pool in resolution.desired.pools.values():
+        where = address("pool", pool.name)
+        if pool.state == "absent" or where in resolution.left_out:
+            continue
+        capacity = len(pool.vfs)
+        if pool.pf is not None:
+            capacity = vf_count(resolution.desired.pfs[pool.pf], host.pfs[resolution.pfs[pool.pf]])
+        declared = [n.address for n in resolution.nics if n.pool == pool.name and n.nic.state == "present"]
+        must = list(declared)
+        might: list[str] = []
+        for domain in host.libvirt.domains.values():
+            foreign = [n for n in domain.live or domain.config if n.pool == pool.name and id(n) not in ours]
+            (must if domain.running else might).extend(f"{domain.name} ({n.alias or n.mac})" for n in foreign)
+        if len(must) + len(might) > capacity:
+            yield Diagnostic(
+                severity="error" if len(must) > capacity else "warning",
+                code="pool-oversubscribed",
+                summary="More NICs want a VF of this pool than it has.",
+                detail=f"{capacity} VFs for {len(must) + len(might)} NICs: {', '.join([*must, *might])}. Give the pool "
+                "more VFs, or some of them another one.",
+                address=where,
+                line=resolution.desired.line(where),
+            )
+
+
+def _modules(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """Only drivers of VFs are taken away from a running host: nothing that a PF, or something else, lives by."""
+    drivers = {kernel_name(pf.driver) for pf in host.pfs.values() if pf.driver}
+    vf_drivers = {known.vf_driver for known in DRIVERS.values()}
+    vf_drivers |= {kernel_name(vf.driver) for pf in host.pfs.values() for vf in pf.vfs if vf.driver}
+    for module in resolution.desired.blacklist or ():
+        name = kernel_name(module)
+        if name in drivers:
+            whose = ", ".join(pf.netdev for pf in host.pfs.values() if kernel_name(pf.driver or "") == name)
+            detail = f"{module} drives {whose}, which would be gone without it. List the driver of VFs."
+        elif name in (host.modules.loaded or ()) and name not in vf_drivers:
+            detail = f"{module} is loaded and drives no VF that is known here. Unload it by hand if that is meant."
+        else:
+            continue
+        yield _error(
+            resolution,
+            "not-a-vf-driver",
+            "A module that is no VF driver is not taken away.",
+            detail,
+            "modules.blacklist",
+        )
 
 
 def _limits(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
@@ -171,19 +257,20 @@ def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
             )
 
 
-def driver_notes(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
-    """VFs that are to have a kernel driver which the blacklist keeps away."""
-    blacklist = {module.replace("-", "_") for module in resolution.desired.blacklist or ()}
+def _driver_conflicts(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """VFs that are to have the host's driver, which the blacklist keeps away."""
+    blacklist = {kernel_name(module) for module in resolution.desired.blacklist or ()}
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         driver = facts(pf.driver).vf_driver
-        if desired.vf_driver == "kernel" and driver in blacklist and vf_attributes(desired, 0) is not None:
+        wanting = [i for i in range(vf_count(desired, pf)) if vf_driver(desired, i) == "kernel"]
+        if driver in blacklist and wanting:
+            where = address("pf", name) if desired.vf_driver == "kernel" else address("pf", name, "vf", wanting[0])
             yield _error(
                 resolution,
                 "driver-blacklisted",
                 "The file wants a driver and keeps it away.",
-                f'{address("pf", name)} says vf_driver = "kernel", which is {driver} for {pf.driver}, and '
-                "modules.blacklist lists it. Take one of the two out.",
-                address("pf", name),
-                "vf_driver",
+                f'{where} asks for the driver "kernel", which is {driver} on {pf.netdev}, and modules.blacklist lists '
+                "it. Take one of the two out.",
+                where,
             )

@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.host.model import Applied, Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.registry import compare_all
+from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
 from reconciler.plan.document import Source
 from reconciler.plan.drift_document import LABELS, MOVED, Drift, DriftField, Label
@@ -26,11 +27,7 @@ def find_drift(
     """Compares and labels. ``ignore``: ``ADDRESS.FIELD`` or ``ADDRESS``, which are left out and counted."""
     resolution = resolve(desired, observed)
     states = [s for s in compare_all(resolution, observed) if s.status != "parent-missing"]
-    states += [
-        FieldState(missing, "match", missing, _match(desired, missing), None, "unknown")
-        for where, missing in resolution.left_out.items()
-        if where == missing and _is_required(desired, missing)
-    ]
+    states += _missing(desired, resolution, states)
     drift = Drift(observed.host, source or Source(), created_at=created_at)
     drift.diagnostics = [d for d in resolution.diagnostics if d.severity != "note"]
     counts = dict.fromkeys(LABELS, 0)
@@ -55,14 +52,15 @@ def _ignored(item: DriftField, ignore: Sequence[str]) -> bool:
     return any(within(f"{item.address}.{item.field}", pattern) for pattern in ignore)
 
 
-def _is_required(desired: Desired, where: str) -> bool:
-    """Whether something that isn't there should be: not if it is declared optional."""
-    kind, _, name = where.partition(".")
-    if kind == "pf":
-        return not any(pf.optional for pf in desired.pfs.values() if where == f"pf.{pf.name}")
-    if kind == "domain":
-        return not desired.domains[name.strip('"')].optional if name.strip('"') in desired.domains else True
-    return True
+def _missing(desired: Desired, resolution: Resolution, states: list[FieldState]) -> list[FieldState]:
+    """What the file declares and the host doesn't have at all, each as one unknown field. What is optional may be
+    missing."""
+    told = {state.address for state in states}
+    return [
+        FieldState(d.address, "match", d.address, _match(desired, d.address), None, "unknown", d.detail)
+        for d in resolution.diagnostics
+        if d.severity == "error" and d.address not in told and d.code != "libvirt-unavailable"
+    ]
 
 
 def _match(desired: Desired, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""What apply refuses to do without being told."""
+"""What apply refuses to do without being told, and what it never does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from reconciler.disruption import CLASSES, severity
 from reconciler.host.model import Snapshot
+from reconciler.kinds.action import Action
+from reconciler.kinds.holders import Holder, find_holders
 from reconciler.plan.document import Plan
 from reconciler.state.desired import Desired, Disruption
 
@@ -17,39 +19,57 @@ def refusals(plan: Plan, desired: Desired, host: Snapshot, allow: Sequence[Disru
     if name is not None and name not in (host.host.name, host.host.name.partition(".")[0]):
         found.append(f"The file is for the host {name!r} and this is {host.host.name!r}.")
     allowed = max(severity(desired.policy.disruption), *(severity(item) for item in allow), 0)
-    for action in plan.actions:
-        if severity(action.disruption) <= allowed:
-            continue
-        touched = [*action.impact.nics, *action.impact.host] or action.impact.domains
-        whom = f" It touches {'; '.join(touched)}." if touched else ""
-        found.append(
-            f"{action.op} of {action.address} is of class {action.disruption}; allowed is {CLASSES[allowed]}.{whom} "
-            f"To do it all the same: --allow {action.disruption}"
-        )
-    return found + _foreign(plan, host)
+    for disruption in CLASSES[allowed + 1 :]:
+        actions = [action for action in plan.actions if action.disruption == disruption]
+        if actions:
+            found.append(_too_disruptive(disruption, actions, CLASSES[allowed]))
+    return found + _held(plan, host)
 
 
-def _foreign(plan: Plan, host: Snapshot) -> list[str]:
-    """VFs must not be destroyed under a guest whose NIC this plan doesn't take off first: the guest would lose it for
-    good, or the kernel would hang until it lets go. No class allows that."""
+def _too_disruptive(disruption: Disruption, actions: list[Action], allowed: Disruption) -> str:
+    steps = dict.fromkeys(f"{action.op} of {action.address}" for action in actions)
+    touched = dict.fromkeys(
+        item for action in actions for item in ([*action.impact.nics, *action.impact.host] or action.impact.domains)
+    )
+    whom = f" It touches {'; '.join(touched)}." if touched else ""
+    return (
+        f"{', '.join(steps)}: class {disruption}, and {allowed} is allowed.{whom} To do it all the same: "
+        f"--allow {disruption}"
+    )
+
+
+def _held(plan: Plan, host: Snapshot) -> list[str]:
+    """VFs are never destroyed under a guest whose NIC this plan doesn't take off first, nor under a process: the guest
+    would lose it for good, or the kernel would hang until it lets go. No class allows that."""
     released = {
-        (action.args["domain"], action.args["match"].get("alias") or action.args["match"].get("mac"))
+        (action.args["domain"], str(value))
         for action in plan.actions
         if action.op == "nic.detach" and action.args["live"]
+        for value in action.args["match"].values()
     }
-    found = []
-    for action in plan.actions:
-        if action.op != "pf.set_numvfs" or action.args["vfs"] != 0:
-            continue
-        pf = host.pfs.get(action.args["pf"])
-        addresses = {vf.address for vf in pf.vfs} - {None} if pf is not None else set()
-        for domain in host.libvirt.domains.values():
-            for nic in domain.live if domain.running else []:
-                name = nic.alias or nic.mac
-                if nic.vf_address in addresses and (domain.name, name) not in released:
-                    found.append(
-                        f"{action.address}: guest {domain.name} has a VF ({nic.vf_address}) by its NIC {name}, which "
-                        f"this file does not manage. Take it off first:\n    virsh detach-device-alias {domain.name} "
-                        f"{name} --live"
-                    )
-    return found
+    removed = {a.args["pf"]: a.address for a in plan.actions if a.op == "pf.set_numvfs" and a.args["vfs"] == 0}
+    return [
+        f"{removed[vf[0]]}: {_whose(holder, vf[1])}"
+        for vf, holders in find_holders(host).items()
+        if vf[0] in removed
+        for holder in holders
+        if holder.kind != "host" and not _is_released(host, holder, released)
+    ]
+
+
+def _is_released(host: Snapshot, holder: Holder, released: set[tuple[str, str]]) -> bool:
+    domain = host.libvirt.domains.get(holder.who)
+    for nic in domain.live if domain is not None and holder.kind == "guest" else []:
+        if holder.nic in (nic.alias, nic.mac):
+            names = {nic.alias, nic.mac, nic.vf_address}
+            return any((holder.who, name) in released for name in names if name is not None)
+    return False
+
+
+def _whose(holder: Holder, index: int) -> str:
+    if holder.kind != "guest":
+        return f"VF {index} is held by {holder}, and can't be removed before that lets go of it."
+    return (
+        f"guest {holder.who} has VF {index} by its NIC {holder.nic}, which this plan does not take off. Take it off "
+        f"first:\n    virsh detach-device-alias {holder.who} {holder.nic} --live"
+    )

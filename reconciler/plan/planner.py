@@ -18,7 +18,7 @@ from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
 from reconciler.kinds.vf import steps as vf
 from reconciler.plan.changes import changes_of
-from reconciler.plan.checks import check, driver_notes, unknowns
+from reconciler.plan.checks import check, unknowns
 from reconciler.plan.document import Plan, Source, Summary, Verdict
 from reconciler.plan.select import drop_errors, select_targets
 from reconciler.state.desired import Desired
@@ -41,11 +41,10 @@ def make_plan(
     """
     resolution = resolve(desired, observed)
     builder = Builder(resolution, observed)
-    diagnostics = [*resolution.diagnostics, *pool.check(builder)]
+    diagnostics = list(resolution.diagnostics)
     before = compare_all(resolution, observed)
     diagnostics += [
         *check(resolution, observed),
-        *driver_notes(resolution, observed),
         *unknowns(resolution, before, observed),
     ]
     _steps(builder)
@@ -63,7 +62,7 @@ def make_plan(
         unobserved=_unobserved(resolution, before),
     )
     if targets:
-        select_targets(plan, targets)
+        select_targets(plan, targets, {state.address for state in before})
     if partial:
         drop_errors(plan, resolution.left_out)
     return conclude(plan)
@@ -97,7 +96,7 @@ def conclude(plan: Plan) -> Plan:
         setattr(counts, change.op, getattr(counts, change.op) + 1)
     plan.summary = counts
     verdict: Verdict = "changes" if plan.actions else "in-sync"
-    if any(diagnostic.severity == "error" for diagnostic in plan.diagnostics):
+    if plan.unobserved or any(diagnostic.severity == "error" for diagnostic in plan.diagnostics):
         verdict = "blocked"
     plan.verdict = verdict
     return plan

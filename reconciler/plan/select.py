@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from reconciler.diagnostics import ReconcilerError
@@ -16,10 +16,10 @@ def within(address: str, parent: str) -> bool:
     return address == parent or address.startswith(f"{parent}.")
 
 
-def select_targets(plan: Plan, targets: Sequence[str]) -> None:
-    """Keeps the actions of these addresses and, through ``needs``, all that these depend on."""
-    known = {change.address for change in plan.changes} | {action.address for action in plan.actions}
-    known |= {d.address for d in plan.diagnostics} | set(plan.desired.get("lines", {}))
+def select_targets(plan: Plan, targets: Sequence[str], declared: Collection[str]) -> None:
+    """Keeps the actions of these addresses, all that these depend on, and what gives back what those take away.
+    ``declared``: every address with a field."""
+    known = {*declared, *(d.address for d in plan.diagnostics), *plan.desired.get("lines", {})}
     for target in targets:
         if not any(within(address, target) for address in known):
             raise ReconcilerError(
@@ -28,10 +28,10 @@ def select_targets(plan: Plan, targets: Sequence[str]) -> None:
                 code=ExitCode.USAGE,
             )
     chosen = {a.id for a in plan.actions if any(within(a.address, target) for target in targets)}
-    chosen = _with_needs(plan.actions, chosen)
+    chosen = _closed(plan.actions, chosen)
     plan.actions = [action for action in plan.actions if action.id in chosen]
-    _keep_changes(plan, targets)
     addresses = {action.address for action in plan.actions} | set(targets)
+    plan.changes = [c for c in plan.changes if any(within(c.address, address) for address in addresses)]
     plan.diagnostics = [d for d in plan.diagnostics if not d.address or any(_related(d.address, a) for a in addresses)]
     plan.unobserved = [u for u in plan.unobserved if any(_related(u, a) for a in addresses)]
     plan.targets = list(targets)
@@ -41,39 +41,49 @@ def _related(one: str, other: str) -> bool:
     return within(one, other) or within(other, one)
 
 
-def _with_needs(actions: list[Action], chosen: set[str]) -> set[str]:
-    chosen = set(chosen)
-    for action in reversed(actions):
-        if action.id in chosen:
-            chosen.update(action.needs)
-    return chosen
+def _returns(actions: list[Action], taker: Action) -> list[Action]:
+    """The later actions that give back what this one takes away: a NIC, a pool, or the VFs of a PF with all that was
+    set on them."""
+    later = actions[actions.index(taker) + 1 :]
+    if taker.op in ("nic.detach", "pool.stop"):
+        return [action for action in later if action.address == taker.address]
+    if taker.op == "pf.set_numvfs" and taker.args["vfs"] == 0:
+        again = ("pf.set_numvfs", "vf.bind", "vf.set")
+        return [action for action in later if action.op in again and taker.id in action.needs]
+    return []
 
 
-def _keep_changes(plan: Plan, targets: Iterable[str]) -> None:
-    acted = {action.address for action in plan.actions}
-    plan.changes = [
-        change
-        for change in plan.changes
-        if change.address in acted or any(within(change.address, target) for target in targets)
-    ]
+def _closed(actions: list[Action], chosen: set[str]) -> set[str]:
+    """Chosen actions with what they need and with what gives back, until nothing is added."""
+    while True:
+        more = set(chosen)
+        for action in actions:
+            if action.id in chosen:
+                more.update(action.needs, (item.id for item in _returns(actions, action)))
+        if more == chosen:
+            return chosen
+        chosen = more
 
 
 def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
-    """``--partial``: drops what has an error and all that depends on it. The errors become warnings, since the rest is
-    no longer blocked by them."""
+    """``--partial``: drops what has an error, all that depends on it, and what takes away that which would then not be
+    given back. The errors become warnings, since the rest is no longer blocked by them."""
     bad = {d.address for d in plan.diagnostics if d.severity == "error" and d.address}
-    bad |= {address for address, cause in left_out.items() if cause in bad}
-    dropped_ids = {a.id for a in plan.actions if any(within(a.address, item) for item in bad)}
-    for action in plan.actions:
-        if not dropped_ids.isdisjoint(action.needs):
-            dropped_ids.add(action.id)
-    dropped = bad | {action.address for action in plan.actions if action.id in dropped_ids}
-    plan.actions = [action for action in plan.actions if action.id not in dropped_ids]
+    bad |= {address for address, cause in left_out.items() if cause in bad} | set(plan.unobserved)
+    gone = {a.id for a in plan.actions if any(within(a.address, item) for item in bad)}
+    while True:
+        more = set(gone)
+        for action in plan.actions:
+            if not gone.isdisjoint(action.needs) or any(item.id in gone for item in _returns(plan.actions, action)):
+                more.add(action.id)
+        if more == gone:
+            break
+        gone = more
+    dropped = bad | {action.address for action in plan.actions if action.id in gone}
+    plan.actions = [action for action in plan.actions if action.id not in gone]
     acted = {action.address for action in plan.actions}
-    plan.changes = [
-        c for c in plan.changes if c.address in acted or not any(within(c.address, item) for item in dropped)
-    ]
+    plan.changes = [c for c in plan.changes if c.address in acted or not any(within(c.address, d) for d in dropped)]
     plan.diagnostics = [
         replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
     ]
-    plan.dropped = sorted(dropped)
+    plan.dropped, plan.unobserved = sorted(dropped), []

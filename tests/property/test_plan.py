@@ -94,6 +94,13 @@ def _guests(draw: st.DrawFn, pfs: list) -> list[Domain]:  # type: ignore[type-ar
         web.live, web.config = [nic], [Nic("interface", "ua-rec-a", "52:54:00:00:01:01", nic.vf_address)]
         pfs[0].vfs[3].driver = "vfio-pci"
         pfs[0].vfs[3].attributes.update({"mac": nic.mac, "vlan": 0})
+    if len(pfs[0].vfs) > 4 and draw(st.booleans()):
+        db.config = [
+            Nic(draw(st.sampled_from(["interface", "hostdev"])), f"ua-rec-{key}", None, pfs[0].vfs[index].address)
+            for key, index in draw(st.sampled_from([(("a", 4), ("b", 0)), (("b", 4),), (("a", 0), ("c", 2))]))
+        ]
+        for number, nic in enumerate(db.config):
+            nic.mac = None if nic.method == "hostdev" else f"52:54:00:00:0a:0{number}"
     return [web, db]
 
 
@@ -133,7 +140,13 @@ def files(draw: st.DrawFn) -> dict:  # type: ignore[type-arg]
 
 @st.composite
 def _nics(draw: st.DrawFn, name: str, state: dict) -> dict:  # type: ignore[type-arg]
-    choices = [{"vf": f"int/{1 if name == 'web' else 2}"}, {"pf": "int"}, {"pf": "int", "method": "hostdev"}]
+    choices = [
+        {"vf": f"int/{1 if name == 'web' else 2}"},
+        {"vf": "int/4"},
+        {"vf": "int/0"},
+        {"pf": "int"},
+        {"pf": "int", "method": "hostdev"},
+    ]
     if state.get("pool", {}).get("p", {}).get("pf"):
         choices.append({"pool": "p"})
     nics = {}
@@ -188,8 +201,17 @@ def test_after_the_plan_there_is_nothing_left_to_do(state, observed):  # type: i
     for action in plan.actions:
         OPERATIONS[action.op].simulate(after, action.args)
         assert OPERATIONS[action.op].satisfied(after, action.args) is not False, action
+        no_vf_twice(after, plan)
     again = make_plan(wanted, after)
     assert again.verdict == "in-sync", [(a.op, a.address, a.args) for a in again.actions] + again.diagnostics
+
+
+def no_vf_twice(snapshot: Snapshot, plan: Plan) -> None:
+    """libvirt refuses a domain with the same VF twice, at every moment of the way."""
+    for domain in snapshot.libvirt.domains.values():
+        for nics in (domain.live, domain.config):
+            found = [nic.vf_address for nic in nics if nic.vf_address is not None]
+            assert len(found) == len(set(found)), [(a.op, a.args) for a in plan.actions]
 
 
 @BROAD

@@ -46,6 +46,6 @@ def _load(host: Snapshot, args: Args) -> None:
 
 OPERATIONS = (
     Operation("modules.set_blacklist", modules_scope, _blacklist_set, _set_blacklist),
-    Operation("modules.unload", modules_scope, _unloaded, _unload, lambda args: 60.0),
-    Operation("modules.load", modules_scope, _loaded, _load, lambda args: 60.0),
+    Operation("modules.unload", modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),
+    Operation("modules.load", modules_scope, _loaded, _load, deadline=lambda args: 60.0),
 )

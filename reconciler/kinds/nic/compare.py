@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.host.model import Nic, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import nic_address, same_device
@@ -29,32 +29,16 @@ def wanted(intent: NicIntent) -> Args:
 
 
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
-    """Fields ``attached`` (live and persistent), ``method``, ``vf`` or ``pool``, ``mac`` and ``vlan``; and the
-    attributes of a pool's NIC that has no VF yet."""
+    """Fields ``live`` (it is in the running guest), ``persistent`` (it is in its definition), ``method``, ``vf`` or
+    ``pool``, ``mac`` and ``vlan``; and the attributes of a pool's NIC that has no VF yet."""
     if not host.libvirt.available:
         return [
-            FieldState(address("domain", d.name, "nic", key), "attached", "", True, None, "unknown")
+            FieldState(address("domain", d.name, "nic", key), "persistent", "", True, None, "unknown")
             for d in resolution.desired.domains.values()
             for key in d.nics
         ]
     names = references(resolution, host)
     return [state for intent in resolution.nics for state in _compare(names, host, intent)]
-
-
-def _where(domain: Domain, live: Nic | None, config: Nic | None) -> str:
-    """Where a NIC is: ``running guest``, ``definition``, both, or nowhere."""
-    places = []
-    if domain.running and live is not None:
-        places.append("running guest")
-    if domain.persistent and config is not None:
-        places.append("definition")
-    return " and ".join(places) or "no"
-
-
-def everywhere(domain: Domain) -> str:
-    """What `_where` says of a NIC that is attached wherever it can be."""
-    nic = Nic("interface")
-    return _where(domain, nic, nic)
 
 
 def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) -> list[FieldState]:
@@ -65,10 +49,13 @@ def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) ->
         told: Status = status or ("same" if declared == observed else "different")
         return FieldState(intent.address, field, intent.identity, declared, observed, told)
 
-    here = _where(domain, live, config)
     if intent.nic.state == "absent":
-        return [state("state", "absent", "absent" if here == "no" else "present")]
-    states = [state("attached", everywhere(domain), here)]
+        return [state("state", "absent", "absent" if live is None and config is None else "present")]
+    states = []
+    if domain.running:
+        states.append(state("live", True, live is not None))
+    if domain.persistent:
+        states.append(state("persistent", True, config is not None))
     device = live if domain.running and live is not None else config
     if device is None:
         return states

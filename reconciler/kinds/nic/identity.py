@@ -25,16 +25,19 @@ def generated_mac(machine_id: str, domain_uuid: str, key: str) -> str:
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
 
-def find_nic(nics: list[Nic], alias: str, mac: str | None, vf_address: str | None) -> Nic | None:
-    """The NIC with this alias; else a NIC that isn't another one of ours, with this MAC, or on this VF."""
+def find_nic(
+    nics: list[Nic], alias: str, others: frozenset[str], mac: str | None, vf_address: str | None
+) -> Nic | None:
+    """The NIC with this alias; else one with this MAC, or on this VF. ``others``: aliases of the domain's other
+    declared NICs, which are spoken for."""
     for nic in nics:
         if nic.alias == alias:
             return nic
-    foreign = [nic for nic in nics if not (nic.alias or "").startswith(ALIAS_PREFIX)]
-    for nic in foreign:
-        if mac is not None and nic.mac == mac and nic.method != "other":
+    free = [nic for nic in nics if nic.alias not in others and nic.method != "other"]
+    for nic in free:
+        if mac is not None and nic.mac == mac:
             return nic
-    for nic in foreign:
+    for nic in free:
         # A domain can't have the same VF twice, so whatever sits on it is this NIC.
         if vf_address is not None and nic.vf_address == vf_address:
             return nic

@@ -18,6 +18,8 @@ class NicIntent:
     address: str
     alias: str
     domain: Domain
+    others: frozenset[str] = frozenset()
+    """Aliases of the other NICs that the file declares for this domain."""
     vf: VfId | None = None
     """The VF that it is to be on; ``None`` for a pool NIC."""
     pool: str | None = None
@@ -44,11 +46,10 @@ class NicIntent:
         domain = host.libvirt.domains.get(self.domain.name)
         if domain is None:
             return None, None
-        where = _vf_address(host, self.vf)
-        return (
-            find_nic(domain.live, self.alias, self.mac, where) if domain.running else None,
-            find_nic(domain.config, self.alias, self.mac, where),
-        )
+        # What is taken away is named by alias or MAC, lest a NIC of somebody else goes that happens to be on the VF.
+        where = _vf_address(host, self.vf) if self.nic.state == "present" else None
+        live = find_nic(domain.live, self.alias, self.others, self.mac, where) if domain.running else None
+        return live, find_nic(domain.config, self.alias, self.others, self.mac, where)
 
 
 def _vf_address(host: Snapshot, vf: VfId | None) -> str | None:

@@ -1,7 +1,8 @@
 """Operations on a guest's NIC.
 
 The argument ``nic`` is the device as it is to stand in the XML: ``method``, ``alias``, ``mac`` and ``vlan`` (interface
-and pool only), and ``vf`` (``[PF identity, index]``) or ``pool``. ``match`` finds a device: ``alias``, ``mac``, ``vf``.
+and pool only), and ``vf`` (``[PF identity, index]``) or ``pool``. ``match`` finds a device, by one of ``alias``,
+``mac`` and ``vf`` (PCI address).
 """
 
 from __future__ import annotations
@@ -40,14 +41,10 @@ def same_device(host: Snapshot, nic: Nic, wanted: Args, *, vlan: bool) -> bool:
 
 
 def find_match(nics: list[Nic], match: Args) -> Nic | None:
-    """The device that a ``match`` argument means: by alias, else by MAC, else by its VF's PCI address."""
-    for key, get in (("alias", _alias), ("mac", _mac), ("vf", _vf)):
-        wanted = match.get(key)
-        if wanted is not None:
-            found = next((nic for nic in nics if get(nic) == wanted), None)
-            if found is not None:
-                return found
-    return None
+    """The device that a ``match`` argument means. It has one key: ``alias``, ``mac``, or ``vf`` (PCI address)."""
+    ((key, wanted),) = match.items()
+    get = {"alias": _alias, "mac": _mac, "vf": _vf}[key]
+    return next((nic for nic in nics if nic.method != "other" and get(nic) == wanted), None)
 
 
 def _alias(nic: Nic) -> str | None:
@@ -147,7 +144,7 @@ def left_by_libvirt(host: Snapshot, pf: str) -> str | None:
 def _detached(host: Snapshot, args: Args) -> bool:
     domain = _domain(host, args)
     if domain is None:
-        return True
+        return host.libvirt.available
     live = args["live"] and find_match(domain.live, args["match"]) is not None
     return not live and not (args["config"] and find_match(domain.config, args["match"]) is not None)
 
@@ -177,16 +174,18 @@ def _update(host: Snapshot, args: Args) -> None:
 
 
 def match_of(nic: Nic) -> dict[str, Any]:
-    """The ``match`` argument for a device that was observed."""
-    found = {"alias": nic.alias, "mac": nic.mac, "vf": nic.vf_address}
-    return {key: value for key, value in found.items() if value is not None}
+    """The ``match`` argument for a device that was observed: by its alias if that is a lasting one (libvirt's own, like
+    ``hostdev0``, stand in live XML only), else by its MAC, else by its VF."""
+    if (nic.alias or "").startswith("ua-"):
+        return {"alias": nic.alias}
+    return {"mac": nic.mac} if nic.mac is not None else {"vf": nic.vf_address}
 
 
 # A guest answers an unplug request in a second or not at all; under load it may take a while.
 _GUEST_ANSWERS = 60.0
 
 OPERATIONS = (
-    Operation("nic.attach", domain_scope, _attached, _attach, lambda args: 30.0),
-    Operation("nic.detach", domain_scope, _detached, _detach, lambda args: _GUEST_ANSWERS),
+    Operation("nic.attach", domain_scope, _attached, _attach, deadline=lambda args: 30.0),
+    Operation("nic.detach", domain_scope, _detached, _detach, deadline=lambda args: _GUEST_ANSWERS),
     Operation("nic.update", domain_scope, _updated, _update),
 )

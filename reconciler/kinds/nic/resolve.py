@@ -8,7 +8,7 @@ from reconciler.kinds.holders import VfId, predicted_address
 from reconciler.kinds.nic.allocate import Allocator
 from reconciler.kinds.nic.identity import alias_of, generated_mac
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.resolution import Resolution
+from reconciler.kinds.resolution import Resolution, vf_attributes, vf_count
 from reconciler.state.address import address
 from reconciler.state.desired import Attributes, AttributeValue, DesiredDomain, DesiredNic
 
@@ -56,26 +56,48 @@ def _unknown_domain(resolution: Resolution, domain: DesiredDomain, host: Snapsho
 def _intent(resolution: Resolution, nic: DesiredNic, domain: Domain, host: Snapshot) -> NicIntent | None:
     where = address("domain", nic.domain, "nic", nic.key)
     intent = NicIntent(nic, where, alias_of(nic.key), domain, pool=nic.pool)
+    siblings = resolution.desired.domains[nic.domain].nics
+    intent.others = frozenset(alias_of(key) for key in siblings if key != nic.key)
     lacking = _lacks(resolution, nic)
     if lacking is not None and nic.state == "present":
         resolution.left_out[where] = lacking
         return None
     if nic.vf is not None:
         intent.vf = resolution.vf_id(nic.vf)
+    if nic.state == "present" and not _on_pci(resolution, host, intent):
+        return None
     mac = _declared(resolution, intent, "mac")
     intent.mac = str(mac) if mac is not None else None
     intent.live, intent.config = intent.find(host)
     return intent
 
 
+def _on_pci(resolution: Resolution, host: Snapshot, intent: NicIntent) -> bool:
+    """libvirt gives out PCI devices only; says so if this is another one."""
+    nic = intent.nic
+    name = nic.vf.pf if nic.vf is not None else nic.pf
+    if name is None or host.pfs[resolution.pfs[name]].bus == "pci":
+        return True
+    resolution.left_out[intent.address] = intent.address
+    resolution.diagnostics.append(
+        Diagnostic(
+            severity="error",
+            code="not-a-pci-device",
+            summary="A VF that is no PCI device can't be given to a guest.",
+            detail=f"The VFs of {address('pf', name)} are not on the PCI bus. Name another PF.",
+            address=intent.address,
+            line=resolution.desired.line(intent.address),
+        )
+    )
+    return False
+
+
 def _lacks(resolution: Resolution, nic: DesiredNic) -> str | None:
-    """Address of the PF that isn't there and that this NIC, or its pool, depends on."""
-    needed = {nic.pf, nic.vf.pf if nic.vf else None}
+    """Address of the PF or pool that isn't there, or can't be used, and that this NIC depends on."""
     if nic.pool is not None:
-        pool = resolution.desired.pools[nic.pool]
-        needed |= {pool.pf, *(ref.pf for ref in pool.vfs)}
-    missing = sorted(name for name in needed if name is not None and name not in resolution.pfs)
-    return address("pf", missing[0]) if missing else None
+        return resolution.left_out.get(address("pool", nic.pool))
+    name = nic.vf.pf if nic.vf is not None else nic.pf
+    return address("pf", name) if name is not None and name not in resolution.pfs else None
 
 
 def _allocate(resolution: Resolution, host: Snapshot, intents: list[NicIntent]) -> None:
@@ -98,8 +120,7 @@ def _allocate(resolution: Resolution, host: Snapshot, intents: list[NicIntent]) 
 
 
 def _count(resolution: Resolution, host: Snapshot, name: str) -> int:
-    pf = resolution.desired.pfs[name]
-    return pf.vfs if pf.vfs is not None else len(host.pfs[resolution.pfs[name]].vfs)
+    return vf_count(resolution.desired.pfs[name], host.pfs[resolution.pfs[name]])
 
 
 def _present_vf(resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: Allocator) -> VfId | None:
@@ -163,5 +184,4 @@ def _of_vf(resolution: Resolution, intent: NicIntent) -> Attributes:
     pf = resolution.desired.pfs.get(resolution.pf_name(intent.vf[0]))
     if pf is None:
         return {}
-    own = pf.vf.get(intent.vf[1])
-    return {**pf.vf_defaults, **own.attributes} if own is not None else pf.vf_defaults
+    return vf_attributes(pf, intent.vf[1])

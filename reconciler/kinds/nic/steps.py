@@ -7,9 +7,10 @@ from reconciler.host.model import Domain, Nic
 from reconciler.kinds.action import Impact, Step, Undo
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.holders import vfs_by_address
+from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.nic.operations import left_by_libvirt, match_of, same_device
+from reconciler.kinds.nic.operations import left_by_libvirt, match_of, nic_address, same_device
 from reconciler.kinds.vf.steps import add_set, binding
 
 
@@ -29,6 +30,18 @@ def release(builder: Builder, remade: set[str]) -> None:
                 _detach(builder, intent, domain, live, config)
             elif on is not None and on[0] in remade:
                 _detach(builder, intent, domain, live, None)
+            elif config is not None and _blocked(builder, intent, config):
+                _detach(builder, intent, domain, None, config)
+        elif config is not None and _blocked(builder, intent, config):
+            _detach(builder, intent, domain, None, config)
+
+
+def _blocked(builder: Builder, intent: NicIntent, config: Nic) -> bool:
+    """Whether the VF that a NIC is to move to is still another NIC's in the same definition (two that swap): libvirt
+    refuses the same VF twice, so one has to be taken out before."""
+    wants = nic_address(builder.host, wanted(intent))
+    others = [nic for nic in intent.on(builder.host).config if nic is not config]
+    return wants is not None and wants != config.vf_address and any(nic.vf_address == wants for nic in others)
 
 
 def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None) -> None:
@@ -36,7 +49,8 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
     for nics in _at_once(live, config):
         match = match_of(next(nic for nic in nics if nic is not None))
         on_live, on_config = nics[0] is not None, nics[1] is not None
-        vf = vfs_by_address(builder.host).get((live.vf_address if live and on_live else None) or "")
+        addresses = vfs_by_address(builder.host)
+        freed = {addresses.get(nic.vf_address or "") for nic in nics if nic is not None} - {None}
         action = builder.add(
             "nic.detach",
             where,
@@ -45,8 +59,10 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
             impact=Impact("guest", [domain.name], [f"{domain.name}: {_name(live)}"]) if on_live and live else Impact(),
             undo=_attach_again(builder, intent, domain, nics),
         )
-        if vf is not None:
-            builder.also_makes(f"released {vf[0]}", action)
+        for vf in freed:
+            if vf is not None:
+                builder.also_makes(f"free {vf[0]}/{vf[1]}", action)
+                builder.also_makes(f"released {vf[0]}", action)
 
 
 def _at_once(live: Nic | None, config: Nic | None) -> list[tuple[Nic | None, Nic | None]]:
@@ -65,8 +81,8 @@ def _attach_again(
     builder: Builder, intent: NicIntent, domain: Domain, nics: tuple[Nic | None, Nic | None]
 ) -> list[Step] | Undo:
     device = next(nic for nic in nics if nic is not None)
-    nic = {"method": device.method, "alias": intent.alias}
-    spec: dict[str, object] = dict(nic)
+    lasting = (device.alias or "").startswith("ua-")
+    spec: dict[str, object] = {"method": device.method, "alias": device.alias if lasting else intent.alias}
     if device.method != "hostdev":
         spec |= {"mac": device.mac, "vlan": device.vlan}
     if device.pool is not None:
@@ -82,17 +98,20 @@ def _attach_again(
 
 def plan(builder: Builder) -> None:
     """Puts the persistent XML right, attaches what is missing, and gives a pool's NIC its attributes."""
-    for intent in builder.resolution.nics:
-        if intent.nic.state == "present":
-            _bring(builder, intent)
+    present = [intent for intent in builder.resolution.nics if intent.nic.state == "present"]
+    for intent in present:
+        # Before any attach: what is updated may leave the VF that another one is to get.
+        _, config = intent.find(builder.host)
+        if config is not None and not same_device(builder.host, config, wanted(intent), vlan=True):
+            _update(builder, intent, config)
+    for intent in present:
+        _attach(builder, intent)
 
 
-def _bring(builder: Builder, intent: NicIntent) -> None:
+def _attach(builder: Builder, intent: NicIntent) -> None:
     domain = intent.on(builder.host)
     live, config = intent.find(builder.host)
     nic = wanted(intent)
-    if config is not None and not same_device(builder.host, config, nic, vlan=True):
-        _update(builder, intent, config)
     to_live = domain.running and live is None
     to_config = domain.persistent and config is None
     if to_live or to_config:
@@ -102,6 +121,7 @@ def _bring(builder: Builder, intent: NicIntent) -> None:
             {"domain": domain.name, "nic": nic, "live": to_live, "config": to_config},
             needs=_attach_needs(intent),
             makes=f"attached {intent.address}",
+            impact=_taken_from_host(builder, intent) if to_live else None,
             undo=_take_off(builder, intent, domain, to_live, to_config),
         )
     if intent.pool is not None and to_live:
@@ -122,11 +142,24 @@ def _take_off(builder: Builder, intent: NicIntent, domain: Domain, live: bool, c
     return steps
 
 
+def _taken_from_host(builder: Builder, intent: NicIntent) -> Impact:
+    """libvirt takes a VF also from a host that uses its netdev; from a pool, whichever VF is the first."""
+    pool = builder.host.libvirt.networks.get(intent.pool or "")
+    addresses = vfs_by_address(builder.host)
+    vfs = [intent.vf] if intent.vf is not None else [addresses.get(a) for a in (pool.live_addresses if pool else [])]
+    holders = {
+        vf: [holder for holder in builder.resolution.holders.get(vf, []) if holder.kind in ("host", "unknown")]
+        for vf in vfs
+        if vf is not None
+    }
+    return impact_on_vfs(holders, holders)
+
+
 def _attach_needs(intent: NicIntent) -> list[str]:
     needs = [f"detached {intent.address}"]
     if intent.vf is not None:
         pf, index = intent.vf
-        needs += [f"link {pf}", f"vfs {pf}", f"bound {pf}/{index}", f"set {pf}/{index}"]
+        needs += [f"free {pf}/{index}", f"link {pf}", f"vfs {pf}", f"bound {pf}/{index}", f"set {pf}/{index}"]
     if intent.pool is not None:
         needs += [f"defined {intent.pool}", f"pool {intent.pool}"]
     return needs

@@ -35,7 +35,7 @@ def _status(field: str, declared: Any, observed: Any, pf: Pf | None) -> Status:
 def _fields(desired: DesiredPf, pf: Pf | None) -> list[tuple[str, Any, Any]]:
     fields: list[tuple[str, Any, Any]] = []
     if desired.link is not None:
-        fields.append(("link", desired.link, None if pf is None else "up" if pf.up else "down"))
+        fields.append(("link", desired.link, None if pf is None or pf.up is None else "up" if pf.up else "down"))
     if desired.mtu is not None:
         fields.append(("mtu", desired.mtu, pf.mtu if pf else None))
     if desired.vfs is not None:

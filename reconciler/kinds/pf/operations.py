@@ -6,6 +6,7 @@ from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Snapshot, Vf
 from reconciler.kinds.holders import predicted_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
+from reconciler.state.desired import VF_ATTRIBUTES
 
 
 def _pf(host: Snapshot, args: Args) -> Pf | None:
@@ -74,6 +75,18 @@ def _set_numvfs(host: Snapshot, args: Args) -> None:
         )
 
 
+def _forget_vfs(host: Snapshot, args: Args) -> None:
+    """VFs that were made again are new ones: what was written to the old ones, and can't be read, counts no more."""
+    for identity in [key for key in host.ledger if key.startswith(f"{args['pf']}/")]:
+        vf = host.pfs[args["pf"]].vf(int(identity.rpartition("/")[2])) if args["pf"] in host.pfs else None
+        reported = (vf.attributes if vf is not None else None) or {}
+        host.ledger[identity] = {
+            name: applied
+            for name, applied in host.ledger[identity].items()
+            if name in reported or name not in VF_ATTRIBUTES
+        }
+
+
 def probed(host: Snapshot, pf: Pf) -> bool:
     """Whether a host driver takes new VFs, as far as can be told: it is kept away by autoprobe, or because it isn't
     loaded and is blacklisted."""
@@ -91,8 +104,8 @@ def _numvfs_deadline(args: Args) -> float:
 
 OPERATIONS = (
     Operation("pf.set_link", pf_scope, _link_set, _set_link),
-    Operation("pf.wait_link", pf_scope, _link_there, _wait_link, lambda args: 30.0),
+    Operation("pf.wait_link", pf_scope, _link_there, _wait_link, deadline=lambda args: 30.0),
     Operation("pf.set_mtu", pf_scope, _mtu_set, _set_mtu),
     Operation("pf.set_autoprobe", pf_scope, _autoprobe_set, _set_autoprobe),
-    Operation("pf.set_numvfs", pf_scope, _numvfs_set, _set_numvfs, _numvfs_deadline),
+    Operation("pf.set_numvfs", pf_scope, _numvfs_set, _set_numvfs, _forget_vfs, _numvfs_deadline),
 )

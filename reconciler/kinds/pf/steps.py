@@ -6,7 +6,7 @@ from reconciler.drivers.readback import GROUPS
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Vf
 from reconciler.kinds.action import Action, Impact, Step
-from reconciler.kinds.builder import Builder
+from reconciler.kinds.builder import Builder, copy_pf
 from reconciler.kinds.impact import impact_on_pf, impact_on_vfs
 from reconciler.kinds.pf.compare import autoprobe
 from reconciler.kinds.resolution import vf_count
@@ -26,7 +26,7 @@ def plan(builder: Builder) -> None:
 
 def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
     held = impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for vf in pf.vfs])
-    if desired.link is not None and pf.up != (desired.link == "up"):
+    if desired.link is not None and pf.up is not None and pf.up != (desired.link == "up"):
         down = desired.link == "down"
         builder.add(
             "pf.set_link",
@@ -36,8 +36,8 @@ def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> N
             impact=impact_on_pf(pf, bounces=True, otherwise=held) if down else None,
             undo=[Step("pf.set_link", where, {"pf": pf.id, "link": "up" if pf.up else "down"})],
         )
-    if desired.mtu is not None and pf.mtu != desired.mtu:
-        bounces = pf.up and facts(pf.driver).mtu_bounces_pf
+    if desired.mtu is not None and pf.mtu is not None and pf.mtu != desired.mtu:
+        bounces = pf.up is not False and facts(pf.driver).mtu_bounces_pf
         builder.add(
             "pf.set_mtu",
             where,
@@ -65,6 +65,7 @@ def _count(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
     if desired.vfs is None or pf.num_vfs is None or pf.num_vfs == desired.vfs:
         return
     if pf.num_vfs:
+        builder.remade[pf.id] = copy_pf(pf)
         _set_count(builder, pf, where, 0)
     if desired.vfs:
         _set_count(builder, builder.host.pfs[pf.id], where, desired.vfs)
@@ -78,19 +79,16 @@ def _set_count(builder: Builder, pf: Pf, where: str, count: int) -> Action:
     else:
         impact = Impact()
         undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": 0})]
-    bounces = facts(pf.driver).creation_bounces_pf and pf.up
+    bounces = facts(pf.driver).creation_bounces_pf and pf.up is not False
     return builder.add(
         "pf.set_numvfs",
         where,
         {"pf": pf.id, "vfs": count},
         needs=[
             f"link {pf.id}",
-            f"mtu {pf.id}",
             f"autoprobe {pf.id}",
             f"vfs {pf.id}",
             f"released {pf.id}",
-            "blacklist",
-            "unloaded",
         ],
         makes=f"vfs {pf.id}",
         impact=impact_on_pf(pf, bounces=bounces, otherwise=impact),

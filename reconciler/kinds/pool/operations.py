@@ -74,7 +74,7 @@ def _start(host: Snapshot, args: Args) -> None:
 
 def _stopped(host: Snapshot, args: Args) -> bool:
     network = host.libvirt.networks.get(args["pool"])
-    return network is None or not network.active
+    return host.libvirt.available and (network is None or not network.active)
 
 
 def _stop(host: Snapshot, args: Args) -> None:
@@ -95,7 +95,7 @@ def _set_autostart(host: Snapshot, args: Args) -> None:
 
 def _undefined(host: Snapshot, args: Args) -> bool:
     network = host.libvirt.networks.get(args["pool"])
-    return network is None or not network.persistent
+    return host.libvirt.available and (network is None or not network.persistent)
 
 
 def _undefine(host: Snapshot, args: Args) -> None:

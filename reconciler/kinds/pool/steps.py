@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Network
 from reconciler.kinds.action import Impact, Step, Undo
 from reconciler.kinds.builder import Builder
-from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.compare import compare, definition, in_use
 from reconciler.kinds.pool.operations import defined_as
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPool
-
-
-def check(builder: Builder) -> list[Diagnostic]:
-    """A network of this name that is no pool is somebody else's."""
-    found = []
-    for pool in builder.resolution.desired.pools.values():
-        network = builder.host.libvirt.networks.get(pool.name)
-        if network is not None and network.mode != "hostdev":
-            where = address("pool", pool.name)
-            builder.resolution.left_out[where] = where
-            found.append(
-                Diagnostic(
-                    severity="error",
-                    code="pool-name-taken",
-                    summary="A libvirt network of this name is not a pool.",
-                    detail=f"The network {pool.name!r} has forward mode {network.mode or 'none'} and would be "
-                    "replaced. Choose another name, or undefine it by hand.",
-                    address=where,
-                    line=builder.resolution.desired.line(where),
-                )
-            )
-    return found
 
 
 def release(builder: Builder, remade: set[str]) -> None:
@@ -65,7 +41,7 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
     if not network.active:
         return
     where = address("pool", name)
-    pf_tokens = [f"released {pf.id}" for pf in builder.host.pfs.values()]
+    released = _its_pfs(builder, network)
     action = builder.add(
         "pool.stop",
         where,
@@ -76,8 +52,18 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
         if network.persistent
         else Undo(impossible="the network is transient: libvirt forgets it when it is stopped"),
     )
-    for token in pf_tokens:
-        builder.also_makes(token, action)
+    for identity in released:
+        builder.also_makes(f"released {identity}", action)
+
+
+def _its_pfs(builder: Builder, network: Network) -> list[str]:
+    """The PFs whose VFs a network has."""
+    addresses = {*network.addresses, *network.live_addresses}
+    return [
+        pf.id
+        for pf in builder.observed.pfs.values()
+        if network.pf_dev in (pf.netdev, *pf.altnames) or any(vf.address in addresses for vf in pf.vfs)
+    ]
 
 
 def _undefine(builder: Builder, name: str, network: Network) -> None:
@@ -173,6 +159,5 @@ def _define(builder: Builder, pool: DesiredPool, where: str, args: Args, needs: 
         args,
         needs=needs,
         makes=f"defined {pool.name}",
-        impact=impact_on_vfs({}, []),
         undo=undo,
     )

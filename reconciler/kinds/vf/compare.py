@@ -53,9 +53,9 @@ def _compare_pf(
     given: dict[VfId, tuple[str, str]],
 ) -> Iterator[FieldState]:
     desired = resolution.desired.pfs[name]
-    known = pf.num_vfs is not None
     for index in range(vf_count(desired, pf)):
         vf = pf.vf(index)
+        known = pf.num_vfs is not None and (vf is not None or index >= pf.num_vfs)
         where = address("pf", name, "vf", index)
         identity = f"{pf.id}/{index}"
         driver = vf_driver(desired, index)

@@ -88,6 +88,6 @@ def _bind(host: Snapshot, args: Args) -> None:
 
 
 OPERATIONS = (
-    Operation("vf.bind", pf_scope, _bound, _bind, lambda args: 30.0),
-    Operation("vf.set", _set_scope, _is_set, _set, lambda args: 5.0),
+    Operation("vf.bind", pf_scope, _bound, _bind, deadline=lambda args: 30.0),
+    Operation("vf.set", _set_scope, _is_set, _set, deadline=lambda args: 5.0),
 )

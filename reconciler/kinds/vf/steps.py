@@ -16,7 +16,7 @@ from reconciler.kinds.pf.steps import own_settings, wait_link
 from reconciler.kinds.resolution import intents_on
 from reconciler.kinds.vf.compare import compare
 from reconciler.state.address import address
-from reconciler.state.desired import Attributes
+from reconciler.state.desired import Attributes, Disruption
 
 Wanted = dict[str, tuple[Any, str]]
 """Value and address by attribute."""
@@ -46,7 +46,7 @@ def _bind(builder: Builder, state: FieldState, pf: str, index: int) -> None:
         "vf.bind",
         state.address,
         {"pf": pf, "vf": index, "driver": state.declared},
-        needs=[f"vfs {pf}", f"autoprobe {pf}", "blacklist", "unloaded"],
+        needs=[f"vfs {pf}", f"autoprobe {pf}", f"free {pf}/{index}"],
         makes=f"bound {pf}/{index}",
         impact=impact_on_vfs(builder.resolution.holders, [(pf, index)]),
         undo=[Step("vf.bind", state.address, {"pf": pf, "vf": index, "driver": before})],
@@ -66,7 +66,7 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     for name, identity in builder.resolution.pfs.items():
         if not builder.has_made(f"vfs {identity}"):
             continue
-        before = builder.observed.pfs[identity]
+        before = builder.remade.get(identity, builder.observed.pfs[identity])
         now = builder.host.pfs[identity]
         for old in before.vfs:
             new = now.vf(old.index)
@@ -108,19 +108,24 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
     pf = builder.host.pfs[vf[0]]
     observed = pf.vf(vf[1])
     rate = "max_tx_rate" in values or "min_tx_rate" in values
-    resets = not facts(pf.driver).resets_vf.isdisjoint(values)
+    held: Disruption = "none"
+    if values.get("link_state") == "disable":
+        held = "guest"
+    elif not facts(pf.driver).resets_vf.isdisjoint(values):
+        held = "vf-traffic"
     builder.add(
         "vf.set",
         where,
         {**target, "set": values},
         needs=[
             f"vfs {vf[0]}",
+            f"free {vf[0]}/{vf[1]}",
             f"bound {vf[0]}/{vf[1]}",
             *([f"carrier {vf[0]}", f"link {vf[0]}"] if rate else []),
             *([f"attached {where}"] if "alias" in target else []),
         ],
         makes=f"set {vf[0]}/{vf[1]}",
-        impact=impact_on_vfs(builder.resolution.holders, [vf], held="vf-traffic" if resets else "none"),
+        impact=impact_on_vfs(builder.resolution.holders, [vf], held=held),
         undo=_undo(builder, vf, where, target, values, observed),
     )
 

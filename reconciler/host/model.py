@@ -117,6 +117,8 @@ class Modules:
     """Every entry that is in force, except those of our own file."""
     own: list[str] | None = None
     """Entries of our own file; ``None`` when there is no such file."""
+    devices: dict[str, list[str]] | None = None
+    """PCI devices by driver, VFs and all others; ``None``: not known."""
 
 
 @dataclass(slots=True)

@@ -11,10 +11,11 @@ import reconciler
 from reconciler.host.local import netlink
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.modules import read_modules
+from reconciler.host.local.pci_drivers import devices_by_driver
 from reconciler.host.local.processes import open_vfio_groups
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
-from reconciler.host.model import HostIdentity, Pf, Snapshot, Use
+from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.protocol import Scope
 
 
@@ -38,7 +39,7 @@ class LocalReader:
         sysfs = Sysfs(self.root, notes)
         snapshot.pfs = sysfs.pfs()
         self._read_links(snapshot.pfs.values(), sysfs)
-        snapshot.modules = read_modules(self.root, notes)
+        snapshot.modules = self._modules(notes)
         snapshot.vfio_open = open_vfio_groups(self.root, notes)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
@@ -50,12 +51,17 @@ class LocalReader:
         if scope.kind == "pf":
             self._refresh_pf(snapshot, scope.key, notes)
         elif scope.kind == "modules":
-            snapshot.modules = read_modules(self.root, notes)
+            snapshot.modules = self._modules(notes)
         elif scope.kind == "domain":
             self._refresh_libvirt(snapshot, scope.key)
         else:
             self._refresh_libvirt(snapshot, None)
         snapshot.notes.extend(note for note in notes if note not in snapshot.notes)
+
+    def _modules(self, notes: list[str]) -> Modules:
+        modules = read_modules(self.root, notes)
+        modules.devices = devices_by_driver(self.root)
+        return modules
 
     def _refresh_libvirt(self, snapshot: Snapshot, domain: str | None) -> None:
         if not snapshot.libvirt.available:  # it may have come back; then all of it is needed

@@ -43,15 +43,26 @@ def _unload(builder: Builder, module: str) -> None:
     vfs = served(builder, module)
     undo = [Step("modules.load", ADDRESS, {"module": module})]
     undo += [Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}) for pf, vf in vfs]
+    impact = impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for pf, vf in vfs])
+    others = _others(builder, module)
+    if others:
+        impact.disruption = "management"
+        impact.host += [f"{address}, which {module} drives too and which is no VF of a PF here" for address in others]
     builder.add(
         "modules.unload",
         ADDRESS,
         {"module": module},
         needs=["blacklist"],
         makes="unloaded",
-        impact=impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for pf, vf in vfs]),
+        impact=impact,
         undo=undo,
     )
+
+
+def _others(builder: Builder, module: str) -> list[str]:
+    """Devices of a module that are no VFs of this host's PFs: in a virtual machine, its own network card."""
+    known = {vf.address for pf in builder.host.pfs.values() for vf in pf.vfs}
+    return [item for item in (builder.observed.modules.devices or {}).get(module, []) if item not in known]
 
 
 def reason(builder: Builder, fields: list[str]) -> str:

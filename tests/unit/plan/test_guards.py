@@ -64,3 +64,15 @@ def test_another_host_is_refused() -> None:
     named = host(igb(1, 0))
     named.host.name = "other.example.net"
     assert refused(text, named) == []
+
+
+def test_a_driver_that_has_more_than_vfs_takes_management() -> None:
+    pf = igb(1, 2)
+    pf.vfs[0].driver = "igbvf"
+    snapshot = host(pf, loaded=["igbvf"])
+    text = '[modules]\nblacklist = ["igbvf"]\n'
+    snapshot.modules.devices = {"igbvf": [pf.vfs[0].address or ""]}
+    assert refused(text, snapshot) == []
+    snapshot.modules.devices["igbvf"].append("0000:00:05.0")
+    assert "0000:00:05.0" in refused(text, snapshot, "guest")[0]
+    assert refused(text, snapshot, "management") == []

@@ -56,7 +56,7 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
             where,
             {"domain": domain.name, "match": match, "live": on_live, "config": on_config},
             makes=f"detached {where}",
-            impact=Impact("guest", [domain.name], [f"{domain.name}: {_name(live)}"]) if on_live and live else Impact(),
+            impact=Impact("guest", [domain.name], [_told(builder, domain, live)]) if on_live and live else Impact(),
             undo=_attach_again(builder, intent, domain, nics),
         )
         for vf in freed:
@@ -73,8 +73,10 @@ def _at_once(live: Nic | None, config: Nic | None) -> list[tuple[Nic | None, Nic
     return [(live, config)] if same else [(live, None), (None, config)]
 
 
-def _name(nic: Nic) -> str:
-    return nic.alias or nic.mac or "NIC"
+def _told(builder: Builder, domain: Domain, nic: Nic) -> str:
+    vf = vfs_by_address(builder.host).get(nic.vf_address or "")
+    where = f" on VF {vf[1]} of {vf[0].partition('/')[2]}" if vf is not None else ""
+    return f"{domain.name}: {nic.alias or nic.mac or 'NIC'}{where}"
 
 
 def _attach_again(

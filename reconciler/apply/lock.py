@@ -31,8 +31,10 @@ def locked(who: str, started: str, path: Path = LOCK) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         record = {"pid": os.getpid(), "who": who, "started": started}
         os.pwrite(descriptor, (json.dumps(record) + "\n").encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -31,6 +31,7 @@ rm -f "$root/etc/libvirt/qemu/networks/default.xml" "$root/etc/libvirt/qemu/netw
 
 # The guests' kernel and initramfs.
 guest=$root/var/lib/lab/guest
+mkdir -p "$guest"
 cp "$root/boot/vmlinuz-$release" "$guest/vmlinuz"
 tree=$(mktemp -d)
 mkdir -p "$tree/bin" "$tree/proc" "$tree/sys" "$tree/dev" "$tree/lib"
@@ -44,7 +45,7 @@ mv "$tree" "$root/lab-tree"
 chroot "$root" sh -eu -c 'cd /lab-tree && find . | cpio --quiet --create --format=newc --owner=0:0 | gzip -1 \
     >/var/lib/lab/guest/initrd'
 chmod 644 "$guest/vmlinuz" "$guest/initrd"
-rm -rf "$root/lab-tree" "$root/lab-in" "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*
+rm -rf "$root/lab-tree" "$root/lab-in" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 
 # What the host runs from the image: the image's own QEMU (a host's may be too old to know igb) and the image's
 # own Python (byte-compiling here takes a tenth of the time that it takes in the lab), with their libraries.

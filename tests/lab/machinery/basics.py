@@ -2,10 +2,12 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,15 +75,28 @@ def digest(parts: Sequence[bytes | Path]) -> str:
     return total.hexdigest()[:16]
 
 
+def archive(tree: Path) -> bytes:
+    """A tar archive of what is in `tree`, owned by root and readable by all, whatever this user's umask is."""
+
+    def by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+        return entry
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add(tree, arcname=".", filter=by_root)
+    return buffer.getvalue()
+
+
 def need(programs: dict[str, str]) -> None:
     """Check that programs are installed; `programs` maps each to the Debian package that has it."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     missing = [name for name in programs if shutil.which(name, path=path) is None]
     if missing:
         packages = " ".join(sorted({programs[name] for name in missing}))
-        raise LabError(
-            f"not installed: {', '.join(missing)}. On Debian or Ubuntu: apt-get install {packages}"
-        )
+        raise LabError(f"not installed: {', '.join(missing)}. On Debian or Ubuntu: apt-get install {packages}")
 
 
 def program(command: Sequence[str | Path], what: str, log: Path | None = None) -> str:

@@ -56,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="which lab (default: the variable LAB_NAME, else 'default')")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(
-        name: str, command: Callable[[Lab, argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser:
+    def add(name: str, command: Callable[[Lab, argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
         return sub
@@ -66,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("build", _build, "build the disk image, if this checkout's isn't there yet")
     add("up", _up, "start the lab; builds and prepares what is missing")
     run = add("run", _run, "run a command in the lab as root, with this terminal's input and output")
-    run.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="CMD", help="a command line of the lab's shell"
-    )
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="a command line of the lab's shell")
     add("ssh", _ssh, "an interactive shell in the lab")
     add("push", _push, "bring the checkout's code into the lab, byte-compiled")
     restore = add("restore", _restore, "go back to a snapshot")
@@ -76,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     save = add("save", _save, "keep the present state, memory and disk, as a snapshot")
     save.add_argument("snapshot", metavar="SNAPSHOT")
     add("reboot", _reboot, "reboot the lab from inside, and wait until it has settled")
-    monitor = add(
-        "monitor", _monitor, "run a line of QEMU's monitor (try: help, info pci, set_link, device_del)"
-    )
+    monitor = add("monitor", _monitor, "run a line of QEMU's monitor (try: help, info pci, set_link, device_del)")
     monitor.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD")
     add("down", _down, "end the lab and remove its files; images and prepared disks stay")
     add("prune", _prune, "remove images and prepared disks that neither this checkout nor a lab needs")

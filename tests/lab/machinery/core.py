@@ -47,9 +47,7 @@ class Lab:
 
     def _need_running(self) -> None:
         if not self.dir.exists():
-            raise LabError(
-                f"there is no lab {self.name!r}; start it with: tests/lab/lab --name {self.name} up"
-            )
+            raise LabError(f"there is no lab {self.name!r}; start it with: tests/lab/lab --name {self.name} up")
         if not self.running():
             raise LabError(
                 f"the lab {self.name!r} is there, but its QEMU doesn't run (`up` starts it again):\n"
@@ -68,9 +66,7 @@ class Lab:
                 shutil.rmtree(part, ignore_errors=True)
                 shutil.rmtree(self.dir, ignore_errors=True)
                 part.mkdir(parents=True)
-                program(
-                    ["cp", "--reflink=auto", "--sparse=always", disk, part / "disk.qcow2"], "copying the disk"
-                )
+                program(["cp", "--reflink=auto", "--sparse=always", disk, part / "disk.qcow2"], "copying the disk")
                 (part / "image").write_text(f"{base.id}\n")
                 part.rename(self.dir)
             self._load(prepare.CLEAN)
@@ -182,6 +178,4 @@ def labs() -> list[Lab]:
     folder = cache() / "labs"
     if not folder.exists():
         return []
-    return [
-        Lab(path.name) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")
-    ]
+    return [Lab(path.name) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.machinery.basics import HERE, cache, digest, locked, need, program, say
+from tests.lab.machinery.basics import HERE, archive, cache, digest, locked, need, program, say
 from tests.lab.machinery.errors import LabError
 
 SUITE = "trixie"
@@ -135,17 +135,15 @@ def _debian(debs: Path, part: Path) -> None:
             shutil.copy(path, stage)
         for name in ("host-key", "host-key.pub"):
             shutil.move(part / name, stage)
-        shutil.copytree(RECIPE / "rootfs", stage / "rootfs")
-        # The folders of this tree give the image's own their modes; a checkout's follow the user's umask.
-        for path in (stage / "rootfs", *(stage / "rootfs").rglob("*")):
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        overlay = stage / "rootfs.tar"
+        overlay.write_bytes(archive(RECIPE / "rootfs"))
         lines = (RECIPE / "packages.txt").read_text().splitlines()
         _mmdebstrap(
             [line for line in lines if line and not line.startswith("#")],
             debs,
             [
                 # Before the packages: the initramfs is made while the kernel is installed.
-                f"--essential-hook=sync-in {stage / 'rootfs'} /",
+                f"--essential-hook=tar-in {overlay} /",
                 '--customize-hook=mkdir "$1"/lab-in',
                 f"--customize-hook=sync-in {stage} /lab-in",
                 '--customize-hook=sh "$1"/lab-in/customise.sh "$1"',

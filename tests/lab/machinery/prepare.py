@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from tests.lab.machinery import boot, hardware, image, python, snapshots
-from tests.lab.machinery.basics import HERE, cache, digest, locked, say, wait_until
+from tests.lab.machinery.basics import HERE, archive, cache, digest, locked, say, wait_until
 from tests.lab.machinery.errors import LabError, Timeout
 from tests.lab.machinery.machine import Machine
 from tests.lab.machinery.shell import Shell
@@ -51,9 +51,7 @@ def _prepare(base: image.Image, dependencies: Path, target: Path) -> None:
         boot.wait(machine, shell)
         settle(shell)
         say("putting in Python dependencies, netdevsim and guests")
-        _send(
-            shell, "mkdir -p /opt/reconciler/src && " + python.replace("deps"), python.archive(dependencies)
-        )
+        _send(shell, "mkdir -p /opt/reconciler/src && " + python.replace("deps"), archive(dependencies))
         _netdevsim(shell, base)
         _guests(shell)
         _check(shell)
@@ -117,9 +115,7 @@ def _guests(shell: Shell) -> None:
     try:
         wait_until(lambda: _said_ready(shell), "the guest web1 is ready", 300, 1)
     except Timeout:
-        raise LabError(
-            f"web1 is not ready; its console:\n{shell.run('cat /var/log/lab/web1.log').stdout}"
-        ) from None
+        raise LabError(f"web1 is not ready; its console:\n{shell.run('cat /var/log/lab/web1.log').stdout}") from None
 
 
 def _said_ready(shell: Shell) -> bool:

@@ -4,17 +4,15 @@ Compiling in the lab would take ten times as long, and not compiling costs every
 """
 
 import importlib.util
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
 
-from tests.lab.machinery.basics import CHECKOUT, cache, digest, last_lines, locked, program, say
+from tests.lab.machinery.basics import CHECKOUT, archive, cache, digest, last_lines, locked, program, say
 from tests.lab.machinery.errors import LabError
 from tests.lab.machinery.image import Image
 
@@ -87,20 +85,6 @@ def compile_tree(image: Image, tree: Path, place: str) -> None:
     )
     if done.returncode:
         raise LabError(f"byte-compiling {tree} failed:\n{last_lines(done.stdout + done.stderr)}")
-
-
-def archive(tree: Path) -> bytes:
-    """A tar archive of what is in `tree`, owned by root."""
-
-    def by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        entry.uid = entry.gid = 0
-        entry.uname = entry.gname = "root"
-        return entry
-
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.add(tree, arcname=".", filter=by_root)
-    return buffer.getvalue()
 
 
 def checkout_archive(image: Image) -> bytes:

@@ -69,9 +69,7 @@ class Shell:
     def disconnect(self) -> None:
         """Drop the connection: after a restore, the lab knows nothing of it."""
         if self._socket.exists():
-            subprocess.run(
-                [*self.arguments(), "-O", "exit"], cwd=self.machine.dir, capture_output=True, check=False
-            )
+            subprocess.run([*self.arguments(), "-O", "exit"], cwd=self.machine.dir, capture_output=True, check=False)
             self._socket.unlink(missing_ok=True)
 
     def interactive(self, command: str | None) -> int:
@@ -100,9 +98,7 @@ class Shell:
             raise Timeout(f"in the lab, not done after {timeout:.0f} s: {command}\n{told}".rstrip()) from None
         if done.returncode == SSH_FAILED:
             self.machine.check_alive()
-            raise LabError(
-                f"ssh to the lab failed: {done.stderr.decode(errors='replace').strip() or command}"
-            )
+            raise LabError(f"ssh to the lab failed: {done.stderr.decode(errors='replace').strip() or command}")
         return done
 
     def run(

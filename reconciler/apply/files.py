@@ -1,4 +1,4 @@
-"""Files that survive a power cut: written beside, synced, renamed over, and the folder synced too."""
+"""The files of a run: written so that they survive a power cut, or a clear error."""
 
 from __future__ import annotations
 
@@ -7,44 +7,23 @@ from pathlib import Path
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.files import replace_file
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replaces a file as a whole; on any error the old one is untouched and nothing is left beside it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """`replace_file`, with an error that users understand."""
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        try:
-            _write_all(descriptor, text.encode())
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(beside, path)
-        sync_folder(path.parent)
+        replace_file(path, text, mode)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise cannot_write(path, error) from None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def append_synced(descriptor: int, text: str) -> None:
     """Appends to an open file and waits until it is on disk."""
-    _write_all(descriptor, text.encode())
+    data = text.encode(errors="backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a new name in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(path: Path, mode: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from reconciler.files import replace_file, sync_folder
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
@@ -124,9 +124,11 @@ def write_blacklist(root: Path, modules: Sequence[str] | None) -> None:
             )
         if modules is None:
             path.unlink(missing_ok=True)
-            sync_directory(path.parent)
+            if path.parent.is_dir():
+                sync_folder(path.parent)
         else:
             lines = "".join(f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules))
+            path.parent.mkdir(mode=0o755, exist_ok=True)
             replace_file(path, _HEADER + lines)
     except OSError as error:
         raise HostError(
@@ -135,35 +137,6 @@ def write_blacklist(root: Path, modules: Sequence[str] | None) -> None:
             errno=error.errno or 0,
             code=77 if isinstance(error, PermissionError) else 1,
         ) from error
-
-
-def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
-    """Writes a whole file so that there is always either the old or the new one, also after a power cut."""
-    path.parent.mkdir(mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes a rename or removal in a directory survive a power cut."""
-    if not directory.is_dir():
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load(module: str, seconds: float) -> None:

@@ -21,6 +21,8 @@ _MAC, _VLAN, _SPOOFCHK, _LINK_STATE, _RATE, _RSS_QUERY_EN, _TRUST, _VLAN_LIST = 
 _SWITCHES = {_SPOOFCHK: "spoofchk", _TRUST: "trust", _RSS_QUERY_EN: "query_rss"}
 _NOT_REPORTED = 0xFFFFFFFF
 """What rtnl_fill_vfinfo presets spoofchk, trust and query_rss with."""
+_GUEST_TAGS = 4095
+"""What mlx4 reports as the VLAN of a VF that has none (MLX4_VGT: the guest tags its own frames)."""
 _LINK_STATES = {0: "auto", 1: "enable", 2: "disable"}
 _PROTOCOLS = {0: "802.1Q", 0x8100: "802.1Q", 0x88A8: "802.1ad"}
 """Some drivers leave the protocol 0 as long as there is no VLAN (mlx5, netdevsim, nfp)."""
@@ -96,7 +98,8 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes]:
             if not infiniband:
                 found["mac"] = value[4:10].hex(":")
         elif kind == _VLAN and len(value) >= 12:
-            found["vlan"], found["qos"] = _number(value, 1), _number(value, 2)
+            vlan = _number(value, 1)
+            found["vlan"], found["qos"] = 0 if vlan == _GUEST_TAGS else vlan, _number(value, 2)
         elif kind == _VLAN_LIST:
             found |= _protocol(value)
         elif kind in _SWITCHES and len(value) >= 8 and _number(value, 1) != _NOT_REPORTED:

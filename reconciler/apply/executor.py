@@ -5,22 +5,28 @@ What is already as the action would make it isn't written. A failed action stops
 
 from __future__ import annotations
 
+import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, Protocol
 
-from reconciler.apply.journal import Journal
+from reconciler.apply.journal import JOURNAL, Journal
 from reconciler.apply.perform import perform, vf_request
+from reconciler.apply.taken import may_take, needs_a_new_look, unnamed
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Applied, Snapshot
 from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
 from reconciler.kinds.action import Action
-from reconciler.kinds.holders import find_holders
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.kinds.vf.operations import target
+from reconciler.kinds.vf.operations import find_vf, target
 
 OutcomeKind = Literal["changed", "unchanged", "failed", "skipped"]
+_LETTING_GO = 3.0
+"""Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
+udev renames a netdev that has just appeared."""
 
 
 @dataclass(slots=True)
@@ -31,6 +37,8 @@ class Outcome:
     outcome: OutcomeKind
     error: str = ""
     seconds: float = 0.0
+    written: bool = False
+    """The host was asked for it: if it failed, it may have taken effect all the same."""
 
 
 class Progress(Protocol):
@@ -59,21 +67,32 @@ class Executor:
     stopped: Callable[[], bool] = lambda: False
     """Asked before each step: an interrupt ends the run after the step under way."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _written: set[str] = field(default_factory=set)
+    """Actions that the host was asked for."""
 
     def execute(self, actions: Sequence[Action]) -> list[Outcome]:
         """All actions, in order; the outcome of each."""
-        self.progress.start(len(actions))
-        try:
-            for batch in _batches(actions):
-                self._batch(batch)
-        finally:
-            self.progress.finish()
+        self._tell(lambda: self.progress.start(len(actions)))
+        for batch in _batches(actions):
+            self._batch(batch)
+        self._tell(self.progress.finish)
         return [self.outcomes[action.id] for action in actions]
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        """Progress is only told: a terminal that is gone neither ends nor fails a run."""
+        with contextlib.suppress(Exception, SystemExit):  # rich exits when its pipe is broken.
+            tell()
 
     def _batch(self, batch: list[Action]) -> None:
         ready = []
         for action in batch:
-            self.progress.begin({"id": action.id, "op": action.op, "address": action.address, "args": action.args})
+            told: dict[str, object] = {
+                "id": action.id,
+                "op": action.op,
+                "address": action.address,
+                "args": action.args,
+            }
+            self._tell(partial(self.progress.begin, told))
             why = self._why_not(action)
             if why:
                 self._end(Outcome(action.id, "skipped", why))
@@ -85,13 +104,28 @@ class Executor:
         try:
             self.journal.write("begin", actions=[action.id for action in ready])
         except ReconcilerError as error:
-            self._end_all(ready, error)
+            for action in ready:
+                self._end(_failed(action, error))
             return
-        found = self._set_many(ready) if len(ready) > 1 else [self._one(ready[0])]
+        found = self._carry_out(ready)
         for outcome in found:
             outcome.seconds = time.monotonic() - started
+            outcome.written = outcome.id in self._written
             self._end(outcome)
         self._journal_done(found)
+
+    def _carry_out(self, ready: list[Action]) -> list[Outcome]:
+        """A fault of our own is a failure of these actions, and no reason to leave what doesn't need them."""
+        try:
+            return self._set_many(ready) if len(ready) > 1 else [self._one(ready[0])]
+        except Exception as error:  # noqa: BLE001
+            said = (
+                f"{type(error).__name__}: {error}. This is a fault in reconciler: please report it with "
+                f"{self.journal.folder / JOURNAL}, which has the traceback."
+            )
+            with contextlib.suppress(ReconcilerError):
+                self.journal.write("fault", traceback=traceback.format_exc())
+            return [Outcome(action.id, "failed", said) for action in ready]
 
     def _why_not(self, action: Action) -> str:
         if self.stopped():
@@ -103,16 +137,15 @@ class Executor:
         outcome = self.outcomes.get(need)
         return outcome is not None and outcome.outcome in ("failed", "skipped")
 
-    def _end_all(self, actions: list[Action], error: ReconcilerError) -> None:
-        for action in actions:
-            self._end(Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip()))
-
     def _end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.id] = outcome
-        self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error)
+        self._tell(lambda: self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error))
 
     def _journal_done(self, found: list[Outcome]) -> None:
-        record = {o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3)} for o in found}
+        record = {
+            o.id: {"outcome": o.outcome, "error": o.error, "seconds": round(o.seconds, 3), "written": o.written}
+            for o in found
+        }
         try:
             self.journal.write("done", actions=[outcome.id for outcome in found], outcomes=record)
         except ReconcilerError as error:
@@ -126,97 +159,162 @@ class Executor:
             self._read(action)
             if action.op != "pf.wait_link" and operation.satisfied(self.host, action.args) is True:
                 return Outcome(action.id, "unchanged")
-            self._still_free(action)
-            perform(self.writer, self.host, action.op, action.args, deadline)
-            self._read(action)
-            self._wait(action, deadline)
+            taken = self._taken([action])
+            if taken:
+                raise taken[action.id]
+            parts = _parts(action)
+            for part in parts:
+                self._do(part, deadline)
+            if len(parts) > 1:
+                self._wait(action, deadline)
         except ReconcilerError as error:
-            return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
+            return _failed(action, error)
         return Outcome(action.id, "changed")
 
+    def _do(self, part: Action, deadline: float) -> None:
+        """Asks the host for one thing, and waits until it is there."""
+        if part.op != "pf.wait_link" and OPERATIONS[part.op].satisfied(self.host, part.args) is True:
+            return
+
+        def begin() -> Writer:
+            self._written.add(part.id)
+            return self.writer
+
+        perform(begin, self.host, part.op, part.args, deadline)
+        self._wait(part, deadline)
+
     def _read(self, action: Action) -> None:
-        self.reader.refresh(self.host, OPERATIONS[action.op].scope(action.args))
+        scope = OPERATIONS[action.op].scope(action.args)
+        self.reader.refresh(self.host, scope)
+        if scope.kind in ("domain", "pool") and not self.host.libvirt.available:
+            raise HostError("libvirt can't be asked.", self.host.libvirt.reason)
         if action.op == "vf.set" and "alias" in action.args:
             vf = target(self.host, action.args)
             if vf is not None:
                 self.reader.refresh(self.host, Scope("pf", vf[0]))
 
-    def _wait(self, action: Action, deadline: float) -> None:
-        """Reads back, after a first reading, until the effect is there; what the host can't report counts once it was
-        accepted."""
+    def _wait(self, action: Action, deadline: float, *, read: bool = True) -> None:
+        """Reads back until the effect is there; what the host can't report counts once it was accepted. A reading that
+        fails is tried again like one that doesn't show the effect yet. ``read`` false: it was read just now."""
         until, pause = time.monotonic() + deadline, 0.02
         while True:
-            seen = OPERATIONS[action.op].satisfied(self.host, action.args)
+            missing: ReconcilerError = _not_seen(action, deadline)
+            seen: bool | None = False
+            try:
+                if read:
+                    self._read(action)
+                seen = OPERATIONS[action.op].satisfied(self.host, action.args)
+            except HostError as error:
+                missing = error
             if seen is None:
                 self._note_unverifiable(action)
             if seen is not False:
                 return
             if time.monotonic() >= until:
-                raise _not_seen(action, deadline)
+                raise missing
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
-            pause = min(pause * 1.5, 0.5)
-            self._read(action)
+            pause, read = min(pause * 1.5, 0.5), True
 
     def _note_unverifiable(self, action: Action) -> None:
         vf = target(self.host, action.args)
         if vf is None:
             return
-        reported = (self.host.pfs[vf[0]].vf(vf[1]).attributes or {}) if vf[0] in self.host.pfs else {}  # type: ignore[union-attr]
+        found = find_vf(self.host, vf)
+        reported = (found.attributes if found is not None else None) or {}
         applied = self.host.ledger.setdefault(f"{vf[0]}/{vf[1]}", {})
         for name, value in action.args["set"].items():
             if name not in reported:
                 applied[name] = Applied(value, self.host.host.boot_id, self.run)
 
-    def _still_free(self, action: Action) -> None:
-        """Holders are read again right before VFs are destroyed: somebody may have taken one since the plan."""
-        if action.op != "pf.set_numvfs" or action.args["vfs"] != 0:
-            return
+    def _taken(self, actions: list[Action]) -> dict[str, HostError]:
+        """Who holds VFs is read again right before somebody could lose one: the error of each action that would touch
+        a holder whom it doesn't name. What is just being let go of gets a moment."""
+        asked = [action for action in actions if may_take(action)]
+        if not asked:
+            return {}
+        until = time.monotonic() + _LETTING_GO
+        while True:
+            if any(needs_a_new_look(action) for action in asked):
+                self._look_again()
+            found = {action.id: held for action in asked if (held := unnamed(self.host, action))}
+            if not found or time.monotonic() >= until:
+                break
+            time.sleep(0.2)
+            for action in asked:
+                self._read(action)
+        return {
+            key: HostError("Somebody has it now.", f"{'; '.join(held)}. Nothing was written.")
+            for key, held in found.items()
+        }
+
+    def _look_again(self) -> None:
         fresh = self.reader.observe()
+        if self.host.libvirt.available and not fresh.libvirt.available:
+            raise HostError(
+                "libvirt can't be asked.",
+                f"{fresh.libvirt.reason} So it is not known which guests have VFs. Nothing was written.",
+            )
         fresh.ledger = self.host.ledger
         self.host = fresh
-        held = [
-            f"VF {vf[1]}: {holder}"
-            for vf, holders in find_holders(fresh).items()
-            if vf[0] == action.args["pf"]
-            for holder in holders
-            if holder.kind != "host"
-        ]
-        if held:
-            raise HostError("The VFs are in use now.", f"{'; '.join(held)}. Nothing was written.")
 
     def _set_many(self, batch: list[Action]) -> list[Outcome]:
         """Many ``vf.set`` on one PF: one reading, one sending, one reading back; a result for each."""
-        pf = batch[0].args["pf"]
         outcomes = {action.id: Outcome(action.id, "unchanged") for action in batch}
         try:
-            self.reader.refresh(self.host, Scope("pf", pf))
+            self._read(batch[0])
             todo = [a for a in batch if OPERATIONS["vf.set"].satisfied(self.host, a.args) is not True]
-            errors = self.writer.set_vfs(pf, list(self._requests(todo))) if todo else []
+            taken = self._taken(todo)
         except ReconcilerError as error:
-            said = f"{error.summary} {error.detail}".strip()
-            return [Outcome(action.id, "failed", said) for action in batch]
-        for action, refused in zip(todo, errors, strict=True):
-            if refused is not None:
-                outcomes[action.id] = Outcome(action.id, "failed", f"{refused.summary} {refused.detail}".strip())
-        accepted = [action for action in todo if outcomes[action.id].outcome == "unchanged"]
+            return [_failed(action, error) for action in batch]
+        sent: list[tuple[Action, VfSet]] = []
+        for action in todo:
+            try:
+                if action.id in taken:
+                    raise taken[action.id]
+                sent.append((action, vf_request(self.host, action.args)[1]))
+            except ReconcilerError as error:
+                outcomes[action.id] = _failed(action, error)
+        if sent:
+            self._send(batch[0].args["pf"], sent, outcomes)
+        return list(outcomes.values())
+
+    def _send(self, pf: str, sent: list[tuple[Action, VfSet]], outcomes: dict[str, Outcome]) -> None:
+        """Sends all at once, reads once, and looks for the effect of each that was accepted."""
+        self._written.update(action.id for action, _ in sent)
+        try:
+            errors: Sequence[ReconcilerError | None] = self.writer.set_vfs(pf, [request for _, request in sent])
+        except ReconcilerError as error:
+            errors = [error] * len(sent)
+        accepted = []
+        for (action, _), refused in zip(sent, errors, strict=True):
+            if refused is None:
+                accepted.append(action)
+            else:
+                outcomes[action.id] = _failed(action, refused)
         if accepted:
             self.reader.refresh(self.host, Scope("pf", pf))
         for action in accepted:
             outcomes[action.id] = self._verified(action)
-        return list(outcomes.values())
-
-    def _requests(self, actions: list[Action]) -> Iterator[VfSet]:
-        """Requests completed one after the other, each from what the ones before will have made."""
-        for action in actions:
-            yield vf_request(self.host, action.args)[1]
 
     def _verified(self, action: Action) -> Outcome:
-        operation = OPERATIONS[action.op]
         try:
-            self._wait(action, operation.deadline(action.args))
+            self._wait(action, OPERATIONS[action.op].deadline(action.args), read=False)
         except ReconcilerError as error:
-            return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
+            return _failed(action, error)
         return Outcome(action.id, "changed")
+
+
+def _failed(action: Action, error: ReconcilerError) -> Outcome:
+    return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
+
+
+def _parts(action: Action) -> list[Action]:
+    """A NIC leaves the running guest first, and the definition when it is gone there: a guest that doesn't answer keeps
+    both."""
+    if action.op == "nic.detach" and action.args["live"] and action.args["config"]:
+        only = ({"config": False}, {"live": False})
+        return [replace(action, args={**action.args, **which}) for which in only]
+    return [action]
 
 
 def _not_seen(action: Action, deadline: float) -> HostError:

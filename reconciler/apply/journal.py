@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.files import append_synced, cannot_write, make_folder, sync_folder, write_atomically
+from reconciler.apply.files import append_synced, cannot_write, make_folder, write_atomically
+from reconciler.files import sync_folder
 
 JOURNAL = "journal.jsonl"
 
@@ -20,21 +22,33 @@ class Journal:
     """The journal of one run."""
 
     def __init__(self, state_dir: Path, run: str, plan: str, header: dict[str, Any]) -> None:
-        """Makes the run's folder with the plan in it; fails before anything is done if that can't be written."""
+        """Makes the run's folder with the plan in it; fails before anything is done if that can't be written, and then
+        leaves no folder."""
         runs = state_dir / "runs"
         make_folder(state_dir, 0o755)
         make_folder(runs, 0o700)
         self.folder = runs / run
         make_folder(self.folder, 0o700)
-        write_atomically(self.folder / "plan.json", plan, mode=0o600)
+        self._file = -1
+        try:
+            write_atomically(self.folder / "plan.json", plan, mode=0o600)
+            self._file = self._open()
+            self.write("run", **header)
+            sync_folder(runs)
+        except BaseException as error:
+            if self._file >= 0:
+                os.close(self._file)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise cannot_write(self.folder, error) from None
+            raise
+
+    def _open(self) -> int:
         path = self.folder / JOURNAL
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            sync_folder(self.folder)
-            sync_folder(runs)
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise cannot_write(path, error) from None
-        self.write("run", **header)
 
     def write(self, event: str, **fields: Any) -> None:
         """Appends a record and waits until it is on disk."""
@@ -49,26 +63,28 @@ class Journal:
 
 
 def interrupted_run(state_dir: Path) -> tuple[str, list[str]] | None:
-    """The last run, if its journal has no end: its name, and the actions that it had begun and not finished."""
+    """The last run, if its journal has no end: its name, and the actions that it had begun and not finished. A folder
+    without the record of a run is of one that was killed before it began."""
     runs = state_dir / "runs"
     try:
-        names = sorted(entry.name for entry in os.scandir(runs) if entry.is_dir())
+        names = sorted((entry.name for entry in os.scandir(runs) if entry.is_dir()), reverse=True)
     except OSError:
         return None
-    if not names:
-        return None
+    for name in names:
+        records = read_journal(runs / name)
+        if any(record.get("event") == "run" for record in records):
+            return None if any(record.get("event") == "end" for record in records) else (name, _unfinished(records))
+    return None
+
+
+def _unfinished(records: list[dict[str, Any]]) -> list[str]:
     begun: list[str] = []
-    for record in read_journal(runs / names[-1]):
-        match record.get("event"):
-            case "begin":
-                begun += record.get("actions", [])
-            case "done":
-                begun = [item for item in begun if item not in record.get("actions", [])]
-            case "end":
-                return None
-            case _:
-                continue
-    return names[-1], begun
+    for record in records:
+        if record.get("event") == "begin":
+            begun += record.get("actions", [])
+        elif record.get("event") == "done":
+            begun = [item for item in begun if item not in record.get("actions", [])]
+    return begun
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:

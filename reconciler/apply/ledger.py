@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.files import make_folder, write_atomically
+from reconciler.apply.files import cannot_write, make_folder, write_atomically
 from reconciler.host.model import Applied, Ledger, Snapshot
 from reconciler.kinds.field_state import FieldState
 
@@ -50,8 +50,12 @@ def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
 def set_aside(state_dir: Path) -> None:
     """Keeps an unusable ledger under another name, so that the next one can be written."""
     path = state_dir / "ledger.json"
-    if path.exists():
+    try:
         path.replace(path.with_name("ledger.json.unusable"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def write_ledger(state_dir: Path, ledger: Ledger) -> None:

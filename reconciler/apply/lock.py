@@ -17,8 +17,9 @@ LOCK = Path("/run/reconciler.lock")
 
 
 @contextlib.contextmanager
-def locked(who: str, started: str, path: Path = LOCK) -> Iterator[None]:
+def locked(who: str, started: str, path: Path | None = None) -> Iterator[None]:
     """Holds the lock. Held by another run: `ReconcilerError` 7 with that run's name and start time."""
+    path = path or LOCK
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:

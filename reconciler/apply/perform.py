@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from reconciler.drivers.readback import complete
 from reconciler.host.model import Snapshot
@@ -13,49 +12,71 @@ from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.operations import pool_addresses
 from reconciler.kinds.vf.operations import find_vf, target
 
+Begin = Callable[[], Writer]
+"""Gives the writer. Until it is called, the host has been asked for nothing."""
 
-def perform(writer: Writer, host: Snapshot, op: str, args: Args, deadline: float) -> None:
+
+def perform(begin: Begin, host: Snapshot, op: str, args: Args, deadline: float) -> None:
     """Asks the host for one thing. ``host`` is what was read just before."""
-    _CALLS[op](writer, host, args, deadline)
+    if op.startswith(("pf.", "vf.")) and "pf" in args and args["pf"] not in host.pfs:
+        raise _gone(args["pf"])
+    _CALLS[op](begin, host, args, deadline)
 
 
 def vf_request(host: Snapshot, args: Args) -> tuple[str, VfSet]:
-    """PF and request of a ``vf.set``, completed from what was read so that the other half of a struct stays."""
+    """PF and request of a ``vf.set``, completed from what was read so that the other half of a struct stays. Without a
+    reading there is no request: a half from nowhere would overwrite what the VF has."""
     where = target(host, args)
     vf = find_vf(host, where)
     if where is None or vf is None:
         raise HostError("The VF is not there.", f"No VF was found for {_say(args)}.")
-    return where[0], VfSet(where[1], complete(args["set"], vf.attributes or {}))
+    if vf.attributes is None:
+        raise HostError(
+            "The VF's attributes could not be read.",
+            f"VF {where[1]} of {where[0]}: its driver doesn't list it at present. Nothing was written.",
+        )
+    return where[0], VfSet(where[1], complete(args["set"], vf.attributes))
 
 
 def _say(args: Args) -> str:
     return ", ".join(f"{key} {value}" for key, value in args.items() if key != "set")
 
 
-def _set_vf(writer: Writer, host: Snapshot, args: Args, deadline: float) -> None:
+def _set_vf(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
     pf, request = vf_request(host, args)
-    error = writer.set_vfs(pf, [request])[0]
+    error = begin().set_vfs(pf, [request])[0]
     if error is not None:
         raise error
 
 
-def _define_pool(writer: Writer, host: Snapshot, args: Args, deadline: float) -> None:
+def _define_pool(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
     known = host.libvirt.networks.get(args["pool"])
     uuid = known.uuid if known is not None else None
     if "pf" in args:
-        writer.define_pool(PoolSpec(args["pool"], uuid, pf_dev=_pf(host, args["pf"]).netdev))
+        pf = host.pfs.get(args["pf"])
+        if pf is None:
+            raise _gone(args["pf"])
+        pool = PoolSpec(args["pool"], uuid, pf_dev=pf.netdev)
     else:
         addresses = pool_addresses(host, args)
         if len(addresses) != len(args["vfs"]):
             raise HostError("A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found.")
-        writer.define_pool(PoolSpec(args["pool"], uuid, addresses=addresses))
+        pool = PoolSpec(args["pool"], uuid, addresses=addresses)
+    begin().define_pool(pool)
 
 
-def _pf(host: Snapshot, identity: str) -> Any:
-    pf = host.pfs.get(identity)
-    if pf is None:
-        raise HostError("The PF is gone.", f"{identity} was there when the plan was made and is not there now.")
-    return pf
+def _gone(pf: str) -> HostError:
+    return HostError("The PF is gone.", f"{pf} was there when the plan was made and is not there now.")
+
+
+def _attach_nic(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    nic = _nic_spec(host, args["nic"])
+    begin().attach_nic(args["domain"], nic, live=args["live"], config=args["config"])
+
+
+def _update_nic(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    nic = _nic_spec(host, args["nic"])
+    begin().update_nic(args["domain"], _nic_match(args["match"]), nic)
 
 
 def _nic_spec(host: Snapshot, nic: Args) -> NicSpec:
@@ -77,27 +98,25 @@ def _nic_match(match: Args) -> NicMatch:
     return NicMatch(match.get("alias"), match.get("mac"), match.get("vf"))
 
 
-_CALLS: dict[str, Callable[[Writer, Snapshot, Args, float], None]] = {
-    "modules.set_blacklist": lambda w, h, a, d: w.set_blacklist(a["modules"]),
-    "modules.unload": lambda w, h, a, d: w.unload_module(a["module"], d),
-    "modules.load": lambda w, h, a, d: w.load_module(a["module"], d),
-    "pf.set_link": lambda w, h, a, d: w.set_link(_pf(h, a["pf"]).id, a["link"] == "up"),
+_CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
+    "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(a["modules"]),
+    "modules.unload": lambda w, h, a, d: w().unload_module(a["module"], d),
+    "modules.load": lambda w, h, a, d: w().load_module(a["module"], d),
+    "pf.set_link": lambda w, h, a, d: w().set_link(a["pf"], a["link"] == "up"),
     "pf.wait_link": lambda w, h, a, d: None,
-    "pf.set_mtu": lambda w, h, a, d: w.set_mtu(_pf(h, a["pf"]).id, a["mtu"]),
-    "pf.set_autoprobe": lambda w, h, a, d: w.set_autoprobe(_pf(h, a["pf"]).id, a["autoprobe"]),
-    "pf.set_numvfs": lambda w, h, a, d: w.set_numvfs(_pf(h, a["pf"]).id, a["vfs"], d),
-    "vf.bind": lambda w, h, a, d: w.bind_vf(_pf(h, a["pf"]).id, a["vf"], a["driver"], d),
+    "pf.set_mtu": lambda w, h, a, d: w().set_mtu(a["pf"], a["mtu"]),
+    "pf.set_autoprobe": lambda w, h, a, d: w().set_autoprobe(a["pf"], a["autoprobe"]),
+    "pf.set_numvfs": lambda w, h, a, d: w().set_numvfs(a["pf"], a["vfs"], d),
+    "vf.bind": lambda w, h, a, d: w().bind_vf(a["pf"], a["vf"], a["driver"], d),
     "vf.set": _set_vf,
     "pool.define": _define_pool,
-    "pool.start": lambda w, h, a, d: w.start_pool(a["pool"]),
-    "pool.stop": lambda w, h, a, d: w.stop_pool(a["pool"]),
-    "pool.set_autostart": lambda w, h, a, d: w.set_pool_autostart(a["pool"], a["autostart"]),
-    "pool.undefine": lambda w, h, a, d: w.undefine_pool(a["pool"]),
-    "nic.attach": lambda w, h, a, d: w.attach_nic(
-        a["domain"], _nic_spec(h, a["nic"]), live=a["live"], config=a["config"]
-    ),
-    "nic.detach": lambda w, h, a, d: w.detach_nic(
+    "pool.start": lambda w, h, a, d: w().start_pool(a["pool"]),
+    "pool.stop": lambda w, h, a, d: w().stop_pool(a["pool"]),
+    "pool.set_autostart": lambda w, h, a, d: w().set_pool_autostart(a["pool"], a["autostart"]),
+    "pool.undefine": lambda w, h, a, d: w().undefine_pool(a["pool"]),
+    "nic.attach": _attach_nic,
+    "nic.detach": lambda w, h, a, d: w().detach_nic(
         a["domain"], _nic_match(a["match"]), live=a["live"], config=a["config"]
     ),
-    "nic.update": lambda w, h, a, d: w.update_nic(a["domain"], _nic_match(a["match"]), _nic_spec(h, a["nic"])),
+    "nic.update": _update_nic,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from reconciler.apply.executor import Executor, Outcome, Progress
 from reconciler.apply.journal import Journal
-from reconciler.apply.ledger import record, set_aside, write_ledger
+from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -32,7 +33,7 @@ class RunResult:
     outcomes: list[Outcome]
     code: ExitCode
     unmet: list[str] = field(default_factory=list)
-    """What a plan made afterwards would still do, although every action succeeded."""
+    """Why a run is no success although every action was: what a new plan would still do, or why there is none."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -48,7 +49,8 @@ def carry_out(
     stopped: Callable[[], bool],
     ledger_unusable: bool = False,
 ) -> RunResult:
-    """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out."""
+    """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out. From
+    the first action on, nothing but the end of the process keeps it from returning a result."""
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     journal = Journal(state_dir, run, dump_plan(plan), _header(plan))
     executor = Executor(reader, writer, observed, journal, progress, run, stopped)
@@ -56,7 +58,12 @@ def carry_out(
         outcomes = executor.execute(plan.actions)
         result = RunResult(run, outcomes, _code(outcomes, stopped()))
         _conclude(result, plan, desired, executor, state_dir, ledger_unusable)
-        journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
+        try:
+            journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
+        except ReconcilerError as error:
+            result.warnings.append(
+                f"The journal has no end, so the next run takes this one for interrupted: {error.detail}"
+            )
     finally:
         journal.close()
     return result
@@ -75,10 +82,11 @@ def _header(plan: Plan) -> dict[str, Any]:
 
 
 def _code(outcomes: list[Outcome], interrupted: bool) -> ExitCode:
+    """Only when the host was asked for nothing can a run that failed say that nothing was changed."""
     kinds = {outcome.outcome for outcome in outcomes}
     if not kinds & {"failed", "skipped"}:
         return ExitCode.OK
-    if "changed" in kinds:
+    if any(outcome.written for outcome in outcomes):
         return ExitCode.PARTIAL
     return ExitCode.INTERRUPTED if interrupted and "failed" not in kinds else ExitCode.FAILED
 
@@ -92,31 +100,67 @@ def _conclude(
     ledger_unusable: bool,
 ) -> None:
     """Observes once more: what is right now goes into the ledger, and a run that claims success must leave nothing to
-    do."""
-    after = executor.reader.observe()
-    after.ledger = executor.host.ledger
-    resolution = resolve(desired, after)
-    written = {
-        action.address
-        for action, outcome in zip(plan.actions, result.outcomes, strict=True)
-        if outcome.outcome == "changed"
-    }
+    do. What can't be found out is no success."""
     try:
-        record(after.ledger, compare_all(resolution, after), after, result.run, written)
+        after = executor.reader.observe()
+        after.ledger = executor.host.ledger
+        states = compare_all(resolve(desired, after), after)
+    except Exception as error:  # noqa: BLE001  (after the first write a run always ends with its own result)
+        result.warnings.append(
+            f"What was applied is not recorded, since the host could not be read again: {_told(error)}"
+        )
+        _unmet(result, ["the host could not be read again"])
+        return
+    changed = {outcome.id for outcome in result.outcomes if outcome.outcome == "changed"}
+    try:
+        record(after.ledger, states, after, result.run, {a.address for a in plan.actions if a.id in changed})
         if ledger_unusable:
             set_aside(state_dir)
         write_ledger(state_dir, after.ledger)
     except ReconcilerError as error:
-        result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {error.detail}")
+        result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {_told(error)}")
     if result.code == ExitCode.OK:
+        _unmet(result, _left(plan, desired, after))
+
+
+def _unmet(result: RunResult, why: list[str]) -> None:
+    result.unmet = why
+    if why and result.code == ExitCode.OK:
+        result.code = ExitCode.PARTIAL
+
+
+def _left(plan: Plan, desired: Desired, after: Snapshot) -> list[str]:
+    """What a plan made now would do, or what blocks it."""
+    try:
         again = make_plan(desired, after, targets=plan.targets, partial=bool(plan.dropped))
-        result.unmet = [f"{action.op} of {action.address}" for action in again.actions]
-        if result.unmet:
-            result.code = ExitCode.PARTIAL
+    except Exception as error:  # noqa: BLE001  (as above)
+        return [f"a new plan can't be made: {_told(error)}"]
+    if again.verdict == "in-sync":
+        return []
+    errors = [f"{d.address}: {d.summary} {d.detail}" for d in again.diagnostics if d.severity == "error"]
+    return [
+        *(f"a new plan would still do {action.op} of {action.address}" for action in again.actions),
+        *(f"a new plan is blocked by {error}" for error in errors),
+    ]
 
 
-def note_in_sync(desired: Desired, observed: Snapshot, state_dir: Path) -> None:
-    """Records what was found already right. Writes nothing when the ledger says so already."""
-    resolution = resolve(desired, observed)
-    if record(observed.ledger, compare_all(resolution, observed), observed, "", set()):
-        write_ledger(state_dir, observed.ledger)
+def _told(error: Exception) -> str:
+    if isinstance(error, ReconcilerError):
+        return f"{error.summary} {error.detail}".strip()
+    return f"{type(error).__name__}: {error}"
+
+
+def note_in_sync(
+    desired: Desired, observed: Snapshot, state_dir: Path, lock: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Records what was found already right. Writes nothing, and takes no lock, when the ledger says so already."""
+    states = compare_all(resolve(desired, observed), observed)
+    known, problem = read_ledger(state_dir)
+    if not problem and not record(known, states, observed, "", set()):
+        return
+    with lock():
+        known, problem = read_ledger(state_dir)  # Another run may have written it in the meantime.
+        record(known, states, observed, "", set())
+        if problem:
+            set_aside(state_dir)
+        write_ledger(state_dir, known)

@@ -39,7 +39,9 @@ def options(
     libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
     state_dir: Annotated[Path, typer.Option(help="Ledger and runs.")] = Path("/var/lib/reconciler"),
     color: Annotated[Color, typer.Option(help="Colours; NO_COLOR is respected.")] = Color.AUTO,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks of faults.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tracebacks of faults in reconciler itself.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

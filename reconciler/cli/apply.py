@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.options import Options, load_state, read_file
+from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from reconciler.apply.run import RunResult
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
     from reconciler.plan.document import Plan
@@ -88,7 +91,7 @@ def _apply_file(
         return _nothing_to_do(options, plan, desired, observed)
     _need_root(options)
     if not yes and not _confirmed():
-        print("Declined. Nothing was changed.", file=sys.stderr)
+        say("Declined. Nothing was changed.")
         return ExitCode.FAILED
     return _locked_run(options, reader, plan, desired, allow)
 
@@ -111,8 +114,8 @@ def _apply_saved(options: Options, path: str, data: bytes, allow: list[Disruptio
     observed = options.observe(reader)
     _same_machine(plan, observed)
     fresh = _fresh(plan, desired, observed)
-    _guard(fresh, desired, observed, allow)
     _show(options, fresh)
+    _guard(fresh, desired, observed, allow)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)
     _need_root(options)
@@ -120,24 +123,29 @@ def _apply_saved(options: Options, path: str, data: bytes, allow: list[Disruptio
 
 
 def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
-    """Only the ledger may have to learn what was found already right."""
+    """Only the ledger may have to learn what was found already right: no more than a record, so a lock that is held
+    doesn't fail it."""
+    from reconciler.apply.lock import locked
     from reconciler.apply.run import note_in_sync
+    from reconciler.clock import now
 
     try:
-        note_in_sync(desired, observed, options.state_dir)
+        note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now()))
     except ReconcilerError as error:
-        print(f"Warning: {error.summary} {error.detail}", file=sys.stderr)
+        kind = "Note" if error.code == ExitCode.LOCKED else "Warning"
+        say(f"{kind}: What was found already right is not recorded. {error.summary} {error.detail}")
     return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
+
+
+def _who(plan: Plan) -> str:
+    return f"apply {plan.source.path or 'of a saved plan'}"
 
 
 def _show(options: Options, plan: Plan) -> None:
     from reconciler.plan.document import plan_to_json
     from reconciler.report.plan_text import render_plan
 
-    sys.stdout.write(
-        render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False, width=options.width())
-    )
-    sys.stdout.flush()
+    put(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False, width=options.width()))
 
 
 def _refuse_recorded(options: Options) -> None:
@@ -164,16 +172,20 @@ def _confirmed() -> bool:
             "Nothing was changed.",
             code=ExitCode.USAGE,
         )
-    print("\nCarry this out? Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print("\nCarry this out? Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() == "yes"
 
 
 def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[DisruptionClass]) -> None:
+    """The plan has been shown in full."""
     from reconciler.plan.guards import refusals
 
     found = refusals(plan, desired, observed, [item.value for item in allow])
     if found:
-        raise ReconcilerError("Refused.", "\n  ".join(["Nothing was changed.", *found]), code=ExitCode.REFUSED)
+        raise ReconcilerError(
+            "Refused.", "\n  ".join(["Nothing was changed.", *dict.fromkeys(found)]), code=ExitCode.REFUSED
+        )
 
 
 def _same_machine(plan: Plan, observed: Snapshot) -> None:
@@ -186,7 +198,7 @@ def _same_machine(plan: Plan, observed: Snapshot) -> None:
             code=ExitCode.STALE,
         )
     if plan.host.boot_id != observed.host.boot_id:
-        print("Note: the host was rebooted since the plan was made.", file=sys.stderr)
+        say("Note: the host was rebooted since the plan was made.")
 
 
 def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
@@ -215,7 +227,7 @@ def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
         )
         raise ReconcilerError("The plan no longer fits the host.", detail, code=ExitCode.STALE)
     for note in moved(approved, fresh):
-        print(f"Note: {note}", file=sys.stderr)
+        say(f"Note: {note}")
     return fresh
 
 
@@ -229,41 +241,57 @@ def _locked_run(
     from reconciler.apply.run import carry_out
     from reconciler.clock import now
     from reconciler.host.open import open_writer
+    from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
-    who = f"apply {approved.source.path or 'of a saved plan'}"
-    with locked(who, now()):
+    with locked(_who(approved), now()):
         before = interrupted_run(options.state_dir)
         if before is not None:
             doing = f" during {', '.join(before[1])}" if before[1] else ""
-            print(f"Note: run {before[0]} was interrupted{doing}. The host was read again.", file=sys.stderr)
+            say(f"Note: run {before[0]} was interrupted{doing}. The host was read again.")
         observed = options.observe(reader)
         plan = _fresh(approved, desired, observed)
+        if refusals(plan, desired, observed, [item.value for item in allow]):
+            _show(options, plan)  # It is no longer the one that was shown.
         _guard(plan, desired, observed, allow)
+        writer = open_writer(options.host, options.libvirt)
+        progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
         interrupts = _Interrupts()
         result = carry_out(
             plan,
             desired,
             observed,
             reader=reader,
-            writer=open_writer(options.host, options.libvirt),
+            writer=writer,
             state_dir=options.state_dir,
-            progress=make_progress(sys.stderr, color=options.colored(sys.stderr)),
+            progress=progress,
             stopped=interrupts.asked,
             ledger_unusable=bool(read_ledger(options.state_dir)[1]),
         )
+    _show_result(options, plan, result)
+    return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+
+
+def _show_result(options: Options, plan: Plan, result: RunResult) -> None:
+    """Nothing here may change the exit code any more."""
     from reconciler.plan.document import plan_to_json
     from reconciler.report.apply_text import render_result
 
-    outcomes = [asdict(outcome) for outcome in result.outcomes]
-    sys.stdout.write(
-        render_result(plan_to_json(plan), outcomes, color=options.colored(sys.stdout), width=options.width())
-    )
+    try:
+        text = render_result(
+            plan_to_json(plan),
+            [asdict(outcome) for outcome in result.outcomes],
+            unmet=result.unmet,
+            color=options.colored(sys.stdout),
+            width=options.width(),
+        )
+        put(text, done=True)
+    except Exception as error:  # noqa: BLE001
+        say(f"Error: The result can't be shown. {type(error).__name__}: {error}. It is in run {result.run}.")
     for warning in result.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
+        say(f"Warning: {warning}")
     for item in result.unmet:
-        print(f"Error: Not converged: a new plan would still do {item}.", file=sys.stderr)
-    return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+        say(f"Error: Not converged: {item}.")
 
 
 class _Interrupts:
@@ -277,7 +305,8 @@ class _Interrupts:
 
     def _note(self, number: int, frame: object) -> None:
         self._asked = True
-        print("\nInterrupted: the step under way is finished, and no other is begun.", file=sys.stderr)
+        with contextlib.suppress(OSError):  # Not by print, which may be in the middle of something.
+            os.write(2, b"\nInterrupted: the step under way is finished, and no other is begun.\n")
 
     def asked(self) -> bool:
         """Whether to stop."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Options, load_state
+from reconciler.cli.output import put
 from reconciler.cli.plan import Format
 from reconciler.exit_codes import ExitCode
 
@@ -35,9 +36,9 @@ def drift(
     found = find_drift(desired, observed, source=source, created_at=now(), ignore=ignore or [])
     document = drift_to_json(found)
     if as_json or output_format is Format.JSON:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif output_format is Format.MARKDOWN:
-        print(render_drift_markdown(document), end="")
+        put(render_drift_markdown(document))
     else:
-        print(render_drift(document, color=options.colored(sys.stdout), width=options.width()), end="")
+        put(render_drift(document, color=options.colored(sys.stdout), width=options.width()))
     return {"drift": ExitCode.CHANGES, "unknown": ExitCode.UNOBSERVED}.get(found.verdict, ExitCode.OK)

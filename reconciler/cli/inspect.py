@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Options
+from reconciler.cli.output import put
 from reconciler.exit_codes import ExitCode
 
 
@@ -23,7 +24,7 @@ def inspect(
     options: Options = context.obj
     document = build_inventory(options.observe(options.reader()))
     if as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     else:
-        print(render_inventory(document, color=options.colored(sys.stdout), width=options.width()), end="")
+        put(render_inventory(document, color=options.colored(sys.stdout), width=options.width()))
     return ExitCode.OK

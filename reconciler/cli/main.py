@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 
-from reconciler.diagnostics import ReconcilerError, StateFileError
+from reconciler.cli.output import cannot_print, complain, mute, open_streams, say
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 _GLOBAL_WITH_VALUE = ("--host", "--libvirt", "--state-dir", "--color")
@@ -15,18 +14,26 @@ _GLOBAL_FLAGS = ("-v", "--verbose")
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
+    open_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments in (["--version"], ["-V"]):
         from reconciler import __version__
 
         print(f"reconciler {__version__}")
-        sys.exit(ExitCode.OK)
-    code = run(arguments)
-    with contextlib.suppress(BrokenPipeError):
+        code: int = ExitCode.OK
+    else:
+        code = run(arguments)
+    try:
         sys.stdout.flush()
-        sys.exit(code)
-    # The reader of our output has gone (`| head`). Python would complain once more when it closes stdout.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        mute(sys.stdout)
+    except OSError as error:
+        mute(sys.stdout)
+        code = code or complain(cannot_print(error))
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        mute(sys.stderr)  # Else Python ends with 120 in place of our code.
     sys.exit(code)
 
 
@@ -37,22 +44,19 @@ def run(arguments: list[str]) -> int:
     verbose = any(flag in arguments for flag in _GLOBAL_FLAGS)
     try:
         return int(app(args=globals_first(arguments), prog_name="reconciler", standalone_mode=False) or 0)
-    except StateFileError as error:
-        from reconciler.state.errors import format_error
-
-        for diagnostic in error.diagnostics:
-            print(format_error(diagnostic), file=sys.stderr)
-        return ExitCode.INVALID
     except ReconcilerError as error:
-        _complain(error.summary, error.detail)
-        return error.code
+        return complain(error)
     except KeyboardInterrupt:
-        _complain("Interrupted.", "Nothing was changed.")
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+        return _interrupted()
+    except BrokenPipeError:  # Of the parser's help; results go through `put`.
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001  the last resort: a message in place of a traceback
         return _unexpected(error, verbose)
+
+
+def _interrupted() -> int:
+    say("Error: Interrupted. Nothing was changed.")
+    return ExitCode.INTERRUPTED
 
 
 def _unexpected(error: Exception, verbose: bool) -> int:
@@ -60,32 +64,24 @@ def _unexpected(error: Exception, verbose: bool) -> int:
     message = getattr(error, "format_message", None)
     if message is not None:
         context = getattr(error, "ctx", None)
-        if not message():  # No command at all: the parser has shown the help.
-            return ExitCode.USAGE
-        _complain("Wrong usage.", message())
-        if context is not None:
-            print(f"Try: {context.command_path} --help", file=sys.stderr)
+        if message():  # Without a message there was no command at all, and the parser has shown the help.
+            say(f"Error: Wrong usage. {message()}")
+            if context is not None:
+                say(f"Try: {context.command_path} --help")
         return ExitCode.USAGE
     if type(error).__name__ == "Abort":
-        _complain("Interrupted.", "Nothing was changed.")
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     if type(error).__name__ == "Exit":
         return int(getattr(error, "exit_code", 0))
     if verbose:
         import traceback
 
-        traceback.print_exc()
-    detail = f"{type(error).__name__}: {error}. This is a fault in reconciler: please report it with the output of -v."
-    _complain("Something unexpected happened.", detail)
-    return ExitCode.FAILED
-
-
-def _complain(summary: str, detail: str) -> None:
-    text = f"{summary} {detail}".rstrip()
-    print(
-        "Error: " + "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text),
-        file=sys.stderr,
+        say(traceback.format_exc())
+    say(
+        f"Error: Something unexpected happened. {type(error).__name__}: {error}. This is a fault in reconciler: please "
+        "report it with the output of -v."
     )
+    return ExitCode.FAILED
 
 
 def globals_first(arguments: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from reconciler.cli.output import say
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
@@ -63,7 +64,7 @@ class Options:
 
             snapshot.ledger, problem = read_ledger(self.state_dir)
             if problem:
-                print(f"Warning: {problem}", file=sys.stderr)
+                say(f"Warning: {problem}")
                 snapshot.notes.append(problem)
         return snapshot
 
@@ -91,7 +92,7 @@ def load_state(path: str, data: bytes | None = None) -> tuple[Desired, Source]:
     content = read_file(path) if data is None else data
     desired, notes = load_with_notes(path, content)
     for note in notes:
-        print(f"Warning: {format_error(note)}", file=sys.stderr)
+        say(f"Warning: {format_error(note)}")
     found = describe(Path(path))
     git = Git(*found) if found is not None else None
     return desired, Source(path, hashlib.sha256(content).hexdigest(), git)
@@ -102,6 +103,7 @@ def write_new(path: Path, text: str, *, overwrite: bool) -> None:
     try:
         with path.open("w" if overwrite else "x", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
     except FileExistsError:
         raise ReconcilerError(
             "The file exists already.",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.options import Options, load_state, write_new
+from reconciler.cli.output import complain, put
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.report.style import visible
 
 if TYPE_CHECKING:
     from reconciler.plan.document import Plan
@@ -47,20 +49,43 @@ def plan(
     options: Options = context.obj
     if output is not None and len(files) > 1:
         raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
-    codes = []
-    for path in files:
-        document = _plan(options, path, target or [])
-        if output is not None:
-            from reconciler.plan.document import dump_plan
-
-            write_new(output, dump_plan(document), overwrite=True)
-        print_plan(options, document, Format.JSON if as_json else output_format, lines=len(files) > 1, saved=output)
-        codes.append(exit_code(document, detailed_exitcode))
-    return max(codes, key=_RANK.index)
+    chosen = Format.JSON if as_json else output_format
+    codes = [_one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode) for path in files]
+    return max(codes, key=RANK.index)
 
 
-_RANK = [ExitCode.OK, ExitCode.CHANGES, ExitCode.UNOBSERVED, ExitCode.FAILED]
-"""Of several plans the worst code counts."""
+RANK: list[int] = [
+    ExitCode.OK,
+    ExitCode.CHANGES,
+    ExitCode.UNOBSERVED,
+    ExitCode.FAILED,
+    ExitCode.NOT_PERMITTED,
+    ExitCode.USAGE,
+    ExitCode.INVALID,
+]
+"""Of several files the worst code counts."""
+
+
+def _one(
+    options: Options,
+    path: str,
+    targets: list[str],
+    output: Path | None,
+    output_format: Format,
+    several: bool,
+    detailed: bool,
+) -> int:
+    """One plan. Of several files a bad one doesn't stop the others."""
+    try:
+        document = _plan(options, path, targets)
+    except ReconcilerError as error:
+        return complain(error)
+    if output is not None:
+        from reconciler.plan.document import dump_plan
+
+        write_new(output, dump_plan(document), overwrite=True)
+    print_plan(options, document, output_format, lines=several, saved=output)
+    return exit_code(document, detailed)
 
 
 def _plan(options: Options, path: str, targets: list[str]) -> Plan:
@@ -89,15 +114,16 @@ def print_plan(
 
     if output_format is Format.JSON:
         text = json.dumps(plan_to_json(document), ensure_ascii=False) + "\n" if lines else dump_plan(document)
-        sys.stdout.write(text)
+        put(text)
     elif output_format is Format.MARKDOWN:
         from reconciler.report.plan_markdown import render_plan_markdown
 
-        sys.stdout.write(render_plan_markdown(plan_to_json(document)))
+        put(render_plan_markdown(plan_to_json(document)))
     else:
         from reconciler.report.plan_text import render_plan
 
         color, width = options.colored(sys.stdout), options.width()
-        sys.stdout.write(render_plan(plan_to_json(document), color=color, hints=saved is None, width=width))
+        put(render_plan(plan_to_json(document), color=color, hints=saved is None, width=width))
         if saved is not None and document.verdict == "changes":
-            print(f"\nSaved to {saved}. To do exactly this:\n    reconciler apply {saved}")
+            name = visible(str(saved))
+            put(f"\nSaved to {name}. To do exactly this:\n    reconciler apply {name}\n")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reconciler.cli.output import put
 from reconciler.exit_codes import ExitCode
 
 
@@ -67,7 +68,7 @@ def schema(
     document: Annotated[Document, typer.Argument(help="Which document.")],
 ) -> int:
     """Print the JSON Schema of a document."""
-    print(render(document), end="")
+    put(render(document))
     return ExitCode.OK
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Options, write_new
+from reconciler.cli.output import put
 from reconciler.exit_codes import ExitCode
 
 
@@ -21,7 +22,7 @@ def snapshot(
     options: Options = context.obj
     text = dump(options.observe(options.reader()))
     if output is None:
-        print(text, end="")
+        put(text)
     else:
         write_new(output, text, overwrite=True)
     return ExitCode.OK

@@ -20,12 +20,21 @@ _ADVICE = (
 )
 
 
-def render_result(document: dict[str, Any], outcomes: Sequence[dict[str, Any]], *, color: bool, width: int = 0) -> str:
+def render_result(
+    document: dict[str, Any],
+    outcomes: Sequence[dict[str, Any]],
+    *,
+    unmet: Sequence[str] = (),
+    color: bool,
+    width: int = 0,
+) -> str:
     """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged,
-    failed, skipped; ``undone`` for what was done and taken back) and ``error`` of its actions; an action
-    without one was not reached."""
+    failed, skipped; ``undone`` for what was done and taken back), ``error`` and ``written`` (the host was asked
+    for it) of its actions; an action without one was not reached.
+    ``unmet``: why the host is not as declared although every action succeeded."""
     view = _View(clean(document), clean(list(outcomes)), Style(color), width)
-    sections = [view.done(), view.undone(), *view.failed(), view.left(), [view.verdict()]]
+    sections = [view.done(), view.undone(), *view.failed(), view.left(), view.unmet(clean(list(unmet)))]
+    sections.append([view.verdict(bool(unmet))])
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -61,10 +70,11 @@ class _View:
         return [self._failure(action) for action in self.of("failed")]
 
     def _failure(self, action: dict[str, Any]) -> list[str]:
-        error = self.outcomes[action["id"]].get("error") or "No reason was given."
+        outcome = self.outcomes[action["id"]]
         lines = [f"{self.style.paint('Failed:', 'bold', 'red')} {sentence(action)}"]
-        lines += quoted(error, width=self.width)
-        advice = next((text for prefix, text in _ADVICE if action["op"].startswith(prefix)), "")
+        lines += quoted(outcome.get("error") or "No reason was given.", width=self.width)
+        asked = outcome.get("written", True)  # What was never asked for has nothing to say about it.
+        advice = next((text for prefix, text in _ADVICE if asked and action["op"].startswith(prefix)), "")
         return lines + (paragraph(advice, indent=2, hang=2, width=self.width) if advice else [])
 
     def left(self) -> list[str]:
@@ -92,10 +102,20 @@ class _View:
             todo += self.by_id[need].get("needs") or []
         return ""
 
-    def verdict(self) -> str:
+    def unmet(self, why: list[str]) -> list[str]:
+        """What is not as declared in the end."""
+        lines = [line for item in why for line in paragraph(item, indent=2, hang=2, width=self.width)]
+        return [self.style.paint("Not as declared:", "bold", "red"), *lines] if lines else []
+
+    def verdict(self, unmet: bool = False) -> str:
         changed, failed = self.of("changed"), self.of("failed")
         left, undone, total = self.of("skipped"), self.of("undone"), len(self.actions)
         host = host_name(self.document)
+        if not failed and not left and not undone and unmet:
+            text = (
+                f"Not converged: {plural(total, 'action')} on {host} succeeded, and it is not as declared all the same."
+            )
+            return self.style.paint(text, "bold", "red")
         if not failed and not left and not undone:
             right = len(self.of("unchanged"))
             already = f" {right} of them {'was' if right == 1 else 'were'} already right." if right else ""
@@ -103,14 +123,18 @@ class _View:
             return self.style.paint(text, "bold", "green")
         why = f" at {listed(folded_by_pf(action['address'] for action in failed))}" if failed else ""
         word = "Failed" if failed else "Stopped"
+        begun = [action for action in failed if self.outcomes[action["id"]].get("written")]
+        perhaps = " What failed may have taken effect in part." if begun else ""
         if changed:
             text = (
                 f"{word} part-way{why}: {len(changed)} of {plural(total, 'action')} done, "
-                f"{len(failed)} failed, {len(left)} left. {host} is in between: "
+                f"{len(failed)} failed, {len(left)} left.{perhaps} {host} is in between: "
                 + ("solve this and apply again." if failed else "apply again to go on.")
             )
         elif undone:
             text = f"{word}{why}, and taken back: what was done on {host} was undone."
+        elif begun:
+            text = f"{word}{why}: no change was completed on {host}.{perhaps} Solve this and apply again."
         else:
-            text = f"{word}{why}: no change was completed on {host}."
+            text = f"{word}{why}: nothing was changed on {host}."
         return self.style.paint(text, "bold", "red" if failed else "yellow")

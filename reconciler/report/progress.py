@@ -29,9 +29,6 @@ class Progress(Protocol):
     def end(self, action_id: str, outcome: Outcome, seconds: float, error: str = "") -> None:
         """It has come to this."""
 
-    def note(self, text: str) -> None:
-        """Something else that is worth a line."""
-
     def finish(self) -> None:
         """No more is done, whatever the reason."""
 
@@ -101,11 +98,6 @@ class LineProgress:
             self._write(f"    | {visible(line)}")
         self._held, self._key, self._seconds = [], None, 0.0
 
-    def note(self, text: str) -> None:
-        """A line of its own, after what was held back."""
-        self._flush()
-        self._write(visible(text))
-
     def finish(self) -> None:
         """Writes what was held back."""
         self._flush()
@@ -116,7 +108,7 @@ class LineProgress:
 
 
 class LiveProgress:
-    """A spinner with the current action and counts, and above it what is to be kept: failures and notes."""
+    """A spinner with the current action and counts, and above it what is to be kept: failures."""
 
     def __init__(self, stream: TextIO, *, color: bool = True) -> None:
         from rich.console import Console
@@ -162,10 +154,6 @@ class LiveProgress:
         if self._task is not None:
             self._bar.advance(self._task)
         self._describe(_told([next(iter(self._open.values()))]) if self._open else "")
-
-    def note(self, text: str) -> None:
-        """A line above the bar."""
-        self._print(visible(text))
 
     def finish(self) -> None:
         """Takes the bar away and leaves the counts."""

@@ -13,7 +13,8 @@ import pytest
 from reconciler.apply import executor as executor_module
 from reconciler.apply.executor import Executor, Outcome
 from reconciler.apply.journal import Journal, interrupted_run, read_journal
-from reconciler.host.model import Nic, Snapshot
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host.model import Libvirt, Network, NetworkPort, Nic, Process, Snapshot
 from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
 from reconciler.plan.document import Plan, dump_plan
 from reconciler.plan.planner import make_plan
@@ -41,6 +42,9 @@ mac = "52:54:00:6d:90:01"
 vf = "int/2"
 mac = "52:54:00:6d:90:02"
 """
+
+
+PF = "pci/0000:01:00.0"
 
 
 class Listener:
@@ -159,6 +163,13 @@ class Taken(DataHost):
         return fresh
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is just being let go of gets no time."""
+    monkeypatch.setattr(executor_module, "_LETTING_GO", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_vfs_are_not_destroyed_under_a_guest_that_came_late(tmp_path: Path) -> None:
     before = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", running=True)])
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
@@ -168,6 +179,133 @@ def test_vfs_are_not_destroyed_under_a_guest_that_came_late(tmp_path: Path) -> N
     assert outcomes["pf.set_numvfs pf.int"].outcome == "failed"
     assert "guest web (ua-other)" in outcomes["pf.set_numvfs pf.int"].error
     assert outcomes["pf.set_numvfs pf.int #2"].outcome == "skipped"
+
+
+class LettingGo(DataHost):
+    """QEMU closes its VFIO group a moment after libvirt said that the NIC is off."""
+
+    def observe(self) -> Snapshot:
+        fresh = super().observe()
+        self.state.vfio_open = {}
+        return fresh
+
+
+def test_who_is_just_letting_go_gets_a_moment(tmp_path: Path) -> None:
+    before = host(igb(1, 2, up=True, carrier=True))
+    before.pfs[PF].vfs[0].driver = "vfio-pci"
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
+    machine = LettingGo(before)
+    machine.state.vfio_open = {100: [Process(7, "qemu")]}
+    outcomes, _ = run(machine, plan, tmp_path, before)
+    assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
+
+
+class LatePool(DataHost):
+    """A guest takes a VF of a pool that is about to be stopped."""
+
+    def observe(self) -> Snapshot:
+        fresh = super().observe()
+        fresh.libvirt.networks["p"].ports = [NetworkPort("web")]
+        return fresh
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_pool_is_not_stopped_under_a_guest_that_came_late(tmp_path: Path) -> None:
+    before = host(igb(1, 2), networks=[Network("p", "u", active=True, mode="hostdev", pf_dev="enp1s0")])
+    machine = LatePool(before)
+    outcomes, _ = run(machine, make_plan(desired('[pool.p]\nstate = "absent"\n'), before), tmp_path, before)
+    assert machine.calls == []
+    assert "guest web" in outcomes["pool.stop pool.p"].error
+
+
+class LibvirtDies(DataHost):
+    """libvirt stops answering after the plan was made."""
+
+    def observe(self) -> Snapshot:
+        fresh = super().observe()
+        fresh.libvirt = Libvirt(reason="The daemon is gone.")
+        return fresh
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        super().refresh(snapshot, scope)
+        if scope.kind in ("domain", "pool"):
+            snapshot.libvirt = Libvirt(reason="The daemon is gone.")
+
+
+def test_without_libvirt_no_nic_is_taken_for_gone(tmp_path: Path) -> None:
+    nic = Nic("interface", "ua-rec-a", "52:54:00:00:00:01", "0000:01:10.0")
+    before = host(igb(1, 2, up=True), domains=[guest("web", running=True, live=[nic], config=[nic])])
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\n[domain.web.nic.a]\nstate = "absent"\n'
+    machine = LibvirtDies(before)
+    outcomes, _ = run(machine, make_plan(desired(text), before), tmp_path, before)
+    assert machine.calls == []
+    assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", False)]
+    assert "The daemon is gone." in next(iter(outcomes.values())).error
+
+
+def test_without_libvirt_vfs_that_guests_may_have_are_not_destroyed(tmp_path: Path) -> None:
+    before = host(igb(1, 2, up=True))
+    machine = LibvirtDies(before)
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
+    outcomes, _ = run(machine, plan, tmp_path, before)
+    assert machine.calls == []
+    assert "not known which guests" in outcomes["pf.set_numvfs pf.int"].error
+
+
+class Broken(DataHost):
+    """A fault in our own code."""
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        raise ValueError("boom")
+
+
+def test_a_fault_fails_its_actions_and_what_needs_them_and_no_more(tmp_path: Path) -> None:
+    text = FILE + '[pf.ext]\nmatch = { name = "enp2s0" }\nvfs = 1\n'
+    before = host(igb(1), igb(2), domains=[guest("web", running=True)])
+    outcomes, listener = run(Broken(before), make_plan(desired(text), before), tmp_path)
+    assert "ValueError: boom" in outcomes["vf.set pf.int.vf.0"].error
+    assert outcomes["vf.set pf.int.vf.0"].written
+    assert outcomes["pf.set_numvfs pf.ext"].outcome == "changed"
+    assert listener.told[-1] == "finish"
+    faults = [r for r in read_journal(tmp_path / "runs" / "run") if r["event"] == "fault"]
+    assert "Traceback" in faults[0]["traceback"]
+
+
+class Forgotten(DataHost):
+    """A driver that doesn't list a VF for a while."""
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        super().refresh(snapshot, scope)
+        snapshot.pfs[PF].vfs[0].attributes = None
+
+
+@pytest.mark.parametrize("more", ["", "[pf.int.vf.1]\ntrust = true\n"])
+def test_half_a_struct_is_not_completed_from_nothing(tmp_path: Path, more: str) -> None:
+    before = host(igb(1, 2, up=True, carrier=True))
+    text = f'[pf.int]\nmatch = {{ name = "enp1s0" }}\n[pf.int.vf.0]\nmax_tx_rate = 200\n{more}'
+    machine = Forgotten(before)
+    outcomes, _ = run(machine, make_plan(desired(text), before), tmp_path, before)
+    first = outcomes["vf.set pf.int.vf.0"]
+    assert (first.outcome, first.written) == ("failed", False)
+    assert "could not be read" in first.error
+    assert machine.calls == (["vf.set"] if more else [])
+
+
+class Deaf(Listener):
+    """A terminal that is gone."""
+
+    def _gone(self, *_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    start = begin = end = finish = _gone  # type: ignore[assignment]
+
+
+def test_progress_that_nobody_can_be_told_of_changes_nothing(tmp_path: Path) -> None:
+    machine, plan = DataHost(clean()), make_plan(desired(FILE), clean())
+    journal = Journal(tmp_path, "run", dump_plan(plan), {})
+    outcomes = Executor(machine, machine, machine.observe(), journal, Deaf(), "run").execute(plan.actions)
+    journal.close()
+    assert {outcome.outcome for outcome in outcomes} == {"changed"}
 
 
 class Vanishing(DataHost):
@@ -197,7 +335,10 @@ class Unplugger(DataHost):
     """A guest that doesn't answer the unplug request."""
 
     def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
-        self.calls.append("nic.detach")
+        if live:
+            self.calls.append("nic.detach")
+        else:
+            super().detach_nic(domain, match, live=live, config=config)
 
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         super().refresh(snapshot, scope)
@@ -214,6 +355,23 @@ def test_a_guest_that_does_not_answer_keeps_its_nic(tmp_path: Path, monkeypatch:
     outcomes, _ = run(machine, make_plan(desired(text), before), tmp_path)
     assert [o.outcome for o in outcomes.values()] == ["failed"]
     assert "has not answered" in next(iter(outcomes.values())).error
+    assert machine.calls == ["nic.detach"]
+    assert machine.state.libvirt.domains["web"].config == [nic]
+
+
+def test_a_nic_leaves_the_guest_and_then_the_definition(tmp_path: Path) -> None:
+    nic = Nic("interface", "ua-rec-a", "52:54:00:00:00:01", "0000:01:10.0")
+    before = host(igb(1, 2, up=True), domains=[guest("web", running=True, live=[nic], config=[nic])])
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\n[domain.web.nic.a]\nstate = "absent"\n'
+    machine, plan = DataHost(before), make_plan(desired(text), before)
+    outcomes, _ = run(machine, plan, tmp_path)
+    assert [o.outcome for o in outcomes.values()] == ["changed"]
+    assert machine.calls == ["nic.detach", "nic.detach"]
+    machine.state.libvirt.domains["web"].config = [nic]  # Gone from the guest only, as after a kill.
+    machine.calls.clear()
+    run(machine, plan, tmp_path / "again")
+    assert machine.calls == ["nic.detach"]
+    assert machine.state.libvirt.domains["web"].config == []
 
 
 def test_a_journal_that_cannot_be_written_stops_before_the_first_change(tmp_path: Path) -> None:
@@ -242,3 +400,21 @@ def test_a_killed_run_is_found_with_what_it_was_doing(tmp_path: Path) -> None:
     journal.write("end", code=0)
     journal.close()
     assert interrupted_run(tmp_path) is None
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("reconciler.apply.journal.append_synced", full)
+    with pytest.raises(ReconcilerError):
+        Journal(tmp_path, "20260102T000000-1", "{}", {})
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_that_was_killed_before_it_began_is_none(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "20260101T000000-1", "{}", {})
+    journal.write("begin", actions=["a"])
+    journal.close()
+    (tmp_path / "runs" / "20260102T000000-1").mkdir()
+    assert interrupted_run(tmp_path) == ("20260101T000000-1", ["a"])

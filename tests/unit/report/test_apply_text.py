@@ -54,7 +54,28 @@ def test_failure_tells_what_was_done_failed_and_left() -> None:
 def test_failure_of_the_first_step_completed_nothing() -> None:
     document = samples.rates(1)
     found = blocks(document, outcomes(document, document["actions"][0]["id"]))
-    assert found[-1] == ["Failed at pf.int.vf.0: no change was completed on r620-01."]
+    assert found[-1] == ["Failed at pf.int.vf.0: nothing was changed on r620-01."]
+
+
+def test_what_was_begun_and_failed_may_have_happened() -> None:
+    document = samples.rates(1)
+    told = outcomes(document, document["actions"][0]["id"])
+    told[0]["written"] = True
+    assert blocks(document, told)[-1] == [
+        "Failed at pf.int.vf.0: no change was completed on r620-01. What failed may have taken effect in part. "
+        "Solve this and apply again."
+    ]
+
+
+def test_success_without_being_as_declared_is_none() -> None:
+    document = samples.rates(2)
+    text = render_result(document, outcomes(document), unmet=["a new plan would still do x\x1b"], color=False)
+    assert text.splitlines() == [
+        "Not as declared:",
+        "  a new plan would still do x\\x1b",
+        "",
+        "Not converged: 2 actions on r620-01 succeeded, and it is not as declared all the same.",
+    ]
 
 
 def test_an_interrupted_run_says_what_was_not_begun() -> None:

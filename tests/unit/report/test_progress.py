@@ -54,12 +54,10 @@ def test_a_batch_that_begins_before_it_ends() -> None:
         progress.begin(action)
     for action in actions:
         progress.end(action["id"], "unchanged", 0.0)
-    progress.note("That is all.\n")
     progress.finish()
     assert stream.getvalue().splitlines() == [
         "Applying 3 actions.",
         "[1-3/3] pf.int.vf.[0-2]: set max_tx_rate 1000 Mbit/s on 3 VFs: already right",
-        "That is all.\\n",
     ]
 
 

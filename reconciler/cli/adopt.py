@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reconciler.cli.options import Options, write_new
+from reconciler.cli.output import put, say
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 
@@ -20,25 +21,17 @@ def adopt(
 ) -> int:
     """Write a state file that describes the host as it is; its plan is empty."""
     from reconciler.plan.adopt import adopt as describe
-    from reconciler.plan.planner import make_plan
-    from reconciler.state.load import load
-    from reconciler.state.write import render
 
     options: Options = context.obj
-    host = options.observe(options.reader())
-    adopted = describe(host)
-    text = render(adopted.state, adopted.left_out)
+    adopted = describe(options.observe(options.reader()))
     for item in adopted.left_out:
-        print(f"Left out: {item}.", file=sys.stderr)
-    left = make_plan(load("the adopted file", text.encode()), host)
-    for action in left.actions:
-        print(f"Warning: its plan is not empty: {action.op} of {action.address}.", file=sys.stderr)
-    for diagnostic in left.diagnostics:
-        if diagnostic.severity == "error":
-            print(f"Warning: {diagnostic.address}: {diagnostic.summary} {diagnostic.detail}", file=sys.stderr)
+        say(f"Left out: {item}.")
+    if adopted.wrong:
+        detail = "\n  ".join(["Nothing was written, since its plan would not be empty:", *adopted.wrong])
+        raise ReconcilerError("The host can't be described.", detail, code=ExitCode.FAILED)
     if output is None:
-        print(text, end="")
+        put(adopted.text)
     else:
-        write_new(output, text, overwrite=False)
-        print(f"Written to {output}. See what it says with: reconciler plan {output}", file=sys.stderr)
+        write_new(output, adopted.text, overwrite=False)
+        say(f"Written to {output}. See what it says with: reconciler plan {output}")
     return ExitCode.OK

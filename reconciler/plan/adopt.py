@@ -5,19 +5,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.diagnostics import ReconcilerError, StateFileError
 from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.modules.operations import kernel_name
-from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of
+from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, sriov_nics
 from reconciler.kinds.pool.operations import live_addresses
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS, is_zero
-from reconciler.state.desired import VF_ATTRIBUTES, Attributes
+from reconciler.plan.planner import make_plan
+from reconciler.plan.select import within
+from reconciler.state.desired import VF_ATTRIBUTES, Attributes, Policy
+from reconciler.state.findings import Findings, thing
+from reconciler.state.load import load
+from reconciler.state.positions import Path
+from reconciler.state.values import check_host_name, check_libvirt_name, check_module, check_nic_key
+from reconciler.state.write import render
 
 Data = dict[str, Any]
+_MOST_MTU = range(68, 65536)
 
 
 @dataclass(slots=True)
@@ -26,6 +36,13 @@ class Adopted:
 
     state: Data = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    """Why it is no description after all: what its plan would do. Empty, unless reconciler itself is at fault."""
+
+    @property
+    def text(self) -> str:
+        """The state file."""
+        return render(self.state, self.left_out)
 
 
 class _Adopter:
@@ -39,13 +56,18 @@ class _Adopter:
         self.names = _logical_names(host)
         self.pooled: dict[VfId, str] = {}
         self.given: set[VfId] = set()
+        """VFs of interfaces: libvirt sets their MAC and VLAN."""
+        self.taken: set[VfId] = set()
+        """VFs of any NIC that names one."""
         self.macs: set[str] = set()
 
     def all(self) -> Adopted:
         state = self.result.state
         state["schema"] = 1
-        if self.host.host.name:
+        if _fits(check_host_name, self.host.host.name):
             state["host"] = {"name": self.host.host.name}
+        else:
+            self.result.left_out.append(f"host.name: no state file takes the name {self.host.host.name!r}")
         blacklist = self._blacklist()
         if blacklist:
             state["modules"] = {"blacklist": blacklist}
@@ -57,6 +79,9 @@ class _Adopter:
             state["pool"] = pools
         if domains:
             state["domain"] = domains
+            most = max(len(sriov_nics(self.host.libvirt.domains[name])) for name in domains)
+            if most > Policy().max_vfs_per_domain:
+                state["policy"] = {"max_vfs_per_domain": most}
         if not self.host.libvirt.available:
             self.result.left_out.append(f"guests and pools: {self.host.libvirt.reason}")
         return self.result
@@ -68,14 +93,16 @@ class _Adopter:
         loaded = set(self.host.modules.loaded or [])
         for module in sorted(listed & loaded):
             self.result.left_out.append(f"modules.blacklist: {module} is blacklisted, and loaded all the same")
-        return sorted(listed - loaded)
+        odd = {module for module in listed - loaded if not _fits(check_module, module)}
+        self.result.left_out += [f"modules.blacklist: no state file takes the name {name!r}" for name in sorted(odd)]
+        return sorted(listed - loaded - odd)
 
     def _pf(self, pf: Pf) -> Data:
         match = {"address": pf.device} if pf.bus == "pci" else {"name": pf.netdev}
         table: Data = {"match": match}
         if pf.up is not None:
             table["link"] = "up" if pf.up else "down"
-        if pf.mtu is not None and 68 <= pf.mtu <= 65535:
+        if pf.mtu in _MOST_MTU:
             table["mtu"] = pf.mtu
         for name, value in (("link", pf.up), ("mtu", pf.mtu)):
             if name not in table:
@@ -126,14 +153,18 @@ class _Adopter:
                 continue
             if name == "vlan_proto" and value == "802.1Q":
                 continue
+            if name == "vlan" and value == 4095:  # mlx4 for none, in older snapshots
+                continue
             if name in ("spoofchk", "trust") or not (is_zero(name, value) or value == usual.get(name)):
                 found[name] = value
         return self._checked_mac(pf, vf, found)
 
     def _checked_mac(self, pf: Pf, vf: Vf, found: Attributes) -> Attributes:
         mac = str(found.get("mac", ""))
-        if mac and (mac in self.macs or int(mac[:2], 16) & 1):
-            self.result.left_out.append(f"the MAC {mac} of VF {vf.index} of {pf.netdev}: it is there twice")
+        multicast = bool(mac) and bool(int(mac[:2], 16) & 1)
+        if multicast or mac in self.macs:
+            why = "it is a multicast address" if multicast else "it is there twice"
+            self.result.left_out.append(f"the MAC {mac} of VF {vf.index} of {pf.netdev}: {why}")
             del found["mac"]
         elif mac:
             self.macs.add(mac)
@@ -144,7 +175,8 @@ class _Adopter:
         for network in self.host.libvirt.networks.values():
             if network.mode != "hostdev":
                 continue
-            table = self._pool(network)
+            named = _fits(check_libvirt_name, network.name)
+            table = self._pool(network) if named else "no state file takes this name"
             if isinstance(table, str):
                 self.result.left_out.append(f"pool {network.name}: {table}")
             else:
@@ -186,9 +218,11 @@ class _Adopter:
         domains: Data = {}
         for domain in self.host.libvirt.domains.values():
             nics: Data = {}
-            source = domain.config if domain.persistent else domain.live
-            for number, nic in enumerate(n for n in source if n.method != "other"):
-                key = _key(nic, number, nics)
+            source = [n for n in (domain.config if domain.persistent else domain.live) if n.method != "other"]
+            if source and not _fits(check_libvirt_name, domain.name):
+                self.result.left_out.append(f"guest {domain.name}: no state file takes this name")
+                continue
+            for number, (nic, key) in enumerate(zip(source, _keys(source), strict=True)):
                 table = self._nic(domain, nic, key)
                 if isinstance(table, str):
                     self.result.left_out.append(f"NIC {nic.alias or nic.mac or number} of {domain.name}: {table}")
@@ -213,7 +247,7 @@ class _Adopter:
         else:
             if vf is None:
                 return f"its VF {nic.vf_address} is not there"
-            if vf in self.pooled or vf in self.given:
+            if vf in self.pooled or vf in self.taken:
                 return f"its VF {nic.vf_address} is in a pool or promised to another NIC too"
             table["vf"] = f"{self.names[vf[0]]}/{vf[1]}"
             if nic.method == "hostdev":
@@ -226,15 +260,73 @@ class _Adopter:
                 table["vlan"] = nic.vlan
             if vf is not None:
                 self.given.add(vf)
-        elif vf is not None:
-            self.pooled.setdefault(vf, "")
-            del self.pooled[vf]
+        if vf is not None:
+            self.taken.add(vf)
         return table
 
 
 def adopt(host: Snapshot) -> Adopted:
-    """Describes a host."""
-    return _Adopter(host).all()
+    """Describes a host. The file is valid and its plan empty, or `Adopted.wrong` says why not: what would keep it from
+    that is left out."""
+    adopted = _Adopter(host).all()
+    while True:
+        try:
+            plan = make_plan(load("the adopted file", adopted.text.encode()), host)
+        except StateFileError as error:
+            found = [(d.address, f"{d.summary} {d.detail}") for d in error.diagnostics]
+            if not _leave_out(adopted, found, exactly=False):
+                told = "; ".join(f"{address}: {why}" for address, why in found)
+                raise ReconcilerError(
+                    "The host can't be described.",
+                    f"The file would not be valid: {told} This is a fault in reconciler.",
+                ) from None
+            continue
+        left = [(action.address, f"its plan would not be empty, but {action.op}") for action in plan.actions]
+        left += [(d.address, f"{d.summary} {d.detail}") for d in plan.diagnostics if d.severity == "error"]
+        if not left or not _leave_out(adopted, left, exactly=True):
+            adopted.wrong = [f"{address}: {why}" for address, why in left]
+            return adopted
+
+
+def _leave_out(adopted: Adopted, wrong: list[tuple[str, str]], *, exactly: bool) -> bool:
+    """Takes out what stands at these addresses; not ``exactly``: or what is around them. False: there is no such."""
+    done = False
+    for address, why in wrong:
+        paths = {thing(path)[0]: path for path in _things(adopted.state)}
+        around = [address] if exactly else [known for known in paths if within(address, known)]
+        path = paths.get(max(around, key=len, default=""))
+        if path is not None and not (exactly and len(path) == 2 and path[0] == "pf"):
+            _remove(adopted.state, path)
+            adopted.left_out.append(f"{address}: {why.rstrip('.')}")
+            done = True
+    return done
+
+
+def _things(state: Data) -> list[Path]:
+    """Where something stands that can be left out by itself."""
+    found: list[Path] = [(key,) for key in state if key in ("host", "policy", "modules")]
+    for kind in ("pf", "pool", "domain"):
+        for name, table in state.get(kind, {}).items():
+            found.append((kind, name))
+            for part in ("vf", "nic"):
+                found += [(kind, name, part, key) for key in table.get(part, {})]
+    return found
+
+
+def _remove(state: Data, path: Path) -> None:
+    """Removes a table, and those around it that are empty then."""
+    keys = [str(key) for key in path]
+    tables = [state]
+    for key in keys[:-1]:
+        tables.append(tables[-1][key])
+    del tables[-1][keys[-1]]
+    for table, key in zip(reversed(tables[:-1]), reversed(keys[:-1]), strict=True):
+        if not table[key]:
+            del table[key]
+
+
+def _fits(check: Callable[[Findings, Path, str], bool], name: str) -> bool:
+    return check(Findings("", {}), (), name)
 
 
 def _logical_names(host: Snapshot) -> dict[str, str]:
@@ -245,15 +337,24 @@ def _logical_names(host: Snapshot) -> dict[str, str]:
     return names
 
 
-def _key(nic: Nic, number: int, taken: Data) -> str:
-    """The key that gives back the alias, else a new one."""
+def _keys(nics: list[Nic]) -> list[str]:
+    """A key for each: the one that gives back its alias, else a new one."""
+    own = [_own_key(nic) for nic in nics]
+    taken = {key for key in own if key is not None}
+    keys = []
+    for number, key in enumerate(own):
+        new = f"nic{number}"
+        while key is None and new in taken:
+            new += "x"
+        keys.append(key or new)
+        taken.add(keys[-1])
+    return keys
+
+
+def _own_key(nic: Nic) -> str | None:
     key = (nic.alias or "").removeprefix(ALIAS_PREFIX)
-    if (nic.alias or "").startswith(ALIAS_PREFIX) and key and alias_of(key) == nic.alias:
-        return key
-    key = f"nic{number}"
-    while key in taken:
-        key += "x"
-    return key
+    ours = (nic.alias or "").startswith(ALIAS_PREFIX) and alias_of(key) == nic.alias
+    return key if ours and _fits(check_nic_key, key) else None
 
 
 def _same(live: Nic, config: Nic) -> bool:

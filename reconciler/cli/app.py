@@ -10,6 +10,7 @@ import typer
 from reconciler import __version__
 from reconciler.cli import adopt, apply, drift, inspect, plan, schema, show, snapshot, validate
 from reconciler.cli.options import Color, Options
+from reconciler.cli.output import put
 
 app = typer.Typer(
     name="reconciler",
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"reconciler {__version__}")
+        put(f"reconciler {__version__}\n")
         raise typer.Exit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from reconciler.cli.output import cannot_print, complain, mute, open_streams, say
@@ -73,6 +74,9 @@ def _unexpected(error: Exception, verbose: bool) -> int:
         return _interrupted()
     if type(error).__name__ == "Exit":
         return int(getattr(error, "exit_code", 0))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
+        mute(sys.stdout)  # The parser's help; results go through `put`.
+        return complain(cannot_print(error))
     if verbose:
         import traceback
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.exit_codes import ExitCode
-from reconciler.host.model import Libvirt, Nic, Snapshot
+from reconciler.host.model import Libvirt, Network, Nic, Snapshot
 from reconciler.host.snapshot import dump
 from tests.hosts import guest, host, igb
 
@@ -172,6 +172,18 @@ def test_one_bad_file_of_two(folder: Folder) -> None:
     assert done.stderr.startswith("bad.toml:1:1")
 
 
+def test_one_bad_file_does_not_stop_the_others(folder: Folder) -> None:
+    folder.write("bad.toml", "schema = 2\n")
+    done = folder.recorded("plan", "bad.toml", "host.toml", "nosuch.toml", "bad.toml", "--json")
+    assert done.returncode == ExitCode.INVALID
+    assert json.loads(done.stdout)["verdict"] == "changes"
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["bad.toml", "Error", "bad.toml"]
+    done = folder.run("validate", "nosuch.toml", "bad.toml", "host.toml")
+    assert done.returncode == ExitCode.INVALID
+    assert "nosuch.toml" in done.stderr
+    assert "host.toml: valid" in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -279,6 +291,45 @@ def test_nobody_listens(folder: Folder) -> None:
     command = f"{sys.executable} -m reconciler --host snapshot:host.json plan host.toml --json | head -c 1"
     done = subprocess.run(command, shell=True, cwd=folder.path, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
+
+
+def shell(folder: Folder, line: str) -> subprocess.CompletedProcess[str]:
+    line = line.replace("reconciler", f"{sys.executable} -m reconciler --host snapshot:host.json", 1)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder.path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["reconciler drift host.toml", "reconciler plan host.toml --detailed-exitcode"])
+def test_a_reader_that_has_gone_does_not_change_the_answer(folder: Folder, command: str) -> None:
+    for away in (" | true; exit ${PIPESTATUS[0]}", " >&-", " 2>&-", " >&- 2>&-"):
+        done = shell(folder, command + away)
+        assert (done.returncode, done.stderr) == (ExitCode.CHANGES, "")
+
+
+@pytest.mark.parametrize(
+    "command", ["drift host.toml", "inspect", "schema plan", "snapshot", "adopt", "--version", "plan --help"]
+)
+def test_a_full_disk_is_told(folder: Folder, command: str) -> None:
+    done = shell(folder, f"reconciler {command} > /dev/full")
+    assert done.returncode == ExitCode.FAILED
+    assert (
+        done.stderr.splitlines()[-1] == "Error: The output can't be written. Standard output: No space left on device."
+    )
+
+
+def test_messages_that_cannot_be_written_change_nothing(folder: Folder) -> None:
+    assert shell(folder, "reconciler plan nosuch.toml 2> /dev/full").returncode == ExitCode.USAGE
+    assert shell(folder, "reconciler plan host.toml --detailed-exitcode 2> /dev/full").returncode == ExitCode.CHANGES
+
+
+def test_what_is_printed_has_no_control_characters(folder: Folder) -> None:
+    network = Network("p\x1b[31mX\x9b2J\u202e", "u", active=True, mode="hostdev", pf_dev="enp1s0")
+    folder.record(host(igb(1, 2), networks=[network]))
+    done = folder.recorded("adopt")
+    assert "Left out: pool p\\x1b[31mX\\x9b2J\\u202e: no state file takes this name." in done.stderr
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "\x9b" not in done.stderr + done.stdout
 
 
 def test_the_version_is_quick_to_have() -> None:

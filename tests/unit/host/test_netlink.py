@@ -96,6 +96,13 @@ def test_missing_entries_do_not_shift_the_others() -> None:
     assert report.entries[2]["max_tx_rate"] == 2
 
 
+def test_mlx4_reports_a_vlan_for_none() -> None:
+    tagged = attribute(1, struct.pack("=I32s", 0, b"\x02" * 6)) + attribute(2, struct.pack("=III", 0, 4095, 0))
+    listed = attribute(22, attribute(1, tagged))
+    report = decode(ifinfo(7) + attribute(21, struct.pack("=I", 1)) + listed)
+    assert (report.entries[0]["vlan"], report.entries[0]["qos"]) == (0, 0)
+
+
 def test_infiniband_has_no_mac_of_its_own() -> None:
     body = bytearray(message([0], 1))
     struct.pack_into("=H", body, 2, 32)

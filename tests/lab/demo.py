@@ -36,9 +36,7 @@ STORY: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 def main() -> int:
     """Tells the story; 1 if a command ended otherwise than the story says."""
     lab = Lab(os.environ.get("LAB_NAME") or f"demo-{os.getpid()}")
-    print(
-        "Bringing up a lab: a virtual machine with SR-IOV cards. The first time it is built, which takes minutes."
-    )
+    print("Bringing up a lab: a virtual machine with SR-IOV cards. The first time it is built, which takes minutes.")
     try:
         lab.up()
         lab.push()

@@ -182,6 +182,7 @@ class Executor:
 
         perform(begin, self.host, part.op, part.args, deadline)
         self._wait(part, deadline)
+        OPERATIONS[part.op].forget(self.host, part.args)
 
     def _read(self, action: Action) -> None:
         scope = OPERATIONS[action.op].scope(action.args)

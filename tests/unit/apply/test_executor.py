@@ -14,7 +14,7 @@ from reconciler.apply import executor as executor_module
 from reconciler.apply.executor import Executor, Outcome
 from reconciler.apply.journal import Journal, interrupted_run, read_journal
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import Libvirt, Network, NetworkPort, Nic, Process, Snapshot
+from reconciler.host.model import Applied, Libvirt, Network, NetworkPort, Nic, Process, Snapshot
 from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
 from reconciler.plan.document import Plan, dump_plan
 from reconciler.plan.planner import make_plan
@@ -418,3 +418,19 @@ def test_a_run_that_was_killed_before_it_began_is_none(tmp_path: Path) -> None:
     journal.close()
     (tmp_path / "runs" / "20260102T000000-1").mkdir()
     assert interrupted_run(tmp_path) == ("20260101T000000-1", ["a"])
+
+
+def test_what_was_written_to_vfs_that_are_gone_is_forgotten(tmp_path: Path) -> None:
+    """An attribute that the driver doesn't report is written again when its VF was made again."""
+    before = host(igb(1, 2, up=True, carrier=True))
+    for vf in before.pfs["pci/0000:01:00.0"].vfs:
+        assert vf.attributes is not None
+        del vf.attributes["trust"]
+    before.ledger = {f"pci/0000:01:00.0/{index}": {"trust": Applied(True, "boot-1")} for index in range(2)}
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
+    machine = DataHost(before)
+    journal = Journal(tmp_path, "run", dump_plan(plan), {})
+    executor = Executor(machine, machine, before, journal, Listener(), "run")
+    executor.execute(plan.actions)
+    journal.close()
+    assert not any("trust" in fields for key, fields in executor.host.ledger.items() if key.endswith(("/0", "/1")))

@@ -29,6 +29,10 @@ _LETTING_GO = 3.0
 udev renames a netdev that has just appeared."""
 
 
+_ALL_OR_NOTHING = frozenset({"vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
+"""One value in one request: the kernel takes it or leaves it."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one action."""
@@ -168,8 +172,14 @@ class Executor:
             if len(parts) > 1:
                 self._wait(action, deadline)
         except ReconcilerError as error:
+            self._refused(action, error)
             return _failed(action, error)
         return Outcome(action.id, "changed")
+
+    def _refused(self, action: Action, error: ReconcilerError) -> None:
+        """What the kernel refused as a whole, with an error number, was not written."""
+        if action.op in _ALL_OR_NOTHING and isinstance(error, HostError) and error.errno:
+            self._written.discard(action.id)
 
     def _do(self, part: Action, deadline: float) -> None:
         """Asks the host for one thing, and waits until it is there."""
@@ -291,6 +301,7 @@ class Executor:
             if refused is None:
                 accepted.append(action)
             else:
+                self._refused(action, refused)
                 outcomes[action.id] = _failed(action, refused)
         if accepted:
             self.reader.refresh(self.host, Scope("pf", pf))

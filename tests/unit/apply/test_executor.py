@@ -434,3 +434,10 @@ def test_what_was_written_to_vfs_that_are_gone_is_forgotten(tmp_path: Path) -> N
     executor.execute(plan.actions)
     journal.close()
     assert not any("trust" in fields for key, fields in executor.host.ledger.items() if key.endswith(("/0", "/1")))
+
+
+def test_what_the_kernel_refuses_as_a_whole_was_not_written(tmp_path: Path) -> None:
+    before = host(igb(1, 2, up=True, carrier=True))
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\ntrust = true\n'), before)
+    outcomes, _ = run(DataHost(before, refuse=["trust"]), plan, tmp_path)
+    assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", False)]

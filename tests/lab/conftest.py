@@ -4,6 +4,7 @@ What a test checks, it reads here from the kernel with `ip` and /sys and from li
 the tool's own code.
 """
 
+import difflib
 import json
 import os
 import re
@@ -104,6 +105,11 @@ class Host:
         text = self.sh(f"export LC_ALL=C; {OBSERVED}")
         # libvirt counts the holders of a running network anew, and a guest's console has no part in this.
         return re.sub(r" connections='\d+'", "", text)
+
+    def changes_since(self, before: str) -> list[str]:
+        """The lines in which `observed` differs from an earlier one."""
+        lines = difflib.unified_diff(before.splitlines(), self.observed().splitlines(), lineterm="", n=0)
+        return list(lines)
 
     def link(self, netdev: str) -> dict[str, Any]:
         """One interface as `ip` shows it."""

@@ -6,6 +6,7 @@ What is already as the action would make it isn't written. A failed action stops
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,10 @@ udev renames a netdev that has just appeared."""
 
 _ALL_OR_NOTHING = frozenset({"vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
 """One value in one request: the kernel takes it or leaves it."""
+
+
+_NO_ANSWER = (errno.ETIMEDOUT, errno.ENOBUFS, errno.EPROTO, errno.EIO)
+"""Errors that leave open whether the kernel took it."""
 
 
 @dataclass(slots=True)
@@ -178,7 +183,8 @@ class Executor:
 
     def _refused(self, action: Action, error: ReconcilerError) -> None:
         """What the kernel refused as a whole, with an error number, was not written."""
-        if action.op in _ALL_OR_NOTHING and isinstance(error, HostError) and error.errno:
+        refused = isinstance(error, HostError) and error.errno not in (0, *_NO_ANSWER)
+        if action.op in _ALL_OR_NOTHING and refused:
             self._written.discard(action.id)
 
     def _do(self, part: Action, deadline: float) -> None:
@@ -304,7 +310,8 @@ class Executor:
                 self._refused(action, refused)
                 outcomes[action.id] = _failed(action, refused)
         if accepted:
-            self.reader.refresh(self.host, Scope("pf", pf))
+            with contextlib.suppress(HostError):  # What was not read now is read while waiting for its effect.
+                self.reader.refresh(self.host, Scope("pf", pf))
         for action in accepted:
             outcomes[action.id] = self._verified(action)
 

@@ -96,12 +96,18 @@ def overlay(intents: dict[VfId, dict[str, Intent]], vf: VfId, nic: NicIntent) ->
             own[key] = Intent(value, nic.address)
 
 
-def references(resolution: Resolution, host: Snapshot) -> dict[str | None, str]:
-    """How the file would name each VF (``int/3``), by PCI address."""
+def vfs_at(resolution: Resolution, host: Snapshot) -> dict[str, VfId]:
+    """VFs of the declared PFs by PCI address, also those that are only predicted."""
     return {
-        found: f"{name}/{index}"
+        found: (identity, index)
         for name, identity in resolution.pfs.items()
         if (pf := host.pfs.get(identity)) is not None
         for index in range(vf_count(resolution.desired.pfs[name], pf))
         if (found := predicted_address(pf, index)) is not None
     }
+
+
+def references(resolution: Resolution, host: Snapshot) -> dict[str | None, str]:
+    """How the file would name each VF (``int/3``), by PCI address."""
+    names = {identity: name for name, identity in resolution.pfs.items()}
+    return {where: f"{names[vf[0]]}/{vf[1]}" for where, vf in vfs_at(resolution, host).items()}

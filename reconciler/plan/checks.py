@@ -143,21 +143,26 @@ def _leaves(resolution: Resolution, host: Snapshot, wants: NicIntent, holder: Ho
 
 
 def _promised(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
-    """A VF that a NIC names, and that the definition of another guest, which is off, names too."""
+    """A VF that a NIC names, and that another device of a definition names too: of this guest, where libvirt refuses
+    it, or of another one that is off."""
     ours = {id(device) for nic in resolution.nics for device in (nic.live, nic.config) if device is not None}
     for nic in resolution.nics:
         where = _pci_address(host, nic.vf)
         for domain in host.libvirt.domains.values() if where and nic.nic.state == "present" else ():
-            if domain.running or not any(d.vf_address == where and id(d) not in ours for d in domain.config):
+            same = domain.name == nic.domain.name
+            if (domain.running and not same) or not any(
+                device.vf_address == where and id(device) not in ours for device in domain.config
+            ):
                 continue
             yield Diagnostic(
-                severity="warning",
-                code="vf-promised-twice",
-                summary="Another guest's definition names the same VF.",
-                detail=f"{domain.name} is off, and its definition names {where} too: whichever starts second will not. "
-                "Give one of the two another VF.",
+                severity="error" if same else "warning",
+                code="vf-in-use" if same else "vf-promised-twice",
+                summary="The VF of this NIC is in use." if same else "Another guest's definition names the same VF.",
+                detail=f"The definition of {domain.name} has {where} in a device that this file does not declare. "
+                + ("Take that out first, or" if same else "Whichever of the two guests starts second will not:")
+                + " name another VF.",
                 address=nic.address,
-                line=resolution.desired.line(nic.address),
+                line=resolution.desired.line(nic.address, "vf"),
             )
 
 

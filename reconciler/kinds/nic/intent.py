@@ -20,6 +20,8 @@ class NicIntent:
     domain: Domain
     others: frozenset[str] = frozenset()
     """Aliases of the other NICs that the file declares for this domain."""
+    by_vf: bool = True
+    """Whether it may be found by its VF: not once it was found by alias or MAC, lest another NIC is taken for it."""
     vf: VfId | None = None
     """The VF that it is to be on; ``None`` for a pool NIC."""
     pool: str | None = None
@@ -47,7 +49,7 @@ class NicIntent:
         if domain is None:
             return None, None
         # What is taken away is named by alias or MAC, lest a NIC of somebody else goes that happens to be on the VF.
-        where = _vf_address(host, self.vf) if self.nic.state == "present" else None
+        where = _vf_address(host, self.vf) if self.by_vf and self.nic.state == "present" else None
         live = find_nic(domain.live, self.alias, self.others, self.mac, where) if domain.running else None
         return live, find_nic(domain.config, self.alias, self.others, self.mac, where)
 

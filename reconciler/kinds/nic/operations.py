@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.drivers.readback import complete
 from reconciler.drivers.table import facts
-from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.host.model import Domain, NetworkPort, Nic, Snapshot
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
 from reconciler.kinds.pf.operations import probed
@@ -85,6 +85,8 @@ def _attach(host: Snapshot, args: Args) -> None:
         if nic.pool is not None:
             nic.vf_address = _from_pool(host, nic.pool)
         domain.live.append(nic)
+        if nic.pool in host.libvirt.networks:
+            host.libvirt.networks[nic.pool].ports.append(NetworkPort(domain.name, nic.mac, nic.vf_address))
         _libvirt_prepares(host, nic)
 
 
@@ -158,6 +160,8 @@ def _detach(host: Snapshot, args: Args) -> None:
         gone = find_match(domain.live, args["match"])
         domain.live = [nic for nic in domain.live if nic is not gone]
         if gone is not None:
+            for network in host.libvirt.networks.values():
+                network.ports = [port for port in network.ports if port.vf_address != gone.vf_address]
             _libvirt_releases(host, gone)
 
 

@@ -162,6 +162,10 @@ def _give(resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: 
 def _settle(resolution: Resolution, intent: NicIntent, host: Snapshot) -> None:
     """Finds the devices again now that the VF is known, and fixes MAC and VLAN of the XML."""
     intent.live, intent.config = intent.find(host)
+    intent.by_vf = not any(
+        device is not None and (device.alias == intent.alias or (intent.mac is not None and device.mac == intent.mac))
+        for device in (intent.live, intent.config)
+    )
     if intent.nic.method == "hostdev":
         return
     vlan = _declared(resolution, intent, "vlan")

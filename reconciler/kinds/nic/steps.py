@@ -10,7 +10,8 @@ from reconciler.kinds.holders import vfs_by_address
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.nic.operations import left_by_libvirt, match_of, nic_address, same_device
+from reconciler.kinds.nic.operations import find_match, left_by_libvirt, match_of, nic_address, same_device
+from reconciler.kinds.resolution import vfs_at
 from reconciler.kinds.vf.steps import add_set, binding
 
 
@@ -37,11 +38,14 @@ def release(builder: Builder, remade: set[str]) -> None:
 
 
 def _blocked(builder: Builder, intent: NicIntent, config: Nic) -> bool:
-    """Whether the VF that a NIC is to move to is still another NIC's in the same definition (two that swap): libvirt
-    refuses the same VF twice, so one has to be taken out before."""
+    """Whether the VF that a NIC is to move to is still that of another declared NIC of the same definition (two that
+    swap): libvirt refuses the same VF twice, so one has to be taken out before."""
     wants = nic_address(builder.host, wanted(intent))
-    others = [nic for nic in intent.on(builder.host).config if nic is not config]
-    return wants is not None and wants != config.vf_address and any(nic.vf_address == wants for nic in others)
+    if wants is None or wants == config.vf_address:
+        return False
+    others = [item.find(builder.host)[1] for item in builder.resolution.nics if item is not intent]
+    mine = [nic for nic in intent.on(builder.host).config if nic is not config]
+    return any(nic.vf_address == wants and any(nic is other for other in others) for nic in mine)
 
 
 def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | None, config: Nic | None) -> None:
@@ -49,8 +53,8 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
     for nics in _at_once(live, config):
         match = match_of(next(nic for nic in nics if nic is not None))
         on_live, on_config = nics[0] is not None, nics[1] is not None
-        addresses = vfs_by_address(builder.host)
-        freed = {addresses.get(nic.vf_address or "") for nic in nics if nic is not None} - {None}
+        addresses = vfs_at(builder.resolution, builder.host)
+        freed = [vf for nic in nics if nic is not None and (vf := addresses.get(nic.vf_address or "")) is not None]
         action = builder.add(
             "nic.detach",
             where,
@@ -59,18 +63,16 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
             impact=Impact("guest", [domain.name], [_told(builder, domain, live)]) if on_live and live else Impact(),
             undo=_attach_again(builder, intent, domain, nics),
         )
-        for vf in freed:
-            if vf is not None:
-                builder.also_makes(f"free {vf[0]}/{vf[1]}", action)
-                builder.also_makes(f"released {vf[0]}", action)
+        for vf in dict.fromkeys(freed):
+            builder.also_makes(f"free {vf[0]}/{vf[1]}", action)
+            builder.also_makes(f"released {vf[0]}", action)
 
 
 def _at_once(live: Nic | None, config: Nic | None) -> list[tuple[Nic | None, Nic | None]]:
-    """One step for both XMLs where the same alias or MAC finds the device in both, else one for each."""
-    if live is None or config is None:
+    """One step for both XMLs where the same ``match`` finds the device in both, else one for each."""
+    if live is None or config is None or find_match([config], match_of(live)) is config:
         return [(live, config)]
-    same = live.alias == config.alias or (config.alias is None and live.mac == config.mac)
-    return [(live, config)] if same else [(live, None), (None, config)]
+    return [(live, None), (None, config)]
 
 
 def _told(builder: Builder, domain: Domain, nic: Nic) -> str:
@@ -179,7 +181,8 @@ def _update(builder: Builder, intent: NicIntent, config: Nic) -> None:
             "nic": {**before[0].args["nic"], "alias": config.alias or intent.alias},
         }
         undo = [Step("nic.update", intent.address, args)]
-    builder.add(
+    old = vfs_at(builder.resolution, builder.host).get(config.vf_address or "")
+    action = builder.add(
         "nic.update",
         intent.address,
         {"domain": intent.domain.name, "match": match_of(config), "nic": wanted(intent)},
@@ -187,6 +190,8 @@ def _update(builder: Builder, intent: NicIntent, config: Nic) -> None:
         makes=f"attached {intent.address}",
         undo=undo,
     )
+    if old is not None and old != intent.vf:
+        builder.also_makes(f"free {old[0]}/{old[1]}", action)
 
 
 def _pool_attributes(builder: Builder, intent: NicIntent) -> None:

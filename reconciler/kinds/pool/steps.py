@@ -46,6 +46,7 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
         "pool.stop",
         where,
         {"pool": name},
+        needs=[f"released {identity}" for identity in released],
         makes=f"stopped {name}",
         impact=_guests(builder, network),
         undo=[Step("pool.start", where, {"pool": name})]

@@ -441,3 +441,18 @@ def test_what_the_kernel_refuses_as_a_whole_was_not_written(tmp_path: Path) -> N
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\ntrust = true\n'), before)
     outcomes, _ = run(DataHost(before, refuse=["trust"]), plan, tmp_path)
     assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", False)]
+
+
+class Deaf(DataHost):
+    """A kernel that does it, and whose acknowledgement is lost."""
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        super().set_vfs(pf, requests)
+        return [HostError("No answer.", "timed out", errno=errno.ETIMEDOUT) for _ in requests]
+
+
+def test_what_was_not_acknowledged_may_have_been_written(tmp_path: Path) -> None:
+    before = host(igb(1, 2, up=True, carrier=True))
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\nvlan = 5\n'), before)
+    outcomes, _ = run(Deaf(before), plan, tmp_path)
+    assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", True)]

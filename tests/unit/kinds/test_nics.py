@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.host.model import Domain, Network, NetworkPort, Nic, Snapshot
 from reconciler.kinds.nic.identity import alias_of, find_nic, generated_mac
 from reconciler.plan.document import Plan
 from reconciler.plan.planner import make_plan
@@ -180,3 +180,56 @@ def test_vfs_that_are_made_again_get_back_what_was_set_by_hand() -> None:
     found = make_plan(desired(PF.replace("vfs = 4", "vfs = 5")), observed)
     sets = [(action.address, action.args["set"]) for action in found.actions if action.op == "vf.set"]
     assert sets == [("pf.int.vf.2", {"vlan": 77})]
+
+
+def test_a_device_that_the_file_does_not_declare_is_never_turned_into_one_that_it_does() -> None:
+    domain = on(interface("a", 0), running=False)
+    domain.config.append(Nic("hostdev", None, None, vf(1)))
+    found = plan(f'[domain.web.nic.a]\nvf = "int/1"\nmac = "{MAC}"\n', domain)
+    assert [(d.code, d.severity) for d in found.diagnostics] == [("vf-in-use", "error")]
+    assert found.verdict == "blocked"
+
+
+def test_a_target_that_moves_to_a_vf_takes_the_one_along_that_leaves_it() -> None:
+    text = "".join(
+        f'[domain.web.nic.{key}]\nvf = "int/{index}"\nmac = "52:54:00:00:01:0{index}"\n'
+        for key, index in (("a", 1), ("b", 2))
+    )
+    domain = on(interface("a", 0, "52:54:00:00:01:01"), interface("b", 1, "52:54:00:00:01:02"), running=False)
+    found = make_plan(desired(PF + text), snapshot(domain), targets=["domain.web.nic.a"])
+    assert steps(found) == [
+        ("nic.detach", "domain.web.nic.a"),
+        ("nic.update", "domain.web.nic.b"),
+        ("nic.attach", "domain.web.nic.a"),
+    ]
+    assert found.actions[1].id in found.actions[2].needs
+
+
+def test_a_pool_is_stopped_only_when_its_nics_are_off() -> None:
+    nic = Nic("pool", "ua-rec-a", MAC, vf(3), "p")
+    web = guest("web", running=True, live=[nic], config=[Nic("pool", "ua-rec-a", MAC, pool="p")])
+    observed = snapshot(web)
+    observed.libvirt.networks["p"] = Network(
+        "p",
+        "u",
+        active=True,
+        mode="hostdev",
+        addresses=[vf(2), vf(3)],
+        live_addresses=[vf(2), vf(3)],
+        ports=[NetworkPort("web", MAC, vf(3))],
+    )
+    text = PF.replace("vfs = 4", "vfs = 5") + '[pool.p]\nvfs = ["int/2-3"]\n[domain.web.nic.a]\npool = "p"\n'
+    actions = {action.op: action for action in make_plan(desired(text), observed).actions}
+    assert actions["nic.detach"].id in actions["pool.stop"].needs
+    assert actions["pool.stop"].disruption == "none"
+
+
+def test_a_nic_without_alias_in_its_definition_alone_is_taken_off_in_two_steps() -> None:
+    domain = on(interface("a", 3))
+    domain.config[0].alias = None
+    text = f'[domain.web.nic.a]\nstate = "absent"\nmac = "{MAC}"\n'
+    found = plan(text, domain)
+    assert [(a.args["match"], a.args["live"], a.args["config"]) for a in found.actions] == [
+        ({"alias": "ua-rec-a"}, True, False),
+        ({"mac": MAC}, False, True),
+    ]

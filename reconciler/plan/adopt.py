@@ -157,6 +157,9 @@ class _Adopter:
                 continue
             if name in ("spoofchk", "trust") or not (is_zero(name, value) or value == usual.get(name)):
                 found[name] = value
+        if 0 < int(found.get("max_tx_rate", 0)) < int(found.get("min_tx_rate", 0)):
+            self.result.left_out.append(f"rates of VF {vf.index} of {pf.netdev}: the lower is above the upper")
+            del found["min_tx_rate"], found["max_tx_rate"]
         return self._checked_mac(pf, vf, found)
 
     def _checked_mac(self, pf: Pf, vf: Vf, found: Attributes) -> Attributes:

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,13 @@ class Host:
         """Puts a file into the lab, by default the one of that name from tests/lab/files; returns its path."""
         text = (FILES / name).read_text() if content is None else content
         path = f"{WORK}/{name}"
-        self.sh(f"mkdir -p {WORK} && cat >{shlex.quote(path)}", input=text)
+        self.sh(f"cat >{shlex.quote(path)}", input=text)
         return path
 
     def reconciler(self, arguments: str, *, prefix: str = "", timeout: float = 240, input: str | None = None) -> Ran:
         """Runs the tool in the folder of the tests' files, without a terminal. `prefix` is a command that runs it."""
         command = f"{prefix} reconciler {arguments}".strip()
-        done = self.lab.run(f"mkdir -p {WORK} && cd {WORK} && {command}", timeout, check=False, input=input)
+        done = self.lab.run(f"cd {WORK} && {command}", timeout, check=False, input=input)
         return Ran(command, done.returncode, done.stdout, done.stderr)
 
     def observed(self) -> str:
@@ -227,20 +227,29 @@ def lab_machine() -> Iterator[Lab]:
     lab = Lab(os.environ.get("LAB_NAME") or f"pytest-{os.getpid()}")
     ran_before = lab.running()
     try:
+        _make_ready(lab, ran_before)
+        yield lab
+    finally:
+        if not ran_before:
+            lab.down()
+
+
+def _make_ready(lab: Lab, ran_before: bool) -> None:
+    try:
         lab.up()
         if ran_before:
             lab.restore()
         lab.push()
         # Once through every part, so that no test pays for reading the programs from the disk.
-        lab.run("reconciler inspect && ip -V && virsh version && lsmod", 300)
+        lab.run(f"mkdir -p {WORK} && reconciler inspect && ip -V && virsh version && lsmod", 300)
         lab.save(READY)
     except LabError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"the lab can't be had: {error}", pytrace=False)
-        pytest.skip(f"the lab can't be had: {error}")
-    yield lab
-    if not ran_before:
-        lab.down()
+        reason = f"the lab can't be had: {error}"
+    else:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -248,16 +257,3 @@ def host(lab_machine: Lab) -> Host:
     """The clean host: three cards that are down and without VFs, igbvf loaded, web1 runs, db1 and idle1 don't."""
     lab_machine.restore(READY)
     return Host(lab_machine)
-
-
-@pytest.fixture(scope="session")
-def toml_of() -> Callable[[dict[str, dict[str, Any]]], str]:
-    """Writes a state file from tables by name."""
-
-    def write(tables: dict[str, dict[str, Any]]) -> str:
-        lines = ["schema = 1"]
-        for name, keys in tables.items():
-            lines += [f"\n[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-        return "\n".join(lines) + "\n"
-
-    return write

@@ -443,7 +443,7 @@ def test_what_the_kernel_refuses_as_a_whole_was_not_written(tmp_path: Path) -> N
     assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", False)]
 
 
-class Deaf(DataHost):
+class Unheard(DataHost):
     """A kernel that does it, and whose acknowledgement is lost."""
 
     def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
@@ -454,5 +454,5 @@ class Deaf(DataHost):
 def test_what_was_not_acknowledged_may_have_been_written(tmp_path: Path) -> None:
     before = host(igb(1, 2, up=True, carrier=True))
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\nvlan = 5\n'), before)
-    outcomes, _ = run(Deaf(before), plan, tmp_path)
+    outcomes, _ = run(Unheard(before), plan, tmp_path)
     assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", True)]

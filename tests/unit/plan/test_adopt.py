@@ -98,10 +98,18 @@ def test_a_nic_whose_plan_would_not_be_empty_is_left_out() -> None:
 def test_what_no_rule_takes_is_left_out_whatever_it_is() -> None:
     pf = igb(1, 3)
     for index, vf in enumerate(pf.vfs):
-        vf.attributes.update(min_tx_rate=100, max_tx_rate=50 if index else 0)  # type: ignore[union-attr]
+        vf.attributes.update(vlan=5000 if index else 7)  # type: ignore[union-attr]
     found = described(host(pf))
     assert set(found.state["pf"]["enp1s0"]["vf"]) == {"0"}
     assert found.left_out[0].startswith("pf.enp1s0.vf.1: ")
+
+
+def test_rates_that_contradict_each_other_are_left_out_and_no_more_than_they() -> None:
+    pf = igb(1, 2)
+    pf.vfs[1].attributes.update(min_tx_rate=100, max_tx_rate=50, spoofchk=False)  # type: ignore[union-attr]
+    found = described(host(pf))
+    assert found.state["pf"]["enp1s0"]["vf"] == {"1": {"spoofchk": False}}
+    assert found.left_out == ["rates of VF 1 of enp1s0: the lower is above the upper"]
 
 
 def test_what_can_not_be_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from tests.lab.machinery.errors import LabError
 
 HERE = Path(__file__).resolve().parent
 FILES = HERE / "files"
-WORK = "/root/work"
+WORK = "/root/files"
 """Where tests put their files in the lab."""
 
 READY = "ready"

@@ -38,7 +38,7 @@ def test_what_depends_on_it_is_named_and_the_rest_is_done(refused: Ran, host: Ho
 
 
 def test_once_the_file_is_mended_the_rest_follows(refused: Ran, host: Host) -> None:
-    mended = host.sh("cat /root/work/refused.toml").replace('link_state = "enable"', "vlan = 20")
+    mended = host.sh("cat /root/files/refused.toml").replace('link_state = "enable"', "vlan = 20")
     host.put("refused.toml", mended)
     host.reconciler("apply refused.toml --yes").expect(0)
     assert set(host.nics("web1")) == set(host.nics("web1", inactive=True)) == {"ua-rec-data"}

@@ -58,7 +58,7 @@ def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) ->
         states.append(state("persistent", True, config is not None))
     device = live if domain.running and live is not None else config
     if device is None:
-        return states
+        return [*states, *_of_a_new_one(names, host, intent, state)]
     if intent.mac is not None and intent.nic.method != "hostdev":
         states.append(_both("mac", intent.mac, live, config, lambda nic: nic.mac, state))
     states.append(_both("method", intent.nic.method, live, config, lambda nic: nic.method, state))
@@ -79,6 +79,19 @@ def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) ->
     if intent.vlan is not None and config is not None and intent.nic.method != "hostdev":
         states.append(state("vlan", intent.vlan, config.vlan))
     return states
+
+
+def _of_a_new_one(names: dict[str | None, str], host: Snapshot, intent: NicIntent, state: Any) -> list[FieldState]:
+    """What a NIC that isn't there yet will have, for whoever reads the plan."""
+    nic = wanted(intent)
+    fields: dict[str, Any] = {"method": intent.nic.method}
+    if intent.pool is not None:
+        fields["pool"] = intent.pool
+    else:
+        where = nic_address(host, nic)
+        fields["vf"] = names.get(where, where)
+    fields |= {name: nic[name] for name in ("mac", "vlan") if nic.get(name) is not None}
+    return [state(name, value, None, "parent-missing") for name, value in fields.items()]
 
 
 def _both(field: str, declared: Any, live: Nic | None, config: Nic | None, get: Any, state: Any) -> FieldState:

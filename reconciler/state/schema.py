@@ -6,14 +6,10 @@ than the rules do: what it accepts may still be refused, but what is valid it ac
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from reconciler.state.shape import SCHEMA
 from reconciler.state.spec import StateSpecFile
-
-PATH = "schemas/host-state.schema.json"
-"""Where the file is kept, from the top of the project."""
 
 _ORDER = (
     "$schema",
@@ -43,11 +39,6 @@ def state_schema() -> dict[str, Any]:
     schema["properties"]["schema"]["enum"] = [SCHEMA]
     document: dict[str, Any] = _ordered(schema)
     return document
-
-
-def render() -> str:
-    """The text of the file."""
-    return json.dumps(state_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(node: Any) -> Any:
@@ -91,7 +82,3 @@ def _ordered(node: Any) -> Any:
         value = node[word]
         found[word] = {name: _ordered(item) for name, item in value.items()} if tables else _ordered(value)
     return found
-
-
-if __name__ == "__main__":
-    print(render(), end="")

@@ -22,7 +22,7 @@ from reconciler.host.model import (
 )
 from reconciler.kinds.action import Action, Impact, Step, Undo
 from reconciler.plan.document import Change, FieldChange, Git, Plan, Source, Summary, plan_to_json
-from reconciler.state.desired import Attributes
+from tests.hosts import FRESH
 
 PF = "pci/0000:01:00.0"
 GUEST = Impact("guest", ["web1"], ["web1: ua-rec-data on VF 3 of 0000:01:00.0"])
@@ -170,19 +170,8 @@ def remade() -> dict[str, Any]:
 
 def host() -> Snapshot:
     """A host with two PFs, a guest on each way to a VF, a process, and things that could not be read."""
-    attributes: Attributes = {
-        "mac": "00:00:00:00:00:00",
-        "vlan": 0,
-        "qos": 0,
-        "vlan_proto": "802.1Q",
-        "spoofchk": True,
-        "trust": False,
-        "link_state": "auto",
-        "min_tx_rate": 0,
-        "max_tx_rate": 0,
-    }
-    vfs = [Vf(i, f"0000:01:10.{i * 2}", "vfio-pci", iommu_group=40 + i, attributes=dict(attributes)) for i in range(4)]
-    vfs[0].attributes = {**attributes, "mac": "52:54:00:6d:90:02", "vlan": 100, "max_tx_rate": 1000}
+    vfs = [Vf(i, f"0000:01:10.{i * 2}", "vfio-pci", iommu_group=40 + i, attributes=dict(FRESH)) for i in range(4)]
+    vfs[0].attributes = {**FRESH, "mac": "52:54:00:6d:90:02", "vlan": 100, "max_tx_rate": 1000}
     vfs[2].driver, vfs[2].netdev, vfs[2].uses = "igbvf", "enp1s0v2", [Use("address", "192.0.2.9/24")]
     vfs[3].driver, vfs[3].attributes = None, None
     first = Pf(

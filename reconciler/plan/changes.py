@@ -68,9 +68,11 @@ def _reason(builder: Builder, where: str, fields: list[FieldState], actions: lis
     vfs = names.get("vfs")
     if vfs is not None and isinstance(vfs.declared, int) and vfs.observed and vfs.declared:
         return "the kernel only accepts a new VF count from 0"
-    ops = [action.op for action in actions]
-    if {"nic.detach", "nic.attach"} <= set(ops):
-        return "a running guest's NIC can only be moved by detaching and attaching it"
+    detached = [action for action in actions if action.op == "nic.detach"]
+    if detached and any(action.op == "nic.attach" for action in actions):
+        if any(action.args["live"] for action in detached):
+            return "a running guest's NIC can only be moved by detaching and attaching it"
+        return "the VF that it gets is still that of another NIC of this guest"
     notes = {field.note for field in fields if field.note}
     if notes:
         return "; ".join(sorted(notes))

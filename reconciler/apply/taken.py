@@ -66,7 +66,9 @@ def _touched(host: Snapshot, action: Action) -> list[VfId]:
     if action.op in ("vf.bind", "vf.set"):
         return [(args["pf"], args["vf"])] if "pf" in args else []
     pf = host.pfs.get(args.get("pf", ""))
-    if pf is None or (action.op == "pf.set_mtu" and not (pf.up is not False and facts(pf.driver).mtu_bounces_pf)):
+    if pf is None or (
+        action.op == "pf.set_mtu" and not (pf.up is not False and facts(pf.driver, pf.device_id).mtu_bounces_pf)
+    ):
         return []
     return [(pf.id, vf.index) for vf in pf.vfs]
 

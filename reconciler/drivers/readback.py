@@ -1,25 +1,9 @@
-"""How a value that was written compares with what the driver reports."""
+"""What a driver reports of a VF, and how a value that was written compares with it."""
 
 from __future__ import annotations
 
+from reconciler.drivers.facts import PLAIN, DriverFacts
 from reconciler.state.desired import ZERO_MAC, Attributes, AttributeValue
-
-_LIBVIRT_ZERO = "02:00:00:00:00:00"
-"""What libvirt restores where a driver refuses the zero MAC (virNetDevSetVfConfig, altZeroMAC)."""
-
-
-def matches(name: str, declared: AttributeValue, reported: Attributes) -> bool | None:
-    """Whether the driver's report agrees with a declared value; ``None`` when it doesn't report the attribute."""
-    if name not in reported:
-        return None
-    observed = reported[name]
-    if name == "mac" and declared == ZERO_MAC:
-        return observed in (ZERO_MAC, _LIBVIRT_ZERO)
-    if name == "vlan_proto" and not reported.get("vlan") and not reported.get("qos"):
-        # Drivers ignore the protocol without a tag, and report 0 or 802.1Q whatever was asked for.
-        return True
-    return observed == declared
-
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     ("mac",),
@@ -32,16 +16,63 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 )
 """Attributes that the kernel takes in one struct, in the order in which they are set."""
 
-_NOTHING: Attributes = {"vlan": 0, "qos": 0, "vlan_proto": "802.1Q", "min_tx_rate": 0, "max_tx_rate": 0}
+_LIBVIRT_ZERO = "02:00:00:00:00:00"
+"""What libvirt restores where a driver refuses the zero MAC (virNetDevSetVfConfig, altZeroMAC)."""
 
 
-def complete(values: Attributes, reported: Attributes) -> Attributes:
+def reported(facts: DriverFacts, done: Attributes, speed: int | None) -> Attributes:
+    """What RTM_GETLINK says of a VF whose hardware is at ``done``, decoded as `reconciler.host.local.vf_reports` does:
+    0 for a missing protocol is 802.1Q, mlx4's 4095 for no VLAN is 0. ``speed``: of the link, Mbit/s."""
+    found = {name: value for name, value in done.items() if name not in facts.unreported}
+    for name, value in facts.always_reads.items():
+        found[name] = value
+    rate = int(done.get("max_tx_rate", 0))
+    if "max_tx_rate" in found and "max_tx_rate" not in facts.always_reads:
+        if facts.rate_reads_with_vlan_qos and not (done.get("vlan") and done.get("qos")):
+            found["max_tx_rate"] = 0
+        elif facts.unset_rate_reads_speed and rate == 0 and speed is not None:
+            found["max_tx_rate"] = speed
+    return found
+
+
+def matches(
+    facts: DriverFacts, name: str, declared: AttributeValue, observed: Attributes, speed: int | None = None
+) -> bool | None:
+    """Whether the driver's report agrees with a declared value; ``None`` when it can't tell."""
+    if name not in observed or name in facts.unreported or name in facts.always_reads:
+        return None
+    value = observed[name]
+    if name == "mac" and declared == ZERO_MAC:
+        return value in (ZERO_MAC, _LIBVIRT_ZERO)
+    if name == "vlan_proto" and not observed.get("vlan") and not observed.get("qos"):
+        # Drivers ignore the protocol without a tag, and report 0 or 802.1Q whatever was asked for.
+        return True
+    if name == "max_tx_rate":
+        return _rate_matches(facts, declared, observed, speed)
+    return value == declared
+
+
+def _rate_matches(facts: DriverFacts, declared: AttributeValue, observed: Attributes, speed: int | None) -> bool | None:
+    value = observed["max_tx_rate"]
+    if value == declared:
+        return True
+    if facts.rate_reads_with_vlan_qos and value == 0:
+        return None
+    if facts.unset_rate_reads_speed and declared == 0:
+        return None if speed is None else value == speed
+    rate = facts.max_rate
+    if rate.reports_step and isinstance(declared, int):
+        return value == declared // rate.step * rate.step
+    return False
+
+
+def complete(values: Attributes, observed: Attributes) -> Attributes:
     """Values of one group, completed to their whole struct from what the driver reports, so that writing one
     half doesn't reset the other (read-modify-write)."""
     group = next((g for g in GROUPS if any(name in values for name in g)), ())
     if len(group) == 1:
         return dict(values)
-    full = {name: values.get(name, reported.get(name, _NOTHING[name])) for name in group}
+    full = {name: values.get(name, observed.get(name, PLAIN[name])) for name in group}
     if not full.get("vlan", 1) and not full.get("qos"):
         full["vlan_proto"] = "802.1Q"
     return full

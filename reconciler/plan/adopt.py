@@ -143,7 +143,7 @@ class _Adopter:
         if vf.attributes is None:
             self.result.left_out.append(f"attributes of VF {vf.index} of {pf.netdev}: they could not be read")
             return {}
-        usual = facts(pf.driver).fresh or {}
+        usual = facts(pf.driver, pf.device_id).fresh or {}
         found: Attributes = {}
         for name in VF_ATTRIBUTES:
             value = vf.attributes.get(name)

@@ -84,7 +84,7 @@ def _rates(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         stays_down = desired.link == "down" or (desired.link is None and not pf.up)
-        if not (stays_down and facts(pf.driver).rate_needs_link):
+        if not (stays_down and bool(facts(pf.driver, pf.device_id).max_rate.link)):
             continue
         for index in range(vf_count(desired, pf)):
             fields = intents.get((identity, index), {})
@@ -267,7 +267,7 @@ def _driver_conflicts(resolution: Resolution, host: Snapshot) -> Iterator[Diagno
     blacklist = {kernel_name(module) for module in resolution.desired.blacklist or ()}
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
-        driver = facts(pf.driver).vf_driver
+        driver = facts(pf.driver, pf.device_id).vf_driver
         wanting = [i for i in range(vf_count(desired, pf)) if vf_driver(desired, i) == "kernel"]
         if driver in blacklist and wanting:
             where = address("pf", name) if desired.vf_driver == "kernel" else address("pf", name, "vf", wanting[0])

@@ -140,7 +140,7 @@ def _libvirt_releases(host: Snapshot, nic: Nic) -> None:
 def left_by_libvirt(host: Snapshot, pf: str) -> str | None:
     """The driver that a managed VF has after libvirt gave it back: it asks the kernel to probe."""
     card = host.pfs[pf]
-    return facts(card.driver).vf_driver if probed(host, card) else None
+    return facts(card.driver, card.device_id).vf_driver if probed(host, card) else None
 
 
 def _detached(host: Snapshot, args: Args) -> bool:

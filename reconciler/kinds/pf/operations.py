@@ -59,10 +59,10 @@ def _numvfs_set(host: Snapshot, args: Args) -> bool:
 
 def _set_numvfs(host: Snapshot, args: Args) -> None:
     pf = host.pfs[args["pf"]]
-    known = facts(pf.driver)
+    known = facts(pf.driver, pf.device_id)
     pf.num_vfs = args["vfs"]
     pf.vfs = [] if args["vfs"] < len(pf.vfs) else pf.vfs
-    if known.creation_bounces_pf and pf.up:
+    if known.count.bounces_pf and pf.up:
         pf.carrier = False
     for index in range(len(pf.vfs), args["vfs"]):
         pf.vfs.append(
@@ -92,7 +92,7 @@ def probed(host: Snapshot, pf: Pf) -> bool:
     loaded and is blacklisted."""
     if pf.bus != "pci" or pf.autoprobe is False:
         return False
-    module = facts(pf.driver).vf_driver
+    module = facts(pf.driver, pf.device_id).vf_driver
     listed = {entry.module for entry in host.modules.blacklist or []} | set(host.modules.own or [])
     return module in (host.modules.loaded or []) or module not in listed
 

@@ -37,7 +37,7 @@ def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> N
             undo=[Step("pf.set_link", where, {"pf": pf.id, "link": "up" if pf.up else "down"})],
         )
     if desired.mtu is not None and pf.mtu is not None and pf.mtu != desired.mtu:
-        bounces = pf.up is not False and facts(pf.driver).mtu_bounces_pf
+        bounces = pf.up is not False and facts(pf.driver, pf.device_id).mtu_bounces_pf
         builder.add(
             "pf.set_mtu",
             where,
@@ -79,7 +79,7 @@ def _set_count(builder: Builder, pf: Pf, where: str, count: int) -> Action:
     else:
         impact = Impact()
         undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": 0})]
-    bounces = facts(pf.driver).creation_bounces_pf and pf.up is not False
+    bounces = facts(pf.driver, pf.device_id).count.bounces_pf and pf.up is not False
     return builder.add(
         "pf.set_numvfs",
         where,
@@ -126,7 +126,7 @@ _QUIET: Attributes = {
 
 def own_settings(pf: Pf, vf: Vf) -> list[Attributes]:
     """What a VF has that a new one wouldn't have, in the groups and the order in which it is written."""
-    usual = facts(pf.driver).fresh or _QUIET
+    usual = facts(pf.driver, pf.device_id).fresh or _QUIET
     attributes = vf.attributes or {}
     groups = []
     for group in GROUPS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.drivers.readback import matches
+from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Snapshot, Vf
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId, vfs_by_address
@@ -106,7 +107,8 @@ def _attribute(
     if vf.attributes is None:
         return state
     state.observed = vf.attributes.get(name)
-    same = matches(name, intent.value, vf.attributes)
+    pf = host.pfs[vf_id[0]]
+    same = matches(facts(pf.driver, pf.device_id), name, intent.value, vf.attributes, pf.speed)
     if same is None:
         _unverifiable(host, state)
     else:

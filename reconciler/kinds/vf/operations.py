@@ -31,10 +31,13 @@ def _set_scope(args: Args) -> Scope:
 
 
 def _is_set(host: Snapshot, args: Args) -> bool | None:
-    vf = find_vf(host, target(host, args))
-    if vf is None or vf.attributes is None:
+    where = target(host, args)
+    vf = find_vf(host, where)
+    if where is None or vf is None or vf.attributes is None:
         return False
-    answers = [matches(name, value, vf.attributes) for name, value in args["set"].items()]
+    pf = host.pfs[where[0]]
+    known = facts(pf.driver, pf.device_id)
+    answers = [matches(known, name, value, vf.attributes, pf.speed) for name, value in args["set"].items()]
     if False in answers:
         return False
     return None if None in answers else True
@@ -47,7 +50,8 @@ def _set(host: Snapshot, args: Args) -> None:
         return
     reported = vf.attributes if vf.attributes is not None else {}
     values = complete(args["set"], reported)
-    known = facts(host.pfs[where[0]].driver).fresh
+    pf = host.pfs[where[0]]
+    known = facts(pf.driver, pf.device_id).fresh
     for name, value in values.items():
         if known is None or name in known or name in reported:
             reported[name] = value
@@ -83,7 +87,8 @@ def _bind(host: Snapshot, args: Args) -> None:
         case "vfio-pci":
             vf.driver, vf.driver_override = "vfio-pci", "vfio-pci"
         case _:
-            vf.driver, vf.driver_override = facts(host.pfs[args["pf"]].driver).vf_driver, None
+            pf = host.pfs[args["pf"]]
+            vf.driver, vf.driver_override = facts(pf.driver, pf.device_id).vf_driver, None
     vf.netdev, vf.uses = None, []
 
 

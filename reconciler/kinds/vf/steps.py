@@ -84,7 +84,7 @@ def _rates_need_link(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     waiting = {vf[0] for vf, wanted in differing.items() if "max_tx_rate" in wanted or "min_tx_rate" in wanted}
     for identity in sorted(waiting):
         pf = builder.host.pfs[identity]
-        if facts(pf.driver).rate_needs_link and pf.up and pf.carrier is not True:
+        if bool(facts(pf.driver, pf.device_id).max_rate.link) and pf.up and pf.carrier is not True:
             wait_link(builder, identity)
 
 
@@ -111,7 +111,7 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
     held: Disruption = "none"
     if values.get("link_state") == "disable":
         held = "guest"
-    elif not facts(pf.driver).resets_vf.isdisjoint(values):
+    elif not facts(pf.driver, pf.device_id).resets_vf.isdisjoint(values):
         held = "vf-traffic"
     builder.add(
         "vf.set",

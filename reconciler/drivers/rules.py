@@ -1,0 +1,184 @@
+"""What a driver answers to VF attributes: whether it takes them, what it then does, in general rules on the table.
+
+One request is one kernel struct: an attribute alone, or those that share one (`reconciler.drivers.readback.GROUPS`),
+complete. Planning asks before anything is written; the simulated host answers by the same rules.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from reconciler.drivers.facts import PLAIN, DriverFacts, Rate
+from reconciler.state.desired import ZERO_MAC, Attributes, AttributeValue
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What an answer depends on. ``None``: not known, and then a rule that needs it refuses nothing."""
+
+    up: bool | None = None
+    """The PF is up (IFF_UP)."""
+    carrier: bool | None = None
+    """The PF has a link."""
+    speed: int | None = None
+    """Of the PF's link, Mbit/s."""
+    vf: Attributes = field(default_factory=dict)
+    """The VF as it is before."""
+    other_min_rates: int = 0
+    """Sum of min_tx_rate of the PF's other VFs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A driver's no. ``why`` is a sentence with the driver's name, its limits and the value."""
+
+    errno: int
+    why: str
+    attribute: str
+    passing: bool = False
+    """It is the situation that is wrong (no link, PF down), not the value."""
+
+
+def refusal(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Refusal | None:
+    """The first reason for which the driver refuses a request; ``None`` when it takes it, or may take it."""
+    return next(_refusals(facts, wanted, situation), None)
+
+
+def remarks(facts: DriverFacts, wanted: Attributes, situation: Situation) -> list[str]:
+    """What the driver silently makes of values that it takes: sentences, empty when it does what it is told."""
+    found = []
+    done = kept(facts, wanted, situation)
+    for name, value in wanted.items():
+        if value == done.get(name):
+            continue
+        if name in facts.ignored:
+            found.append(f"{facts.name} accepts {name} = {_text(value)} and ignores it")
+        elif name == "max_tx_rate" and value == 0:
+            found.append(f"{facts.name} accepts max_tx_rate = 0 and keeps the limit: it can't take one away")
+        else:
+            how = "clamps" if isinstance(value, int) and _over(facts, name, value, situation) else "rounds"
+            found.append(f"{facts.name} {how} {name} = {value} down to {done.get(name)} Mbit/s")
+    return found
+
+
+def kept(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Attributes:
+    """What the hardware does after a request that was taken; differs from ``wanted`` where the driver alters it."""
+    done: Attributes = {}
+    for name, value in wanted.items():
+        before = situation.vf.get(name, PLAIN.get(name, False))
+        if name in facts.ignored and _listed(facts.ignored[name], name, value):
+            done[name] = before
+        elif name in ("max_tx_rate", "min_tx_rate") and isinstance(value, int):
+            done[name] = _kept_rate(facts, name, value, int(before), situation)
+        else:
+            done[name] = value
+    return done
+
+
+def accepted_rates(rate: Rate, situation: Situation) -> str:
+    """``0 or 11..10000 Mbit/s``: what a driver takes on a link of this speed, as far as that is known."""
+    bounds = [bound for bound in (rate.highest, situation.speed if rate.within_link else None) if bound is not None]
+    low = f"{rate.lowest}.." if rate.lowest > 1 else "0.."
+    zero = "0 or " if rate.lowest > 1 else ""
+    high = f"{min(bounds)} Mbit/s" if bounds else ("the link's speed" if rate.within_link else "")
+    steps = f" in steps of {rate.step}" if rate.step > 1 and rate.off_step == "refused" else ""
+    return (f"{zero}{low}{high}" if high else f"0 or {rate.lowest} Mbit/s and more") + steps
+
+
+def _refusals(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iterator[Refusal]:
+    for name, value in wanted.items():
+        shared = name in ("qos", "vlan_proto", "min_tx_rate", "max_tx_rate") and len(wanted) > 1
+        if name in facts.lacks and not (shared and value == PLAIN[name]):
+            yield Refusal(facts.lacks[name], f"{facts.name} has no {name}", name)
+        elif value in facts.refuses.get(name, {}):
+            yield Refusal(facts.refuses[name][value], _does_not_take(facts, name, value), name)
+        elif name in facts.only and value not in facts.only[name]:
+            takes = ", ".join(sorted(map(_text, facts.only[name])))
+            yield Refusal(errno.EINVAL, f"{facts.name} accepts {name} = {takes}; {name} = {_text(value)}", name)
+    yield from _mac(facts, wanted, situation)
+    if facts.qos_needs_vlan and wanted.get("qos") and not wanted.get("vlan"):
+        yield Refusal(errno.EINVAL, f"{facts.name} takes a qos only with a vlan; qos = {wanted['qos']}", "qos")
+    if "min_tx_rate" in wanted or "max_tx_rate" in wanted:
+        yield from _rates(facts, wanted, situation)
+    if facts.needs_up and situation.up is False:
+        name = next(iter(wanted))
+        yield Refusal(errno.EAGAIN, f"{facts.name} sets {name} only while the PF is up", name, passing=True)
+
+
+def _does_not_take(facts: DriverFacts, name: str, value: AttributeValue) -> str:
+    return f"{facts.name} does not take {name} = {_text(value)}"
+
+
+def _mac(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iterator[Refusal]:
+    if wanted.get("mac") == ZERO_MAC:
+        if facts.zero_mac == "refused":
+            yield Refusal(errno.EINVAL, f"{facts.name} can't take a MAC away again; mac = none", "mac")
+        elif facts.zero_mac == "refused-with-spoofchk" and situation.vf.get("spoofchk"):
+            yield Refusal(errno.EPERM, f"{facts.name} refuses the zero MAC while spoofchk is on", "mac")
+    if facts.spoofchk_needs_mac and wanted.get("spoofchk") and situation.vf.get("mac") == ZERO_MAC:
+        yield Refusal(errno.EPERM, f"{facts.name} turns spoofchk on only for a VF with a MAC", "spoofchk")
+
+
+def _rates(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iterator[Refusal]:
+    least, most = int(wanted.get("min_tx_rate", 0)), int(wanted.get("max_tx_rate", 0))
+    if most and most < least:
+        yield Refusal(errno.EINVAL, f"min_tx_rate = {least} is above max_tx_rate = {most}", "min_tx_rate")
+    if "min_tx_rate" in wanted:
+        if facts.min_rate is not None:
+            yield from _rate(facts, facts.min_rate, "min_tx_rate", least, situation)
+        elif least and "min_tx_rate" not in facts.ignored:
+            yield Refusal(errno.EINVAL, f"{facts.name} has no min_tx_rate; min_tx_rate = {least}", "min_tx_rate")
+        together = least + situation.other_min_rates
+        if facts.min_sum_within_link and least and situation.speed is not None and together > situation.speed:
+            why = (
+                f"{facts.name} wants the min_tx_rates of a PF's VFs together within its link, {situation.speed} "
+                f"Mbit/s; they would be {together}"
+            )
+            yield Refusal(errno.EINVAL, why, "min_tx_rate")
+    if "max_tx_rate" in wanted and "max_tx_rate" not in facts.lacks:
+        yield from _rate(facts, facts.max_rate, "max_tx_rate", most, situation)
+
+
+def _rate(facts: DriverFacts, rate: Rate, name: str, value: int, situation: Situation) -> Iterator[Refusal]:
+    takes = f"{facts.name} accepts {accepted_rates(rate, situation)}; {name} = {value}"
+    beyond = rate.beyond == "refused" and _over(facts, name, value, situation)
+    off_step = rate.off_step == "refused" and value % rate.step != 0
+    if 0 < value < rate.lowest or off_step or beyond:
+        yield Refusal(rate.error, takes, name)
+    down = situation.carrier is False or situation.up is False
+    if down and (rate.link == "any" or (rate.link == "rate" and value)):
+        yield Refusal(rate.link_error, f"{facts.name} refuses a rate without a link; {name} = {value}", name, True)
+    if rate.link_speed is not None and situation.speed not in (None, rate.link_speed) and not down:
+        why = f"{facts.name} takes rates on a link of {rate.link_speed} Mbit/s, and this one has {situation.speed}"
+        yield Refusal(rate.link_error, f"{why}; {name} = {value}", name, True)
+
+
+def _over(facts: DriverFacts, name: str, value: int, situation: Situation) -> bool:
+    rate = facts.max_rate if name == "max_tx_rate" else facts.min_rate
+    if rate is None:
+        return False
+    return (rate.highest is not None and value > rate.highest) or (
+        rate.within_link and situation.speed is not None and value > situation.speed
+    )
+
+
+def _kept_rate(facts: DriverFacts, name: str, value: int, before: int, situation: Situation) -> int:
+    rate = facts.max_rate if name == "max_tx_rate" else facts.min_rate
+    if rate is None:
+        return value
+    if value == 0 and rate.zero == "ignored":
+        return before
+    if rate.beyond == "clamped":
+        bounds = [item for item in (rate.highest, situation.speed if rate.within_link else None) if item is not None]
+        value = min([value, *bounds])
+    return value // rate.step * rate.step
+
+
+def _listed(values: frozenset[AttributeValue] | None, name: str, value: AttributeValue) -> bool:
+    return value != PLAIN.get(name, False) if values is None else value in values
+
+
+def _text(value: AttributeValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,22 @@
-"""The time, as documents and records write it."""
+"""The time, as documents and records write it, and as waiting counts it."""
+
+from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What deadlines and pauses count by: the module ``time``, or the clock of a simulated host, whose seconds cost
+    nothing."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        ...
+
+    def sleep(self, seconds: float, /) -> None:
+        """Lets so many seconds pass."""
+        ...
 
 
 def now() -> str:

@@ -3,8 +3,10 @@ executor. What the kernel and libvirt really do is tested in the lab."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from reconciler.clock import Clock
 from reconciler.host.model import (
     Domain,
     HostIdentity,
@@ -105,6 +107,8 @@ def desired(text: str):  # type: ignore[no-untyped-def]
 class DataHost:
     """Implements Reader and Writer on a snapshot, by the predictions of the operations. ``refuse``: arguments of
     ``vf.set`` (attribute names) that the driver doesn't take; ``calls`` counts what was written."""
+
+    clock: Clock = time
 
     def __init__(self, snapshot: Snapshot, refuse: Sequence[str] = ()) -> None:
         self.state = copy_host(snapshot)

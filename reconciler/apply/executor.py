@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -109,7 +108,7 @@ class Executor:
                 ready.append(action)
         if not ready:
             return
-        started = time.monotonic()
+        started = self.writer.clock.monotonic()
         try:
             self.journal.write("begin", actions=[action.id for action in ready])
         except ReconcilerError as error:
@@ -118,7 +117,7 @@ class Executor:
             return
         found = self._carry_out(ready)
         for outcome in found:
-            outcome.seconds = time.monotonic() - started
+            outcome.seconds = self.writer.clock.monotonic() - started
             outcome.written = outcome.id in self._written
             self._end(outcome)
         self._journal_done(found)
@@ -213,7 +212,7 @@ class Executor:
     def _wait(self, action: Action, deadline: float, *, read: bool = True) -> None:
         """Reads back until the effect is there; what the host can't report counts once it was accepted. A reading that
         fails is tried again like one that doesn't show the effect yet. ``read`` false: it was read just now."""
-        until, pause = time.monotonic() + deadline, 0.02
+        until, pause = self.writer.clock.monotonic() + deadline, 0.02
         while True:
             missing: ReconcilerError = _not_seen(action, deadline)
             seen: bool | None = False
@@ -227,9 +226,9 @@ class Executor:
                 self._note_unverifiable(action)
             if seen is not False:
                 return
-            if time.monotonic() >= until:
+            if self.writer.clock.monotonic() >= until:
                 raise missing
-            time.sleep(min(pause, max(0.0, until - time.monotonic())))
+            self.writer.clock.sleep(min(pause, max(0.0, until - self.writer.clock.monotonic())))
             pause, read = min(pause * 1.5, 0.5), True
 
     def _note_unverifiable(self, action: Action) -> None:
@@ -249,14 +248,14 @@ class Executor:
         asked = [action for action in actions if may_take(action)]
         if not asked:
             return {}
-        until = time.monotonic() + _LETTING_GO
+        until = self.writer.clock.monotonic() + _LETTING_GO
         while True:
             if any(needs_a_new_look(action) for action in asked):
                 self._look_again()
             found = {action.id: held for action in asked if (held := unnamed(self.host, action))}
-            if not found or time.monotonic() >= until:
+            if not found or self.writer.clock.monotonic() >= until:
                 break
-            time.sleep(0.2)
+            self.writer.clock.sleep(0.2)
             for action in asked:
                 self._read(action)
         return {

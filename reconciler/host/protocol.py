@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Snapshot
 from reconciler.state.desired import Attributes
@@ -90,6 +91,11 @@ class Writer(Protocol):
     whether the effect is there is read back by the caller through the `Reader`. ``deadline`` is in
     seconds from now: a call that needs longer raises `HostError`. Every refusal is a `HostError` with
     what the kernel said."""
+
+    @property
+    def clock(self) -> Clock:
+        """What the host's seconds are counted by."""
+        ...
 
     def set_blacklist(self, modules: Sequence[str] | None) -> None:
         """Replaces our own modprobe.d file atomically; ``None`` removes it."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.libvirt_writer import LibvirtWriter
 from reconciler.host.local.modules import load, unload, write_blacklist
@@ -25,6 +27,8 @@ _IFLA_MTU = 4
 class LocalWriter:
     """Implements `reconciler.host.protocol.Writer` for the machine that it runs on. Names of interfaces and
     addresses of VFs are looked up at the moment of each call. `root` is for tests."""
+
+    clock: Clock = time
 
     def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
         self.root = root

@@ -74,6 +74,8 @@ class Executor:
     run: str
     stopped: Callable[[], bool] = lambda: False
     """Asked before each step: an interrupt ends the run after the step under way."""
+    before: Callable[[Action], None] = lambda action: None
+    """Told right before the host is asked for an action; may raise `HostError` in its place."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)
     """Actions that the host was asked for."""
@@ -191,6 +193,8 @@ class Executor:
         if part.op != "pf.wait_link" and OPERATIONS[part.op].satisfied(self.host, part.args) is True:
             return
 
+        self.before(part)
+
         def begin() -> Writer:
             self._written.add(part.id)
             return self.writer
@@ -287,7 +291,9 @@ class Executor:
             try:
                 if action.id in taken:
                     raise taken[action.id]
-                sent.append((action, vf_request(self.host, action.args)[1]))
+                request = vf_request(self.host, action.args)[1]
+                self.before(action)
+                sent.append((action, request))
             except ReconcilerError as error:
                 outcomes[action.id] = _failed(action, error)
         if sent:

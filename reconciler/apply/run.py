@@ -18,6 +18,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import Reader, Writer
+from reconciler.kinds.action import Action
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
 from reconciler.plan.document import Plan, dump_plan
@@ -48,12 +49,13 @@ def carry_out(
     progress: Progress,
     stopped: Callable[[], bool],
     ledger_unusable: bool = False,
+    before: Callable[[Action], None] = lambda action: None,
 ) -> RunResult:
     """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out. From
     the first action on, nothing but the end of the process keeps it from returning a result."""
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     journal = Journal(state_dir, run, dump_plan(plan), _header(plan))
-    executor = Executor(reader, writer, observed, journal, progress, run, stopped)
+    executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
     try:
         outcomes = executor.execute(plan.actions)
         result = RunResult(run, outcomes, _code(outcomes, stopped()))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.protocol import Reader, Writer
+
+if TYPE_CHECKING:
+    from reconciler.host.model import Snapshot
+    from reconciler.host.twin.host import TwinHost
 
 _FORMS = "It is one of: local · snapshot:FILE · snapshot:DIR · sim:FILE."
 
 
 def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None) -> Reader:
-    """The reader of ``local``, ``snapshot:FILE`` or ``snapshot:DIR``; a directory has one file per host,
+    """The reader of ``local``, ``sim:FILE``, ``snapshot:FILE`` or ``snapshot:DIR``; a directory has one file per host,
     and `host_name` (``host.name`` of the state file) says which. Raises `ReconcilerError`: 64 for an
     URI that is none of these, 65 for a file that is no snapshot."""
     kind, _, path = host_uri.partition(":")
@@ -21,11 +26,13 @@ def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None) -> Reade
         return LocalReader(libvirt_uri)
     if kind == "snapshot" and path:
         return _open_snapshot(Path(path), host_name)
-    raise _wrong(host_uri, kind, path)
+    if kind == "sim" and path:
+        return open_sim(Path(path))
+    raise _wrong(host_uri)
 
 
 def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
-    """The writer of ``local``. Raises `ReconcilerError` with code 64 for what can't be written."""
+    """The writer of ``local`` or ``sim:FILE``. Raises `ReconcilerError` with code 64 for what can't be written."""
     kind, _, path = host_uri.partition(":")
     if host_uri == "local":
         from reconciler.host.local.writer import LocalWriter
@@ -37,7 +44,30 @@ def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
             f"{host_uri} is a snapshot, which is read-only. Use `--host local` on the host itself.",
             code=64,
         )
-    raise _wrong(host_uri, kind, path)
+    if kind == "sim" and path:
+        return open_sim(Path(path))
+    raise _wrong(host_uri)
+
+
+def open_sim(path: Path) -> TwinHost:
+    """The simulated host that is kept in a file: reader and writer in one. Raises `ReconcilerError`: 64 when there is
+    no such file, 65 when it is something else."""
+    from reconciler.host.twin.host import TwinHost
+
+    return TwinHost.open(path)
+
+
+def open_twin(host_uri: str, observed: Snapshot) -> TwinHost:
+    """A twin in memory, to try things on: of the host that was observed there, or of a simulated host with all that
+    can't be seen of it. Nothing that happens to it is kept."""
+    from reconciler.host.twin.host import TwinHost
+    from reconciler.host.twin.make import from_snapshot
+    from reconciler.host.twin.state import clone
+
+    kind, _, path = host_uri.partition(":")
+    if kind == "sim" and path:
+        return TwinHost(clone(open_sim(Path(path)).twin()))
+    return TwinHost(from_snapshot(observed))
 
 
 def _open_snapshot(path: Path, host_name: str | None) -> Reader:
@@ -65,7 +95,5 @@ def _file_name(directory: Path, host_name: str | None) -> str:
     return host_name
 
 
-def _wrong(host_uri: str, kind: str, path: str) -> ReconcilerError:
-    if kind == "sim" and path:
-        return ReconcilerError("Simulated hosts are not supported yet.", f"{host_uri}. {_FORMS}", code=64)
+def _wrong(host_uri: str) -> ReconcilerError:
     return ReconcilerError("This is no host.", f"{host_uri!r}. {_FORMS}", code=64)

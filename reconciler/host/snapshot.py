@@ -41,7 +41,7 @@ def load(data: bytes, path: str) -> Snapshot:
     try:
         snapshot = _adapter().validate_python(document)
     except ValidationError as error:
-        raise ReconcilerError(_INVALID, f"{path}: {_places(error)}", code=65) from error
+        raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
     _check_names(snapshot, path)
     return snapshot
 
@@ -75,7 +75,7 @@ def _adapter() -> TypeAdapter[Snapshot]:
     return TypeAdapter(Snapshot)
 
 
-def _places(error: Any) -> str:
+def error_places(error: Any) -> str:
     """The first few errors of a validation with their places: ``pfs."pci/0000:01:00.0".vfs.3.index: …``."""
     errors = error.errors(include_url=False, include_input=False)
     shown = [f"{_place(item['loc'])}: {item['msg']}" for item in errors[:_SHOWN]]

@@ -7,13 +7,13 @@ to be about that value; only those that share a struct go together.
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 from collections.abc import Sequence
 
 from reconciler.host.local.rtnl import Answer, Request, attribute, ifinfo
 from reconciler.host.protocol import HostError, VfSet
+from reconciler.host.refusals import refused_attribute
 from reconciler.state.desired import Attributes
 
 IFLA_VFINFO_LIST = 22
@@ -21,8 +21,6 @@ _VF_INFO = 1
 _VF_MAC, _VF_VLAN, _VF_SPOOFCHK, _VF_LINK_STATE, _VF_RATE, _VF_RSS_QUERY_EN = 1, 2, 4, 5, 6, 7
 _VF_TRUST, _VF_VLAN_LIST = 9, 12
 _VF_VLAN_INFO = 1
-_ENOTSUPP = 524
-"""A kernel-internal code that some drivers let through (bnxt, cxgb4); Python's errno doesn't know it."""
 
 _SWITCHES = {"spoofchk": _VF_SPOOFCHK, "query_rss": _VF_RSS_QUERY_EN, "trust": _VF_TRUST}
 _LINK_STATES = {"auto": 0, "enable": 1, "disable": 2}
@@ -69,54 +67,10 @@ def refusals(
     netdev: str, driver: str | None, wanted: Sequence[VfSet], answers: Sequence[Answer]
 ) -> list[HostError | None]:
     """What each answer means, in words; ``None`` for a success."""
+    root = os.geteuid() == 0
     return [
-        None if answer.code == 0 else refusal(netdev, driver or "its driver", request, answer)
+        None
+        if answer.code == 0
+        else refused_attribute(netdev, driver or "its driver", request, answer.code, answer.text, root=root)
         for request, answer in zip(wanted, answers, strict=True)
     ]
-
-
-def refusal(netdev: str, driver: str, wanted: VfSet, answer: Answer) -> HostError:
-    """The error for one refused request."""
-    values = ", ".join(f"{key} = {_toml(value)}" for key, value in wanted.attributes.items())
-    said = error_text(answer.code) + (f" ({answer.text})" if answer.text else "")
-    return HostError(
-        "The kernel refused a VF attribute.",
-        f"{netdev} vf {wanted.index}: {values}: {said}. {_meaning(driver, wanted, answer.code)}",
-        errno=answer.code,
-        code=77 if answer.code in (errno.EPERM, errno.EACCES) and os.geteuid() != 0 else 1,
-    )
-
-
-def error_text(code: int) -> str:
-    """An error number in words."""
-    return "Operation not supported by the driver" if code == _ENOTSUPP else os.strerror(code)
-
-
-def _toml(value: bool | int | str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int) else f'"{value}"'
-
-
-def _meaning(driver: str, wanted: VfSet, code: int) -> str:
-    names = ", ".join(wanted.attributes)
-    if code in (errno.EOPNOTSUPP, _ENOTSUPP):
-        return f"{driver} does not implement {names} on this card: take it out of the state file."
-    if code == errno.EPROTONOSUPPORT:
-        return f"{driver} does not support this kind of {names} on this card (802.1ad needs hardware for it)."
-    if code in (errno.EPERM, errno.EACCES):
-        if os.geteuid() != 0:
-            return "Changing VFs takes CAP_NET_ADMIN: run it as root."
-        return f"{driver} forbids it in the VF's present state (such as a zero MAC while spoofchk is on)."
-    if code == errno.EINVAL:
-        rates = "Most drivers want the PF's link up, and a rate within its speed. " if "rate" in names else ""
-        return f"{driver} does not accept this value here. {rates}It may also be that the VF is gone."
-    if code in (errno.EAGAIN, errno.EBUSY):
-        return "The VF was still being reset, or the driver was busy with another one, and stayed so for 5 s."
-    if code == errno.ENODEV:
-        return "The PF is gone."
-    if code == errno.ENETDOWN:
-        return "The PF's link has to be up."
-    if code in (errno.ETIMEDOUT, errno.ENOBUFS):
-        return "The kernel did not acknowledge it; whether it took effect has to be read back."
-    return f"{driver} could not do it; the kernel log may say more."

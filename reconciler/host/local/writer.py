@@ -17,6 +17,7 @@ from reconciler.host.local.modules import load, unload, write_blacklist
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.vf_driver import VfBinding
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
+from reconciler.host.refusals import refused_link
 
 _SHORT = 10.0
 """Seconds for a write that only sets a flag."""
@@ -125,11 +126,4 @@ class LocalWriter:
         except OSError as error:
             answer = rtnl.Answer(error.errno or errno.EIO)
         if answer.code:
-            said = vf_requests.error_text(answer.code) + (f" ({answer.text})" if answer.text else "")
-            denied = answer.code in (errno.EPERM, errno.EACCES) and os.geteuid() != 0
-            raise HostError(
-                "The kernel refused a change of a network interface.",
-                f"{failed}: {said}." + (" Run it as root." if denied else ""),
-                errno=answer.code,
-                code=77 if denied else 1,
-            )
+            raise refused_link(failed, answer.code, answer.text, root=os.geteuid() == 0)

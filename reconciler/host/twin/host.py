@@ -1,0 +1,376 @@
+"""The twin's reader and writer in one: answers like the reader and the writer of a real host."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Literal
+
+from reconciler.clock import Clock
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host import refusals
+from reconciler.host.local.libvirt_errors import host_error
+from reconciler.host.model import Pf, Snapshot
+from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
+from reconciler.host.twin import faults, kernel, libvirt, losses, modules, networks, state
+from reconciler.host.twin.attributes import set_attributes
+from reconciler.host.twin.clock import advance, settle
+from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, kernel_error
+from reconciler.host.twin.look import look, refresh
+from reconciler.host.twin.state import Fault, Loss, Twin
+
+_SHORT = 10.0
+_LIBVIRT = 60.0
+"""Seconds after which the local writer gives up on libvirt."""
+_ATTACH, _START = 1.3, 2.0
+"""Seconds that libvirt takes for it."""
+_NETLINK = 0.002
+"""Seconds for one request."""
+
+Act = Callable[[Twin], float | None]
+"""Does something to a twin; returns the seconds that it takes."""
+Words = Callable[[Exception], ReconcilerError]
+
+
+class TwinHost:
+    """Implements `reconciler.host.protocol.Reader` and `Writer` on a simulated host. With a path the twin is read from
+    its file before and kept there after each call, so that all who have opened it see the same host."""
+
+    def __init__(self, twin: Twin, path: Path | None = None) -> None:
+        self._twin = twin
+        self._path = path
+        self._seen: tuple[int, int] = (0, 0)
+        """Which version of the file this is."""
+        self._inside = False
+
+    @classmethod
+    def open(cls, path: Path) -> TwinHost:
+        """The simulated host that is kept in a file. Between two who open it so much time has passed that nothing is
+        still under way. Raises `ReconcilerError` (64, 65)."""
+        host = cls(read_twin(path), path)
+        if host._twin.events:
+            with host.changing() as twin:
+                settle(twin)
+        return host
+
+    @property
+    def clock(self) -> Clock:
+        """Its own time."""
+        return self
+
+    def monotonic(self) -> float:
+        """Seconds of its own time."""
+        return self.twin().clock
+
+    def sleep(self, seconds: float, /) -> None:
+        """Lets its time pass, and happen what is due."""
+        with self.changing() as twin:
+            advance(twin, seconds)
+
+    def twin(self) -> Twin:
+        """The truth as it is now; to be looked at only."""
+        self._load()
+        return self._twin
+
+    def observe(self) -> Snapshot:
+        """Everything that a plan reads."""
+        return look(self.twin())
+
+    def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
+        """Reads one part again."""
+        refresh(self.twin(), snapshot, scope)
+
+    def losses(self) -> list[Loss]:
+        """What running guests have lost so far, and until when."""
+        return deepcopy(self.twin().losses)
+
+    def set_blacklist(self, names: Sequence[str] | None) -> None:
+        """Our own modprobe.d file."""
+
+        def act(twin: Twin) -> None:
+            twin.modules.own = None if names is None else [modules.canonical(name) for name in dict.fromkeys(names)]
+
+        self._do(act, _file_refused)
+
+    def unload_module(self, module: str, deadline: float) -> None:
+        """rmmod."""
+        self._do(lambda twin: modules.unload(twin, module), _command(f"{module} could not be unloaded"), deadline)
+
+    def load_module(self, module: str, deadline: float) -> None:
+        """modprobe."""
+        self._do(lambda twin: modules.load(twin, module), _command(f"{module} could not be loaded"), deadline)
+
+    def set_link(self, pf: str, up: bool) -> None:
+        """Up or down."""
+        netdev = self._pf(pf).netdev
+        failed = f"{netdev} could not be set {'up' if up else 'down'}"
+        self._do(lambda twin: kernel.set_link(twin, pf, up), _link(failed))
+
+    def set_mtu(self, pf: str, mtu: int) -> None:
+        """The MTU."""
+        netdev = self._pf(pf).netdev
+        failed = f"the MTU of {netdev} could not be set to {mtu}"
+        self._do(lambda twin: kernel.set_mtu(twin, pf, mtu), _link(failed))
+
+    def set_autoprobe(self, pf: str, enabled: bool) -> None:
+        """Whether drivers may take new VFs."""
+        self._pf(pf)
+        words = _sysfs(f"{int(enabled)} to {device_path(pf)}/sriov_drivers_autoprobe", _SHORT)
+        self._do(lambda twin: kernel.set_autoprobe(twin, pf, enabled), words, _SHORT, pf)
+
+    def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
+        """How many VFs."""
+        self._pf(pf)
+        shown = f"{count} to {device_path(pf)}/sriov_numvfs"
+        words = _sysfs(shown, deadline, refusals.numvfs_not_made(count), refusals.NUMVFS)
+        self._do(lambda twin: kernel.set_numvfs(twin, pf, count), words, deadline, pf)
+
+    def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
+        """A VF's driver."""
+        vf = self._pf(pf).vf(index)
+        if vf is None or vf.address is None:
+            raise HostError("A VF is gone.", f"{pf} has no VF {index}.", errno=errno.ENODEV)
+        words = _sysfs(f"{vf.address} to {device_path(f'pci/{vf.address}')}/driver/unbind", deadline)
+
+        def act(twin: Twin) -> float:
+            card = kernel.pf_of(twin, pf)
+            return modules.bind(twin, card, modules.find_vf(card, index), driver)
+
+        self._do(act, words, deadline, pf)
+
+    def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+        """Many requests, each with its own answer."""
+        card = self._pf(pf)
+        with self.changing():  # One reading and one saving for all of them.
+            return [self._set_vf(card, request) for request in requests]
+
+    def _set_vf(self, pf: Pf, request: VfSet) -> HostError | None:
+        def words(error: Exception) -> HostError:
+            code = errno.ETIMEDOUT if isinstance(error, Hangs) else getattr(error, "errno", None) or errno.EIO
+            return refusals.refused_attribute(pf.netdev, pf.driver or "its driver", request, code, root=True)
+
+        def act(twin: Twin) -> float:
+            set_attributes(twin, pf.id, request.index, request.attributes)
+            return _NETLINK
+
+        try:
+            self._do(act, words, 5.0, pf.id)
+        except HostError as error:
+            return error
+        return None
+
+    def define_pool(self, pool: PoolSpec) -> None:
+        """A hostdev network."""
+        self._libvirt(f"define pool {pool.name}", lambda twin: networks.define(twin, pool))
+
+    def start_pool(self, name: str) -> None:
+        """net-start."""
+        self._libvirt(f"start pool {name}", lambda twin: networks.start(twin, name))
+
+    def stop_pool(self, name: str) -> None:
+        """net-destroy."""
+        self._libvirt(f"stop pool {name}", lambda twin: networks.stop(twin, name))
+
+    def set_pool_autostart(self, name: str, enabled: bool) -> None:
+        """net-autostart."""
+        self._libvirt(f"set autostart of pool {name}", lambda twin: networks.set_autostart(twin, name, enabled))
+
+    def undefine_pool(self, name: str) -> None:
+        """net-undefine."""
+        self._libvirt(f"undefine pool {name}", lambda twin: networks.undefine(twin, name))
+
+    def attach_nic(self, domain: str, nic: NicSpec, *, live: bool, config: bool) -> None:
+        """attach-device."""
+
+        def act(twin: Twin) -> None:
+            if live:
+                advance(twin, _ATTACH)
+            libvirt.attach(twin, domain, nic, live=live, config=config)
+
+        self._libvirt(f"attach {nic.alias} to {domain}", act)
+
+    def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
+        """Only asks."""
+        name = match.alias or match.mac or match.vf_address or "NIC"
+        self._libvirt(
+            f"detach {name} from {domain}",
+            lambda twin: libvirt.detach(twin, domain, match, live=live, config=config),
+        )
+
+    def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
+        """The definition alone."""
+        name = match.alias or match.mac or match.vf_address or "NIC"
+
+        def act(twin: Twin) -> None:
+            if not libvirt.update(twin, domain, match, nic):
+                raise HostError("A NIC is gone.", f"{name} is no longer in the definition of {domain}: plan again.")
+
+        self._libvirt(f"change {name} of {domain}", act)
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[Twin]:
+        """The truth, to be changed by one at a time: read before, kept afterwards, also when it fails half-way.
+        Inside another `changing` it is the same twin."""
+        if self._inside:
+            yield self._twin
+            return
+        with self._locked():
+            self._load()
+            self._inside = True
+            try:
+                yield self._twin
+            finally:
+                self._inside = False
+                self._save()
+
+    def do(self, act: Act) -> None:
+        """Lets something happen to the twin that is no write of ours."""
+        with self.changing() as twin:
+            before = losses.troubles(twin)
+            try:
+                seconds = act(twin)
+            finally:
+                losses.note(twin, before)
+            advance(twin, seconds or 0.0)
+
+    def _do(self, act: Act, words: Words, deadline: float = _SHORT, pf: str = "") -> None:
+        """One write: it may go wrong as a fault says; what it is refused with is said as the local writer says it."""
+        with self.changing() as twin:
+            fault = faults.next_write(twin)
+            try:
+                if fault is not None and not fault.after:
+                    self._fail(twin, fault, pf)
+                self.do(act)
+            except Hangs as error:
+                advance(twin, deadline)
+                raise words(error) from error
+            except (OSError, CommandFailed, LibvirtRefused) as error:
+                raise words(error) from error
+            if fault is not None and fault.after:
+                self._fail(twin, fault, pf)
+
+    def _fail(self, twin: Twin, fault: Fault, pf: str) -> None:
+        if fault.kind == "errno":
+            raise kernel_error(fault.errno)
+        if fault.kind == "hang":
+            faults.hang(twin, pf)
+            raise Hangs
+        self._save()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _libvirt(self, what: str, act: Act) -> None:
+        def words(error: Exception) -> HostError:
+            if isinstance(error, Hangs):
+                said = f"libvirt at {self._twin.libvirt.uri} did not answer within {_LIBVIRT:g} s."
+                return HostError("libvirt is not available.", f"{what}: {said}")
+            if isinstance(error, OSError):
+                return host_error(what, LibvirtRefused(f"internal error: {error.strerror}"))
+            return host_error(what, error)
+
+        def asked(twin: Twin) -> float | None:
+            if not twin.libvirt.available:
+                raise HostError("libvirt is not available.", f"{what}: {twin.libvirt.reason}")
+            return act(twin)
+
+        self._do(asked, words, _LIBVIRT)
+
+    def _pf(self, identity: str) -> Pf:
+        pf = self.twin().pfs.get(identity)
+        if pf is None:
+            raise HostError("A PF is gone.", f"{device_path(identity)} does not exist any more.", errno=errno.ENODEV)
+        return pf
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One at a time: the folder is locked, since the file itself is replaced."""
+        if self._path is None:
+            yield
+            return
+        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _load(self) -> None:
+        if self._path is not None and not self._inside and self._stamp() != self._seen:
+            self._seen = self._stamp()
+            self._twin = read_twin(self._path)
+
+    def _save(self) -> None:
+        if self._path is not None:
+            state.save(self._twin, self._path)
+            self._seen = self._stamp()
+
+    def _stamp(self) -> tuple[int, int]:
+        if self._path is None or not self._path.exists():
+            return 0, 0
+        found = self._path.stat()
+        return found.st_ino, found.st_mtime_ns
+
+
+def read_twin(path: Path) -> Twin:
+    """Reads a simulated host's file. Raises `ReconcilerError`: 64 when there is none, 65 when it is something else."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ReconcilerError(
+            "There is no such simulated host.",
+            f"{path} does not exist. Make it with: reconciler sim new {path} --profile NAME",
+            code=64,
+        ) from None
+    except OSError as error:
+        code = 77 if isinstance(error, PermissionError) else 64
+        raise ReconcilerError("The simulated host can't be read.", f"{path}: {error.strerror}.", code=code) from error
+    return state.load(data, str(path))
+
+
+def device_path(identity: str) -> str:
+    """The sysfs directory of a device."""
+    bus, _, device = identity.partition("/")
+    return f"/sys/bus/{bus}/devices/{device}"
+
+
+def _sysfs(shown: str, deadline: float, what: str = "", meanings: dict[int, str] = refusals.BIND) -> Words:
+    def words(error: Exception) -> HostError:
+        if isinstance(error, OSError):
+            return refusals.refused_write(shown, error.errno or 0, what, meanings, root=True)
+        if isinstance(error, Hangs):
+            return refusals.no_answer(shown, deadline)
+        return HostError("A kernel module command failed.", f"{error}.")
+
+    return words
+
+
+def _link(failed: str) -> Words:
+    def words(error: Exception) -> HostError:
+        code = errno.ETIMEDOUT if isinstance(error, Hangs) else getattr(error, "errno", None) or errno.EIO
+        return refusals.refused_link(failed, code, root=True)
+
+    return words
+
+
+def _command(failed: str) -> Words:
+    def words(error: Exception) -> HostError:
+        if isinstance(error, Hangs):
+            return HostError("A command did not end in time.", f"{failed}. The kernel may still be at it.")
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        return HostError("A kernel module command failed.", f"{failed}: {said}.")
+
+    return words
+
+
+def _file_refused(error: Exception) -> HostError:
+    number = getattr(error, "errno", None) or errno.EIO
+    return HostError(
+        "A configuration file could not be written.",
+        f"/etc/modprobe.d/reconciler.conf: {os.strerror(number)}.",
+        errno=number,
+    )

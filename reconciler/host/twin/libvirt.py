@@ -1,0 +1,274 @@
+"""What libvirt does with guests and their VFs: start, stop, hot-plug, and its saving and restoring of MAC and VLAN.
+
+Sources: src/hypervisor/virhostdev.c (virHostdevPreparePCIDevicesImpl), src/util/virnetdev.c (virNetDevSaveNetConfig,
+virNetDevSetVfConfig, virNetDevRestoreNetConfig), src/qemu/qemu_hotplug.c; the messages are libvirt 11.3's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+
+from reconciler.host.model import Domain, Nic, Pf, Vf
+from reconciler.host.protocol import NicMatch, NicSpec
+from reconciler.host.twin import kernel, modules, networks
+from reconciler.host.twin.attributes import set_attributes
+from reconciler.host.twin.errors import LibvirtRefused, internal, invalid, xml_error
+from reconciler.host.twin.losses import nic_key
+from reconciler.host.twin.state import Twin
+from reconciler.state.desired import ZERO_MAC, Attributes
+
+_ANSWER, _SHUTDOWN = 0.5, 2.0
+"""Seconds until a guest has given a card back, or has shut down."""
+_ALT_ZERO = "02:00:00:00:00:00"
+"""altZeroMAC of virNetDevSetVfConfig: for drivers that refuse the zero MAC."""
+
+
+def domain_of(twin: Twin, name: str) -> Domain:
+    """The domain."""
+    domain = twin.libvirt.domains.get(name)
+    if domain is None:
+        raise LibvirtRefused(f"Domain not found: no domain with matching name '{name}'")
+    return domain
+
+
+def start(twin: Twin, name: str) -> None:
+    """``virsh start``: all its VFs, or none."""
+    domain = domain_of(twin, name)
+    if domain.running:
+        raise invalid("domain is already running")
+    live: list[Nic] = []
+    try:
+        for nic in domain.config:
+            live.append(_prepared(twin, domain, nic))
+    except LibvirtRefused:
+        for nic in live:
+            _give_back(twin, domain, nic)
+        raise
+    domain.live, domain.running = live, True
+    twin.guest(name).unplugging.clear()
+
+
+def stop(twin: Twin, name: str) -> None:
+    """``virsh destroy``, or the guest has shut down: its VFs are given back."""
+    domain = domain_of(twin, name)
+    if not domain.running:
+        raise invalid("domain is not running")
+    twin.forget({"unplug", "off"}, name)
+    nics, domain.live, domain.running = domain.live, [], False
+    twin.guest(name).unplugging.clear()
+    for nic in nics:
+        _give_back(twin, domain, nic)
+    if not domain.persistent:
+        del twin.libvirt.domains[name]
+    for pf in list(twin.pfs.values()):
+        kernel.go_on(twin, pf)
+
+
+def shutdown(twin: Twin, name: str) -> None:
+    """``virsh shutdown``: only asks."""
+    if not domain_of(twin, name).running:
+        raise invalid("domain is not running")
+    if twin.guest(name).answers:
+        twin.later(_SHUTDOWN, "off", name)
+
+
+def attach(twin: Twin, name: str, spec: NicSpec, *, live: bool, config: bool) -> None:
+    """``attach-device``: the definition is checked first and saved last, so that a refusal changes nothing."""
+    domain = domain_of(twin, name)
+    if live and not domain.running:
+        raise invalid("domain is not running")
+    if config and not domain.persistent:
+        raise invalid("transient domains do not have any persistent config")
+    nic = _nic(twin, name, spec)
+    for wanted, nics in ((config, domain.config), (live, domain.live)):
+        if wanted:
+            _check_new(nics, nic)
+    if live:
+        guest = twin.guest(name)
+        if sum(item.method != "other" for item in domain.live) >= guest.slots:
+            raise internal("No more available PCI slots")
+        domain.live.append(_prepared(twin, domain, nic))
+    if config:
+        domain.config.append(nic)
+
+
+def detach(twin: Twin, name: str, match: NicMatch, *, live: bool, config: bool) -> None:
+    """Asks for a NIC to be taken out, as the writer does: one that is gone already, or asked for already, is fine. By
+    its alias libvirt doesn't wait for the guest (virDomainDetachDeviceAlias)."""
+    domain = domain_of(twin, name)
+    nic = find_nic(domain.live, match) if live and domain.running else None
+    if nic is not None:
+        ask_for(twin, name, nic)
+    if config:
+        gone = find_nic(domain.config, match)
+        domain.config = [item for item in domain.config if item is not gone]
+
+
+def ask_for(twin: Twin, name: str, nic: Nic) -> bool:
+    """The guest is asked to give a NIC back; false when it is being asked already."""
+    guest, key = twin.guest(name), nic_key(nic)
+    if key in guest.unplugging:
+        return False
+    guest.unplugging.append(key)
+    if guest.answers:
+        twin.later(_ANSWER, "unplug", name, nic=key)
+    return True
+
+
+def unplugged(twin: Twin, name: str, key: str) -> None:
+    """The guest has answered (DEVICE_DELETED)."""
+    domain, guest = domain_of(twin, name), twin.guest(name)
+    guest.unplugging = [item for item in guest.unplugging if item != key]
+    nic = next((item for item in domain.live if nic_key(item) == key), None)
+    if nic is not None:
+        domain.live.remove(nic)
+        _give_back(twin, domain, nic)
+
+
+def update(twin: Twin, name: str, match: NicMatch, spec: NicSpec) -> bool:
+    """Replaces a NIC in the definition; false if it isn't there."""
+    domain = domain_of(twin, name)
+    old = find_nic(domain.config, match)
+    if old is None:
+        return False
+    new = _nic(twin, name, spec)
+    if spec.mac is None and spec.method != "hostdev" and old.mac:
+        new.mac = old.mac
+    domain.config = [new if item is old else item for item in domain.config]
+    return True
+
+
+def find_nic(nics: list[Nic], match: NicMatch) -> Nic | None:
+    """By alias, else by MAC, else by PCI address; of a failover pair the VF is meant."""
+    for wanted, key in ((match.alias, "alias"), (match.mac, "mac"), (match.vf_address, "vf_address")):
+        found = [nic for nic in nics if wanted and getattr(nic, key) == wanted]
+        if found:
+            return min(found, key=lambda nic: nic.method == "other")
+    return None
+
+
+def _nic(twin: Twin, domain: str, spec: NicSpec) -> Nic:
+    """The device as it then stands in the XML: a user alias only, a MAC always, except in a plain hostdev."""
+    hostdev = spec.method == "hostdev"
+    return Nic(
+        spec.method,
+        alias=spec.alias if spec.alias.startswith("ua-") else None,
+        mac=None if hostdev else (spec.mac or f"52:54:00:{kernel.generated_mac(f'{domain}/{spec.alias}')[9:]}"),
+        vf_address=spec.vf_address,
+        pool=spec.pool,
+        vlan=0 if hostdev else spec.vlan or 0,
+    )
+
+
+def _check_new(nics: list[Nic], new: Nic) -> None:
+    if new.vf_address is not None and any(nic.vf_address == new.vf_address for nic in nics):
+        raise xml_error("Hostdev already exists in the domain configuration")
+    if new.alias is not None and any(nic.alias == new.alias for nic in nics):
+        raise internal(f"non unique alias detected: {new.alias}")
+
+
+def _prepared(twin: Twin, domain: Domain, nic: Nic) -> Nic:
+    """The live device: its VF chosen, kept from the host, and set."""
+    if nic.method == "other":
+        return replace(nic)
+    live = replace(nic, alias=nic.alias or f"hostdev{len(domain.live)}")
+    if nic.method == "pool":
+        live.vf_address = networks.allocate(twin, domain.name, nic)
+    try:
+        _prepare(twin, domain, live)
+    except LibvirtRefused:
+        networks.free(twin, domain.name, live)
+        raise
+    return live
+
+
+def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
+    found = twin.find(nic.vf_address)
+    if found is None:
+        raise internal(
+            f"Device {nic.vf_address} not found: could not access /sys/bus/pci/devices/"
+            f"{nic.vf_address}/config: No such file or directory"
+        )
+    pf, vf = found
+    if vf.iommu_group is None:
+        raise LibvirtRefused("unsupported configuration: host doesn't support passthrough of host PCI devices")
+    other = modules.guests_of(twin, vf.address)
+    if other:
+        raise invalid(f"PCI device {vf.address} is in use by driver QEMU, domain {other[0][0].name}")
+    if modules.holders(twin, vf):
+        raise internal(
+            f"qemu unexpectedly closed the monitor: vfio {vf.address}: failed to open /dev/vfio/"
+            f"{vf.iommu_group}: Device or resource busy"
+        )
+    if nic.method != "hostdev":
+        _save(pf, vf)
+    _to_vfio(twin, pf, vf)
+    if nic.method == "hostdev":
+        return
+    try:
+        _set(twin, pf, vf, nic.mac or ZERO_MAC, nic.vlan)
+    except LibvirtRefused:
+        _release(twin, pf, vf, restore=True)
+        raise
+
+
+def _save(pf: Pf, vf: Vf) -> None:
+    """MAC and VLAN as they were. The MAC of the VF's netdev on the host, if it has one, goes before the PF's."""
+    if not pf.up:
+        raise internal(
+            f"Unable to configure VF {vf.index} of PF '{pf.netdev}' because the PF is not online. "
+            "Please change host network config to put the PF online."
+        )
+    attributes = vf.attributes or {}
+    vf.saved = {"vlan": attributes.get("vlan", 0)}
+    mac = attributes.get("mac", ZERO_MAC)
+    if vf.netdev is not None and mac == ZERO_MAC:
+        mac = kernel.generated_mac(f"netdev {vf.address}")  # The VF's driver made one up.
+    vf.saved["mac"] = mac
+
+
+def _to_vfio(twin: Twin, pf: Pf, vf: Vf) -> None:
+    if not modules.is_loaded(twin, modules.VFIO):
+        modules.load(twin, modules.VFIO)
+    modules.drop_driver(twin, pf, vf)
+    vf.driver = modules.VFIO
+
+
+def _set(twin: Twin, pf: Pf, vf: Vf, mac: str, vlan: int) -> None:
+    """The VLAN is always written, 0 as well, and with it no priority and 802.1Q."""
+    wanted: list[tuple[str, str, Attributes]] = [
+        ("MAC", mac, {"mac": mac}),
+        ("vlanid", str(vlan), {"vlan": vlan, "qos": 0, "vlan_proto": "802.1Q"}),
+    ]
+    for what, value, attributes in wanted:
+        try:
+            set_attributes(twin, pf.id, vf.index, attributes)
+        except OSError as error:
+            raise LibvirtRefused(
+                f"Cannot set interface {what} to {value} for ifname {pf.netdev} vf {vf.index}: "
+                f"{os.strerror(error.errno or 0)}"
+            ) from error
+
+
+def _give_back(twin: Twin, domain: Domain, nic: Nic) -> None:
+    networks.free(twin, domain.name, nic)
+    found = twin.find(nic.vf_address)
+    if found is not None and nic.method != "other":
+        _release(twin, *found, restore=nic.method != "hostdev")
+
+
+def _release(twin: Twin, pf: Pf, vf: Vf, *, restore: bool) -> None:
+    """MAC and VLAN are put back; what else the VF has stays with it. Then the host's driver may take it."""
+    if restore:
+        saved = vf.saved or {}
+        mac, vlan = str(saved.get("mac", ZERO_MAC)), int(saved.get("vlan", 0))
+        for candidate in (mac, _ALT_ZERO):
+            # A failure to restore is only logged.
+            with contextlib.suppress(LibvirtRefused):
+                _set(twin, pf, vf, candidate, vlan)
+                break
+        vf.saved = None
+    modules.drop_driver(twin, pf, vf)
+    modules.probe(twin, pf, vf)

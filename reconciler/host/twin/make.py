@@ -1,0 +1,75 @@
+"""Makes a twin: of a recorded or observed host."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import reconciler
+from reconciler.drivers.table import DRIVERS
+from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.host.twin import kernel, modules
+from reconciler.host.twin.state import Card, Guest, Twin
+
+_SPEEDS = {"igb": 1000, "ixgbe": 10000, "i40e": 10000, "ice": 25000, "mlx5_core": 25000, "bnxt_en": 25000}
+"""Mbit/s that a card of this driver usually has, for one that has no link now."""
+
+
+def from_snapshot(snapshot: Snapshot) -> Twin:
+    """A twin of a host that was observed. What a snapshot doesn't tell is taken as it usually is: cables are in, guests
+    answer, a PF that is up has a link partner of the same speed, and the modules of all known VF drivers are
+    installed."""
+    libvirt = deepcopy(snapshot.libvirt)
+    twin = Twin(
+        tool=reconciler.__version__,
+        origin=f"snapshot of {snapshot.host.name or 'a host without a name'}",
+        host=deepcopy(snapshot.host),
+        pfs=deepcopy(snapshot.pfs),
+        modules=deepcopy(snapshot.modules),
+        libvirt=libvirt,
+    )
+    for pf in twin.pfs.values():
+        twin.cards[pf.id] = _card(pf)
+        for vf in pf.vfs:
+            _complete(pf, vf)
+    twin.iommu = all(vf.iommu_group is not None for pf in twin.pfs.values() for vf in pf.vfs if vf.address)
+    twin.guests = {
+        name: Guest(slots=max(6, sum(nic.method != "other" for nic in domain.live) + 2))
+        for name, domain in libvirt.domains.items()
+    }
+    _add_modules(twin)
+    _add_users(twin, snapshot)
+    return twin
+
+
+def _card(pf: Pf) -> Card:
+    speed = pf.speed or _SPEEDS.get(pf.driver or "", 10000)
+    return Card(cable=pf.carrier is not False, speed=speed, max_mtu=max(9216, pf.mtu or 0), rates_set_at=pf.speed)
+
+
+def _complete(pf: Pf, vf: Vf) -> None:
+    """What the driver didn't report is as it is on a new VF."""
+    vf.attributes = {**kernel.fresh(pf, kernel.known(pf), vf.index), **(vf.attributes or {})}
+
+
+def _add_modules(twin: Twin) -> None:
+    loaded = set(twin.modules.loaded or [])
+    known = {facts.vf_driver for facts in DRIVERS.values() if facts.vf_driver != "kernel"}
+    twin.modules.loaded = sorted(loaded)
+    twin.installed = sorted({modules.canonical(name) for name in known | {modules.VFIO}} | loaded)
+    drivers = {vf.driver for pf in twin.pfs.values() for vf in pf.vfs} | {pf.driver for pf in twin.pfs.values()}
+    twin.builtin = sorted({modules.canonical(name) for name in drivers if name} - loaded)
+    vfs = {vf.address for pf in twin.pfs.values() for vf in pf.vfs} | {pf.device for pf in twin.pfs.values()}
+    twin.modules.devices = {
+        name: others
+        for name, listed in (twin.modules.devices or {}).items()
+        if (others := [address for address in listed if address not in vfs])
+    }
+
+
+def _add_users(twin: Twin, snapshot: Snapshot) -> None:
+    """Processes that hold a VFIO group and are no guest's QEMU."""
+    groups = {vf.iommu_group: vf for pf in twin.pfs.values() for vf in pf.vfs}
+    for group, processes in (snapshot.vfio_open or {}).items():
+        vf = groups.get(group)
+        if vf is not None and not modules.guests_of(twin, vf.address):
+            twin.users[group] = deepcopy(processes)

@@ -1,4 +1,5 @@
-"""What a run is about to do and has done, on disk before it is done: ``runs/RUN/`` with the plan and the journal.
+"""What a run is about to do and has done, on disk before it is done: ``runs/RUN/`` with the plan, the host as it was
+before, and the journal.
 
 One record is one line of JSON, synced before the write that it announces. A batch of ``vf.set`` on one PF has one
 record before it and one after.
@@ -9,21 +10,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.apply.files import append_synced, cannot_write, make_folder, write_atomically
+from reconciler.clock import now
 from reconciler.files import sync_folder
+from reconciler.plan.document import Plan
 
 JOURNAL = "journal.jsonl"
+PLAN = "plan.json"
+BEFORE = "before.json"
+"""The snapshot that the run began with."""
 
 
 class Journal:
     """The journal of one run."""
 
-    def __init__(self, state_dir: Path, run: str, plan: str, header: dict[str, Any]) -> None:
-        """Makes the run's folder with the plan in it; fails before anything is done if that can't be written, and then
-        leaves no folder."""
+    def __init__(self, state_dir: Path, run: str, plan: str, before: str, header: dict[str, Any]) -> None:
+        """Makes the run's folder with the plan and the snapshot ``before`` in it; fails before anything is done if that
+        can't be written, and then leaves no folder."""
         runs = state_dir / "runs"
         make_folder(state_dir, 0o755)
         make_folder(runs, 0o700)
@@ -31,7 +38,8 @@ class Journal:
         make_folder(self.folder, 0o700)
         self._file = -1
         try:
-            write_atomically(self.folder / "plan.json", plan, mode=0o600)
+            write_atomically(self.folder / PLAN, plan, mode=0o600)
+            write_atomically(self.folder / BEFORE, before, mode=0o600)
             self._file = self._open()
             self.write("run", **header)
             sync_folder(runs)
@@ -62,31 +70,6 @@ class Journal:
         os.close(self._file)
 
 
-def interrupted_run(state_dir: Path) -> tuple[str, list[str]] | None:
-    """The last run, if its journal has no end: its name, and the actions that it had begun and not finished. A folder
-    without the record of a run is of one that was killed before it began."""
-    runs = state_dir / "runs"
-    try:
-        names = sorted((entry.name for entry in os.scandir(runs) if entry.is_dir()), reverse=True)
-    except OSError:
-        return None
-    for name in names:
-        records = read_journal(runs / name)
-        if any(record.get("event") == "run" for record in records):
-            return None if any(record.get("event") == "end" for record in records) else (name, _unfinished(records))
-    return None
-
-
-def _unfinished(records: list[dict[str, Any]]) -> list[str]:
-    begun: list[str] = []
-    for record in records:
-        if record.get("event") == "begin":
-            begun += record.get("actions", [])
-        elif record.get("event") == "done":
-            begun = [item for item in begun if item not in record.get("actions", [])]
-    return begun
-
-
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """The records of a run; a last line that was cut off by a crash is left out."""
     records = []
@@ -102,3 +85,21 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
         if isinstance(item, dict):
             records.append(item)
     return records
+
+
+def run_name() -> str:
+    """A new run's name; names sort by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+
+
+def plan_header(plan: Plan) -> dict[str, Any]:
+    """Who carries out which file, and when: the first record of a run."""
+    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    return {
+        "at": now(),
+        "by": user,
+        "file": plan.source.path,
+        "sha256": plan.source.sha256,
+        "commit": plan.source.git.commit if plan.source.git is not None else "",
+        "boot_id": plan.host.boot_id,
+    }

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.apply.files import cannot_write
+from reconciler.apply.files import cannot_write, make_folder
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
@@ -20,6 +20,7 @@ LOCK = Path("/run/reconciler.lock")
 def locked(who: str, started: str, path: Path | None = None) -> Iterator[None]:
     """Holds the lock. Held by another run: `ReconcilerError` 7 with that run's name and start time."""
     path = path or LOCK
+    make_folder(path.parent, 0o755)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:

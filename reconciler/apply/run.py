@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import Journal
+from reconciler.apply.journal import Journal, plan_header, run_name
 from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
+from reconciler.apply.rollback import Rollback, take_back, to_take_back
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import Reader, Writer
+from reconciler.host.snapshot import dump
 from reconciler.kinds.action import Action
+from reconciler.kinds.builder import copy_host
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
 from reconciler.plan.document import Plan, dump_plan
 from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Desired
+
+OnError = Literal["stop", "rollback"]
 
 
 @dataclass(slots=True)
@@ -36,6 +39,8 @@ class RunResult:
     unmet: list[str] = field(default_factory=list)
     """Why a run is no success although every action was: what a new plan would still do, or why there is none."""
     warnings: list[str] = field(default_factory=list)
+    rollback: Rollback | None = None
+    """What taking back came to; ``None``: nothing was taken back."""
 
 
 def carry_out(
@@ -49,17 +54,23 @@ def carry_out(
     progress: Progress,
     stopped: Callable[[], bool],
     ledger_unusable: bool = False,
+    on_error: OnError = "stop",
     before: Callable[[Action], None] = lambda action: None,
 ) -> RunResult:
     """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out. From
-    the first action on, nothing but the end of the process keeps it from returning a result."""
-    run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    journal = Journal(state_dir, run, dump_plan(plan), _header(plan))
+    the first action on, nothing but the end of the process keeps it from returning a result. ``on_error``: what follows
+    a failure or an interrupt."""
+    run = run_name()
+    began = copy_host(observed)
+    journal = Journal(state_dir, run, dump_plan(plan), dump(began), plan_header(plan))
     executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
     try:
         outcomes = executor.execute(plan.actions)
         result = RunResult(run, outcomes, _code(outcomes, stopped()))
-        _conclude(result, plan, desired, executor, state_dir, ledger_unusable)
+        if on_error == "stop" or result.code == ExitCode.OK:
+            _conclude(result, plan, desired, executor, state_dir, ledger_unusable)
+        if on_error == "rollback" and result.code == ExitCode.PARTIAL:
+            _take_back(result, plan, executor, began, state_dir)
         try:
             journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
         except ReconcilerError as error:
@@ -71,16 +82,16 @@ def carry_out(
     return result
 
 
-def _header(plan: Plan) -> dict[str, Any]:
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
-    return {
-        "at": now(),
-        "by": user,
-        "file": plan.source.path,
-        "sha256": plan.source.sha256,
-        "commit": plan.source.git.commit if plan.source.git is not None else "",
-        "boot_id": plan.host.boot_id,
-    }
+def _take_back(result: RunResult, plan: Plan, executor: Executor, began: Snapshot, state_dir: Path) -> None:
+    """The ledger is as before too: what was taken back was not applied."""
+    done = to_take_back(result.outcomes)
+    result.rollback = take_back(executor, plan.actions, done, began)
+    result.code = ExitCode.ROLLED_BACK if result.rollback.complete else ExitCode.PARTIAL
+    result.unmet = result.rollback.left
+    try:
+        write_ledger(state_dir, began.ledger)
+    except ReconcilerError as error:
+        result.warnings.append(f"The ledger was not written: {_told(error)}")
 
 
 def _code(outcomes: list[Outcome], interrupted: bool) -> ExitCode:

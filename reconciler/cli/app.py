@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from reconciler import __version__
-from reconciler.cli import adopt, apply, drift, inspect, plan, schema, show, snapshot, validate
-from reconciler.cli.options import Color, Options
+from reconciler.cli import adopt, apply, drift, inspect, plan, rollback, schema, show, snapshot, validate
+from reconciler.cli.options import Color, Options, default_state_dir
 from reconciler.cli.output import put
 
 app = typer.Typer(
@@ -35,10 +35,15 @@ def options(
     context: typer.Context,
     host: Annotated[
         str,
-        typer.Option(help="local | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per host.name."),
+        typer.Option(
+            help="local | sim:FILE, a simulated host | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per "
+            "host.name."
+        ),
     ] = "local",
     libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
-    state_dir: Annotated[Path, typer.Option(help="Ledger and runs.")] = Path("/var/lib/reconciler"),
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Ledger and runs [default: /var/lib/reconciler; for sim:FILE it is FILE.state]")
+    ] = None,
     color: Annotated[Color, typer.Option(help="Colours; NO_COLOR is respected.")] = Color.AUTO,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Tracebacks of faults in reconciler itself.")
@@ -48,13 +53,14 @@ def options(
     ] = False,
 ) -> None:
     """Global options; they may stand before or after the command."""
-    context.obj = Options(host, libvirt, state_dir, color, verbose)
+    context.obj = Options(host, libvirt, state_dir or default_state_dir(host), color, verbose)
 
 
 READING, CHANGING, FILES = "See", "Change", "State files"
 
 app.command("plan", rich_help_panel=READING)(plan.plan)
 app.command("apply", rich_help_panel=CHANGING)(apply.apply)
+app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("inspect", rich_help_panel=READING)(inspect.inspect)
 app.command("show", rich_help_panel=READING)(show.show)

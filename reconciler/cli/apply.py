@@ -6,13 +6,13 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.options import Options, load_state, read_file
+from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
 from reconciler.diagnostics import ReconcilerError
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from reconciler.state.desired import Desired
 
 
+class OnError(StrEnum):
+    """What follows a failure or an interrupt."""
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
+
+
 class DisruptionClass(StrEnum):
     """What --allow takes."""
 
@@ -34,6 +41,14 @@ class DisruptionClass(StrEnum):
     VF_RESET = "vf-reset"
     GUEST = "guest"
     MANAGEMENT = "management"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is to be carried out."""
+
+    allow: list[DisruptionClass]
+    on_error: OnError
 
 
 def apply(
@@ -51,9 +66,13 @@ def apply(
     partial: Annotated[
         bool, typer.Option("--partial", help="Leave out what has an error and do the rest; exit 4 then.")
     ] = False,
+    on_error: Annotated[
+        OnError, typer.Option("--on-error", help="After a failure or an interrupt: stop there, or take all back.")
+    ] = OnError.STOP,
 ) -> int:
     """Carry the plan out, verify each step, and record it. Shows the plan and asks first, unless --yes."""
     options: Options = context.obj
+    manner = Manner(allow or [], on_error)
     data = read_file(what)
     if data.lstrip()[:1] == b"{":
         if target or partial:
@@ -62,8 +81,8 @@ def apply(
                 "A saved plan is applied as it is: without --target and --partial.",
                 code=ExitCode.USAGE,
             )
-        return _apply_saved(options, what, data, allow or [])
-    return _apply_file(options, what, data, yes, allow or [], target or [], partial)
+        return _apply_saved(options, what, data, manner)
+    return _apply_file(options, what, data, yes, manner, target or [], partial)
 
 
 def _apply_file(
@@ -71,7 +90,7 @@ def _apply_file(
     path: str,
     data: bytes,
     yes: bool,
-    allow: list[DisruptionClass],
+    manner: Manner,
     targets: list[str],
     partial: bool,
 ) -> int:
@@ -86,17 +105,17 @@ def _apply_file(
     _show(options, plan)
     if plan.verdict == "blocked":
         return exit_code(plan)
-    _guard(plan, desired, observed, allow)
+    _guard(plan, desired, observed, manner.allow)
     if not plan.actions:
         return _nothing_to_do(options, plan, desired, observed)
-    _need_root(options)
+    need_root(options)
     if not yes and not _confirmed():
         say("Declined. Nothing was changed.")
         return ExitCode.FAILED
-    return _locked_run(options, reader, plan, desired, allow)
+    return _locked_run(options, reader, plan, desired, manner)
 
 
-def _apply_saved(options: Options, path: str, data: bytes, allow: list[DisruptionClass]) -> int:
+def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> int:
     from reconciler.plan.document import load_plan
     from reconciler.state.serial import desired_from_json
 
@@ -115,11 +134,11 @@ def _apply_saved(options: Options, path: str, data: bytes, allow: list[Disruptio
     _same_machine(plan, observed)
     fresh = _fresh(plan, desired, observed)
     _show(options, fresh)
-    _guard(fresh, desired, observed, allow)
+    _guard(fresh, desired, observed, manner.allow)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)
-    _need_root(options)
-    return _locked_run(options, reader, plan, desired, allow)
+    need_root(options)
+    return _locked_run(options, reader, plan, desired, manner)
 
 
 def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
@@ -130,7 +149,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.clock import now
 
     try:
-        note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now()))
+        note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now(), options.lock))
     except ReconcilerError as error:
         kind = "Note" if error.code == ExitCode.LOCKED else "Warning"
         say(f"{kind}: What was found already right is not recorded. {error.summary} {error.detail}")
@@ -153,15 +172,6 @@ def _refuse_recorded(options: Options) -> None:
     from reconciler.host.open import open_writer
 
     open_writer(options.host, options.libvirt)
-
-
-def _need_root(options: Options) -> None:
-    if options.host == "local" and os.geteuid() != 0:
-        raise ReconcilerError(
-            "Not permitted.",
-            "Changing the host takes root: run it with sudo. Nothing was changed.",
-            code=ExitCode.NOT_PERMITTED,
-        )
 
 
 def _confirmed() -> bool:
@@ -231,29 +241,27 @@ def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
     return fresh
 
 
-def _locked_run(
-    options: Options, reader: Reader, approved: Plan, desired: Desired, allow: list[DisruptionClass]
-) -> int:
+def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desired, manner: Manner) -> int:
     """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers."""
-    from reconciler.apply.journal import interrupted_run
     from reconciler.apply.ledger import read_ledger
     from reconciler.apply.lock import locked
     from reconciler.apply.run import carry_out
+    from reconciler.apply.runs import interrupted_run
     from reconciler.clock import now
     from reconciler.host.open import open_writer
     from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
-    with locked(_who(approved), now()):
+    with locked(_who(approved), now(), options.lock):
         before = interrupted_run(options.state_dir)
         if before is not None:
-            doing = f" during {', '.join(before[1])}" if before[1] else ""
-            say(f"Note: run {before[0]} was interrupted{doing}. The host was read again.")
+            doing = f" during {', '.join(before.unfinished)}" if before.unfinished else ""
+            say(f"Note: run {before.name} was interrupted{doing}. The host was read again.")
         observed = options.observe(reader)
         plan = _fresh(approved, desired, observed)
-        if refusals(plan, desired, observed, [item.value for item in allow]):
+        if refusals(plan, desired, observed, [item.value for item in manner.allow]):
             _show(options, plan)  # It is no longer the one that was shown.
-        _guard(plan, desired, observed, allow)
+        _guard(plan, desired, observed, manner.allow)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
         interrupts = _Interrupts()
@@ -267,6 +275,7 @@ def _locked_run(
             progress=progress,
             stopped=interrupts.asked,
             ledger_unusable=bool(read_ledger(options.state_dir)[1]),
+            on_error=manner.on_error.value,
         )
     _show_result(options, plan, result)
     return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
@@ -280,7 +289,7 @@ def _show_result(options: Options, plan: Plan, result: RunResult) -> None:
     try:
         text = render_result(
             plan_to_json(plan),
-            [asdict(outcome) for outcome in result.outcomes],
+            _outcomes(plan, result),
             unmet=result.unmet,
             color=options.colored(sys.stdout),
             width=options.width(),
@@ -292,6 +301,15 @@ def _show_result(options: Options, plan: Plan, result: RunResult) -> None:
         say(f"Warning: {warning}")
     for item in result.unmet:
         say(f"Error: Not converged: {item}.")
+
+
+def _outcomes(plan: Plan, result: RunResult) -> list[dict[str, object]]:
+    """The outcome of each action, ``undone`` for those that were taken back."""
+    undone = result.rollback.undone(plan.actions) if result.rollback is not None else set()
+    return [
+        {**asdict(o), "outcome": "undone" if o.id in undone and o.outcome == "changed" else o.outcome}
+        for o in result.outcomes
+    ]
 
 
 class _Interrupts:

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from reconciler.state.desired import Desired
 
 
+STATE_DIR = Path("/var/lib/reconciler")
+
+
+def default_state_dir(host: str) -> Path:
+    """Where ledger and runs are: of a simulated host, beside its file."""
+    kind, _, path = host.partition(":")
+    return Path(f"{path}.state") if kind == "sim" and path else STATE_DIR
+
+
 class Color(StrEnum):
     """When output is coloured."""
 
@@ -36,7 +45,7 @@ class Options:
 
     host: str = "local"
     libvirt: str = "qemu:///system"
-    state_dir: Path = Path("/var/lib/reconciler")
+    state_dir: Path = STATE_DIR
     color: Color = Color.AUTO
     verbose: bool = False
 
@@ -45,6 +54,13 @@ class Options:
         if self.color is not Color.AUTO:
             return self.color is Color.ALWAYS
         return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def lock(self) -> Path:
+        """Where one run at a time is held: per host, so in a simulated host's own folder."""
+        from reconciler.apply.lock import LOCK
+
+        return LOCK if self.host == "local" else self.state_dir / "lock"
 
     def width(self) -> int:
         """Columns of the terminal that results go to; 0, for no wrapping, when they go elsewhere."""
@@ -59,7 +75,7 @@ class Options:
     def observe(self, reader: Reader) -> Snapshot:
         """Everything that a plan reads, with the ledger; complains on stderr about a ledger that can't be used."""
         snapshot = reader.observe()
-        if self.host == "local":
+        if self.host == "local" or self.host.startswith("sim:"):
             from reconciler.apply.ledger import read_ledger
 
             snapshot.ledger, problem = read_ledger(self.state_dir)
@@ -67,6 +83,16 @@ class Options:
                 say(f"Warning: {problem}")
                 snapshot.notes.append(problem)
         return snapshot
+
+
+def need_root(options: Options) -> None:
+    """Only this machine takes root to be changed."""
+    if options.host == "local" and os.geteuid() != 0:
+        raise ReconcilerError(
+            "Not permitted.",
+            "Changing the host takes root: run it with sudo. Nothing was changed.",
+            code=ExitCode.NOT_PERMITTED,
+        )
 
 
 def read_file(path: str) -> bytes:

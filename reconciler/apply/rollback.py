@@ -1,0 +1,102 @@
+"""Takes back what a run has done: each action's undo, last done first, then a comparison with what was before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.apply.executor import Executor, Outcome, Progress
+from reconciler.apply.journal import Journal, plan_header, run_name
+from reconciler.apply.ledger import write_ledger
+from reconciler.apply.runs import RecordedRun
+from reconciler.clock import now
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+from reconciler.host.model import Snapshot
+from reconciler.host.protocol import Reader, Writer
+from reconciler.host.snapshot import dump
+from reconciler.kinds.action import Action
+from reconciler.kinds.builder import copy_host
+from reconciler.plan.difference import differences
+from reconciler.plan.document import dump_plan
+from reconciler.plan.undo import PREFIX, irreversible, repairs_of, undo_of
+
+
+@dataclass(slots=True)
+class Rollback:
+    """What came of taking back."""
+
+    actions: list[Action]
+    outcomes: list[Outcome]
+    left: list[str] = field(default_factory=list)
+    """How the host is still not as it was before, in sentences."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is as it was."""
+        failed = any(outcome.outcome in ("failed", "skipped") for outcome in self.outcomes)
+        return not failed and not self.left
+
+    def undone(self, actions: Sequence[Action]) -> set[str]:
+        """Ids of the actions that were taken back: whose undo was carried out in full."""
+        failed = {outcome.id for outcome in self.outcomes if outcome.outcome in ("failed", "skipped")}
+        return {
+            action.id
+            for action in actions
+            if not action.undo.impossible and not any(_undoes(key, action.id) for key in failed)
+        }
+
+
+def _undoes(undo_id: str, action_id: str) -> bool:
+    return undo_id == f"{PREFIX}{action_id}" or undo_id.startswith(f"{PREFIX}{action_id} (")
+
+
+def to_take_back(outcomes: Collection[Outcome]) -> set[str]:
+    """Ids of the actions that have changed something, or may have: each is judged by what is observed."""
+    return {o.id for o in outcomes if o.outcome == "changed" or (o.outcome == "failed" and o.written)}
+
+
+def take_back(executor: Executor, actions: Sequence[Action], done: Collection[str], before: Snapshot) -> Rollback:
+    """Takes back the actions of ``done`` (ids). An interrupt no longer stops it: half a way back is no place to be."""
+    executor.stopped = lambda: False
+    executor.before = lambda action: None
+    back = undo_of(actions, done, before)
+    rollback = Rollback(back, executor.execute(back))
+    try:
+        repairs = repairs_of(before, executor.reader.observe(), actions)
+        if repairs:
+            rollback.actions += repairs
+            rollback.outcomes += executor.execute(repairs)
+        after = executor.reader.observe()
+    except ReconcilerError as error:
+        rollback.left = [f"the host could not be read again: {error.summary} {error.detail}".strip()]
+        return rollback
+    rollback.left = [*irreversible(actions, done), *differences(before, after, actions)]
+    return rollback
+
+
+def take_back_run(
+    last: RecordedRun,
+    observed: Snapshot,
+    *,
+    reader: Reader,
+    writer: Writer,
+    state_dir: Path,
+    progress: Progress,
+) -> tuple[str, Rollback]:
+    """Takes back a run that is on record, as a run of its own: its name, and what it came to. The caller holds the
+    lock. The ledger is put back too: what was taken back is not applied."""
+    plan, before = last.plan(), last.before()
+    name = run_name()
+    header = {**plan_header(plan), "undoes": last.name}
+    journal = Journal(state_dir, name, dump_plan(plan), dump(copy_host(observed)), header)
+    try:
+        executor = Executor(reader, writer, observed, journal, progress, name)
+        rollback = take_back(executor, plan.actions, last.changed, before)
+        write_ledger(state_dir, before.ledger)
+        code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
+        journal.write("end", at=now(), code=int(code), unmet=rollback.left)
+    finally:
+        journal.close()
+    return name, rollback

@@ -1,0 +1,86 @@
+"""The way back: the undo of actions that were carried out, as actions themselves, last done first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from reconciler.drivers.readback import GROUPS
+from reconciler.host.model import Snapshot, Vf
+from reconciler.kinds.action import Action, Impact, Step
+from reconciler.kinds.holders import Holders, find_holders
+from reconciler.kinds.impact import impact_on_vfs
+from reconciler.kinds.vf.steps import binding
+
+PREFIX = "undo "
+"""Of the ids of undoing actions."""
+
+
+def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) -> list[Action]:
+    """The actions that take back those of ``done`` (ids), in the order in which they must be carried out. What was done
+    on top of an action has to be taken back before it is: a guest's NIC before its VF."""
+    holders = find_holders(before)
+    back: list[Action] = []
+    ids: dict[str, list[str]] = {}
+    for action in reversed(actions):
+        if action.id not in done:
+            continue
+        users = [key for other in actions if action.id in other.needs for key in ids.get(other.id, [])]
+        for number, step in enumerate(action.undo.steps, 1):
+            key = f"{PREFIX}{action.id}" + (f" ({number})" if number > 1 else "")
+            needs = [*users, *ids.get(action.id, [])]
+            back.append(
+                Action(key, step.op, step.address, step.args, needs, impact=_impact(action, step, before, holders))
+            )
+            ids.setdefault(action.id, []).append(key)
+    return back
+
+
+def irreversible(actions: Sequence[Action], done: Collection[str]) -> list[str]:
+    """What can't be taken back, and why, in sentences."""
+    return [
+        f"{action.op} of {action.address} can't be taken back: {action.undo.impossible}"
+        for action in actions
+        if action.id in done and action.undo.impossible
+    ]
+
+
+def _impact(action: Action, step: Step, before: Snapshot, holders: Holders) -> Impact:
+    """Whom the way back touches: those of the way there; who had a VF before, and gets back what he had; and the guest
+    whose NIC is taken off again."""
+    pf = before.pfs.get(step.args.get("pf", ""))
+    impact = impact_on_vfs(holders, [(pf.id, vf.index) for vf in pf.vfs] if pf is not None else [])
+    domains = [*action.impact.domains, *impact.domains]
+    if step.op == "nic.detach":
+        domains.append(step.args["domain"])
+    return Impact(
+        domains=list(dict.fromkeys(domains)),
+        nics=[*action.impact.nics, *impact.nics],
+        host=[*action.impact.host, *impact.host],
+    )
+
+
+def repairs_of(before: Snapshot, after: Snapshot, actions: Sequence[Action]) -> list[Action]:
+    """What is still to be put right on VFs that nobody has, of PFs that these actions touch. An undo is computed on
+    what its action was expected to meet; where a step before that one was left out, it met something else."""
+    held = {*find_holders(before), *find_holders(after)}
+    found = []
+    for pf in dict.fromkeys(action.args["pf"] for action in actions if "pf" in action.args):
+        old, new = before.pfs.get(pf), after.pfs.get(pf)
+        for vf in old.vfs if old is not None and new is not None else []:
+            now = new.vf(vf.index) if new is not None else None
+            if now is None or (pf, vf.index) in held:
+                continue
+            for number, step in enumerate(_repairs(pf, vf, now)):
+                found.append(Action(f"repair {step.op} {pf}/{vf.index} {number}", step.op, step.address, step.args))
+    return found
+
+
+def _repairs(pf: str, was: Vf, now: Vf) -> Iterator[Step]:
+    where = f"{pf}/{was.index}"
+    if binding(was) != binding(now):
+        yield Step("vf.bind", where, {"pf": pf, "vf": was.index, "driver": binding(was)})
+    old, new = was.attributes or {}, now.attributes or {}
+    for group in GROUPS:
+        values = {name: old[name] for name in group if name in old and name in new and old[name] != new[name]}
+        if values:
+            yield Step("vf.set", where, {"pf": pf, "vf": was.index, "set": values})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reconciler import __version__
-from reconciler.cli import adopt, apply, drift, inspect, plan, rollback, schema, show, snapshot, validate
+from reconciler.cli import adopt, apply, drift, inspect, plan, rehearse, rollback, schema, show, snapshot, validate
 from reconciler.cli.options import Color, Options, default_state_dir
 from reconciler.cli.output import put
 
@@ -62,6 +62,7 @@ app.command("plan", rich_help_panel=READING)(plan.plan)
 app.command("apply", rich_help_panel=CHANGING)(apply.apply)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("drift", rich_help_panel=READING)(drift.drift)
+app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)
 app.command("inspect", rich_help_panel=READING)(inspect.inspect)
 app.command("show", rich_help_panel=READING)(show.show)
 app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from reconciler import __version__
-from reconciler.cli import adopt, apply, drift, inspect, plan, rehearse, rollback, schema, show, snapshot, validate
+from reconciler.cli import (
+    adopt,
+    apply,
+    drift,
+    history,
+    inspect,
+    plan,
+    rehearse,
+    rollback,
+    schema,
+    show,
+    sim,
+    snapshot,
+    validate,
+)
 from reconciler.cli.options import Color, Options, default_state_dir
 from reconciler.cli.output import put
 
@@ -36,8 +50,8 @@ def options(
     host: Annotated[
         str,
         typer.Option(
-            help="local | sim:FILE, a simulated host | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one per "
-            "host.name."
+            help="local | sim:FILE, a simulated host | snapshot:FILE, a recorded host, read-only | snapshot:DIR, one "
+            "per host.name."
         ),
     ] = "local",
     libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
@@ -56,12 +70,13 @@ def options(
     context.obj = Options(host, libvirt, state_dir or default_state_dir(host), color, verbose)
 
 
-READING, CHANGING, FILES = "See", "Change", "State files"
+READING, CHANGING, FILES, OTHERS = "See", "Change", "State files", "Without a host"
 
 app.command("plan", rich_help_panel=READING)(plan.plan)
 app.command("apply", rich_help_panel=CHANGING)(apply.apply)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("drift", rich_help_panel=READING)(drift.drift)
+app.command("history", rich_help_panel=READING)(history.history)
 app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)
 app.command("inspect", rich_help_panel=READING)(inspect.inspect)
 app.command("show", rich_help_panel=READING)(show.show)
@@ -69,3 +84,4 @@ app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)
 app.command("adopt", rich_help_panel=FILES)(adopt.adopt)
 app.command("validate", rich_help_panel=FILES)(validate.validate)
 app.command("schema", rich_help_panel=FILES)(schema.schema)
+app.add_typer(sim.sim, name="sim", rich_help_panel=OTHERS)

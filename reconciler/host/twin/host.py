@@ -17,6 +17,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.host import refusals
 from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
+from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
 from reconciler.host.twin import faults, kernel, libvirt, losses, modules, networks, state
 from reconciler.host.twin.attributes import set_attributes
@@ -85,6 +86,10 @@ class TwinHost:
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Reads one part again."""
         refresh(self.twin(), snapshot, scope)
+
+    def examine(self) -> Platform:
+        """Nothing of it is simulated."""
+        return Platform(notes=["A simulated host has no firmware and no files that could be examined."])
 
     def losses(self) -> list[Loss]:
         """What running guests have lost so far, and until when."""

@@ -70,10 +70,11 @@ def _create(twin: Twin, pf: Pf, driver: DriverFacts, count: int) -> float:
         raise kernel_error(errno.EINVAL)
     if pf.up is False and rules.down == "none-made":
         return 0.1
-    if rules.limit is not None and count > rules.limit:
+    bounds = [bound for bound in (rules.limit, twin.cards[pf.id].max_vfs) if bound is not None]
+    if bounds and count > min(bounds):
         if rules.error:
             raise kernel_error(rules.error)
-        count = rules.limit
+        count = min(bounds)
     add_vfs(twin, pf, count)
     if rules.bounces_pf:
         reinit(twin, pf, f"making VFs re-initialises {pf.netdev}")

@@ -53,8 +53,9 @@ def note(twin: Twin, before: dict[Key, tuple[str, str]], why: str = "") -> None:
     away from a guest that goes on running."""
     now = troubles(twin)
     running = {domain.name for domain in twin.libvirt.domains.values() if domain.running}
+    noted = {(loss.domain, loss.nic) for loss in twin.losses if loss.until is None}
     for key, (place, trouble) in before.items():
-        if trouble or key[0] not in running:
+        if trouble or key[0] not in running or key in noted:
             continue
         if key not in now:
             twin.losses.append(Loss(*key, place, why or "its VF is taken away", twin.clock))

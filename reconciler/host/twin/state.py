@@ -36,6 +36,8 @@ class Card:
     speed: int = 1000
     """What the link has when there is one, Mbit/s."""
     max_mtu: int = 9216
+    max_vfs: int | None = None
+    """A bound of this card beside the driver's own: resources, firmware, netdevsim's ``max_vfs``."""
     survivors: dict[int, Attributes] = field(default_factory=dict)
     """What the driver still knows of VFs that are gone, by index."""
     rates_set_at: int | None = None

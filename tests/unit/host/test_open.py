@@ -32,7 +32,7 @@ def test_snapshots(tmp_path: Path) -> None:
         ("remote", None, 64, "local · snapshot:FILE"),
         ("snapshot:", None, 64, "local · snapshot:FILE"),
         ("local:x", None, 64, "local · snapshot:FILE"),
-        ("sim:twin.json", None, 64, "sim:twin.json"),
+        ("sim:twin.json", None, 64, "sim new twin.json"),
         ("snapshot:/nonexistent", None, 64, "No such file"),
         ("snapshot:/proc", None, 64, "Give the state file a [host]"),
         ("snapshot:/proc", "../etc/x", 64, "'../etc/x'"),

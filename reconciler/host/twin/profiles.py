@@ -1,0 +1,236 @@
+"""Short descriptions of hosts, from which twins are made: TOML files, some of which come with the package."""
+
+from __future__ import annotations
+
+import tomllib
+import uuid
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import reconciler
+from reconciler.diagnostics import ReconcilerError
+from reconciler.host.model import BlacklistEntry, Domain, HostIdentity, Libvirt, Modules, Pf, Use
+from reconciler.host.snapshot import error_places
+from reconciler.host.twin import kernel, modules
+from reconciler.host.twin.state import Card, Guest, Twin
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_INVALID = "The profile can't be read."
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(slots=True)
+class CardProfile:
+    """A kind of card, as its PFs show it."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    driver: str
+    vendor: str | None = None
+    device: str | None = None
+    vf_device: str | None = None
+    total_vfs: int | None = None
+    """``None`` on netdevsim."""
+    stride: int = 1
+    speed: int = 1000
+    """Mbit/s of the link."""
+    max_mtu: int = 9216
+    max_vfs: int | None = None
+    """A bound below ``total_vfs``."""
+
+
+@dataclass(slots=True)
+class PortProfile:
+    """One PF."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    card: str
+    device: str
+    """PCI address, or the device's name on its bus."""
+    mac: str
+    offset: int = 0
+    bus: str = "pci"
+    numa_node: int | None = None
+    up: bool = False
+    mtu: int = 1500
+    vfs: int = 0
+    cable: bool = True
+    altnames: list[str] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DomainProfile:
+    """One guest, without VFs."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    uuid: str | None = None
+    running: bool = False
+    autostart: bool = False
+    answers: bool = True
+    slots: int = 6
+
+
+@dataclass(slots=True)
+class HostProfile:
+    """The machine itself."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    name: str
+    kernel: str = "6.12.0"
+    iommu: bool = True
+    libvirt: int = 11003000
+    loaded: list[str] = field(default_factory=list)
+    """Modules."""
+    installed: list[str] = field(default_factory=list)
+    """Modules that can be loaded, beside those that are and vfio-pci."""
+    builtin: list[str] = field(default_factory=list)
+    blacklist: list[str] = field(default_factory=list)
+    """By a file of somebody else's."""
+    devices: dict[str, list[str]] = field(default_factory=dict)
+    """PCI devices by driver that are neither PFs nor VFs."""
+
+
+@dataclass(slots=True)
+class Profile:
+    """A host in short."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    title: str
+    host: HostProfile
+    card: dict[str, CardProfile] = field(default_factory=dict)
+    port: dict[str, PortProfile] = field(default_factory=dict)
+    """By netdev."""
+    domain: dict[str, DomainProfile] = field(default_factory=dict)
+
+
+def packaged() -> dict[str, str]:
+    """Names of the profiles that come with the package, with their titles."""
+    folder = resources.files("reconciler.host.twin") / "profiles"
+    names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return {name: read_profile(name).title for name in names}
+
+
+def read_profile(name: str) -> Profile:
+    """A profile by its name, or from a file of one's own (a path with ``/`` or ``.toml``). Raises `ReconcilerError`: 64
+    when there is none of this name, 65 when it isn't one."""
+    own = "/" in name or name.endswith(".toml")
+    try:
+        data = Path(name).read_bytes() if own else _packaged_file(name)
+    except OSError as error:
+        raise ReconcilerError(_INVALID, f"{name}: {error.strerror}.", code=64) from error
+    return parse_profile(data, name)
+
+
+def _packaged_file(name: str) -> bytes:
+    folder = resources.files("reconciler.host.twin") / "profiles"
+    known = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    if name not in known:
+        raise ReconcilerError(
+            "There is no such profile.",
+            f"{name!r} is none of: {', '.join(known)}. A file of your own is named with its path: ./NAME.toml",
+            code=64,
+        )
+    return (folder / f"{name}.toml").read_bytes()
+
+
+def parse_profile(data: bytes, path: str) -> Profile:
+    """Reads a profile's text. Raises `ReconcilerError` with code 65, saying where."""
+    from pydantic import ValidationError
+
+    try:
+        document = tomllib.loads(data.decode())
+    except ValueError as error:
+        raise ReconcilerError(_INVALID, f"{path}: {error}.", code=65) from error
+    try:
+        profile: Profile = _adapter().validate_python(document)
+    except ValidationError as error:
+        raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
+    for netdev, port in profile.port.items():
+        if port.card not in profile.card:
+            raise ReconcilerError(_INVALID, f"{path}: port.{netdev}: there is no card.{port.card}.", code=65)
+    return profile
+
+
+@cache
+def _adapter() -> TypeAdapter[Profile]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Profile)
+
+
+def from_profile(profile: Profile, name: str) -> Twin:
+    """A twin of the described host; ``name``: of the profile."""
+    host = profile.host
+    loaded = sorted(modules.canonical(module) for module in host.loaded)
+    twin = Twin(
+        tool=reconciler.__version__,
+        origin=f"profile {name}",
+        host=HostIdentity(host.name, _uuid(name, "machine").replace("-", ""), _uuid(name, "boot 1"), host.kernel),
+        modules=Modules(
+            loaded=loaded,
+            blacklist=[
+                BlacklistEntry(modules.canonical(module), "/etc/modprobe.d/blacklist.conf", line)
+                for line, module in enumerate(host.blacklist, 1)
+            ],
+            devices=dict(host.devices),
+        ),
+        installed=sorted({modules.canonical(module) for module in [*host.installed, modules.VFIO]} | set(loaded)),
+        builtin=sorted(modules.canonical(module) for module in host.builtin),
+        iommu=host.iommu,
+        libvirt=Libvirt(available=True, version=host.libvirt),
+    )
+    for number, (netdev, port) in enumerate(profile.port.items(), 2):
+        _add_port(twin, profile.card[port.card], port, netdev, number)
+    for guest, domain in profile.domain.items():
+        twin.libvirt.domains[guest] = Domain(
+            guest, domain.uuid or _uuid(name, guest), running=domain.running, autostart=domain.autostart
+        )
+        twin.guests[guest] = Guest(domain.answers, domain.slots)
+    return twin
+
+
+def _add_port(twin: Twin, card: CardProfile, port: PortProfile, netdev: str, ifindex: int) -> None:
+    pci = port.bus == "pci"
+    pf = Pf(
+        bus=port.bus,
+        device=port.device,
+        netdev=netdev,
+        ifindex=ifindex,
+        altnames=port.altnames,
+        mac=port.mac,
+        vendor=card.vendor,
+        device_id=card.device,
+        driver=card.driver,
+        numa_node=port.numa_node,
+        total_vfs=card.total_vfs,
+        num_vfs=0,
+        offset=port.offset if pci else None,
+        stride=card.stride if pci else None,
+        vf_device_id=card.vf_device,
+        autoprobe=True if pci else None,
+        up=port.up,
+        mtu=port.mtu,
+        uses=port.uses,
+    )
+    twin.pfs[pf.id] = pf
+    twin.cards[pf.id] = Card(port.cable, card.speed, card.max_mtu, card.max_vfs)
+    if port.up:
+        pf.carrier = False
+        kernel.carrier(twin, pf)
+    kernel.add_vfs(twin, pf, port.vfs)
+    modules.new_vfs(twin, pf)
+
+
+def _uuid(profile: str, thing: str) -> str:
+    """Always the same for the same twin."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{profile}: {thing}"))
+
+
+def make_from(name: str) -> Twin:
+    """A twin from a profile's name or path."""
+    return from_profile(read_profile(name), Path(name).stem)

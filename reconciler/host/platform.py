@@ -1,0 +1,135 @@
+"""What `doctor` alone wants to know of a host: its firmware, IOMMU, modules, memory, the guests' hardware, and who else
+configures the same cards. Plain data, nothing interpreted.
+
+``None`` means *unknown* (could not be read) unless the field says otherwise; the reason is among `Platform.notes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ModuleState = Literal["loaded", "builtin", "installable", "missing"]
+OwnerName = Literal[
+    "NetworkManager",
+    "systemd-networkd",
+    "netplan",
+    "ifupdown",
+    "rc.local",
+    "udev",
+    "sysfsutils",
+    "tmpfiles",
+    "systemd unit",
+    "os-net-config",
+    "sriov-network-operator",
+    "cron",
+]
+
+
+@dataclass(slots=True)
+class IommuGroup:
+    """``/sys/kernel/iommu_groups/N``."""
+
+    number: int
+    type: str | None = None
+    """``identity`` (passthrough), ``DMA``, ``DMA-FQ``, ``blocked``, ``auto`` (drivers/iommu/iommu.c,
+    iommu_group_show_type); ``None``: this kernel doesn't say, or it takes root."""
+    devices: list[str] = field(default_factory=list)
+    """PCI addresses, sorted."""
+
+
+@dataclass(slots=True)
+class CapableDevice:
+    """A PCI device of class network with an SR-IOV capability in its configuration space."""
+
+    address: str
+    total_vfs: int
+    """TotalVFs of the capability, as the firmware left it."""
+    attribute: bool
+    """Whether the kernel made ``sriov_totalvfs`` for it: not without CONFIG_PCI_IOV, and not when the firmware gave no
+    room for the VFs' memory (drivers/pci/iov.c, sriov_init)."""
+    driver: str | None = None
+    """``None``: no driver is bound."""
+    netdevs: list[str] = field(default_factory=list)
+    """Its interfaces in this network namespace."""
+
+
+@dataclass(slots=True)
+class OwnerLine:
+    """A line of somebody's configuration that is about VFs, or about a card that can make them."""
+
+    owner: OwnerName
+    path: str
+    line: int
+    """1-based."""
+    text: str
+    """The line, without blanks around it; long ones are cut."""
+    names: list[str] = field(default_factory=list)
+    """Netdevs and PCI addresses of PFs that it names; none: it is about VFs, of whichever card."""
+
+
+@dataclass(slots=True)
+class Service:
+    """A systemd unit of something that configures network cards."""
+
+    active: bool
+    enabled: bool
+
+
+@dataclass(slots=True)
+class HugePages:
+    """``/sys/kernel/mm/hugepages/hugepages-NkB``."""
+
+    size_kib: int
+    total: int
+    free: int
+
+
+@dataclass(slots=True)
+class GuestHardware:
+    """What a domain's XML says of its memory and its PCI slots: of the live XML while it runs."""
+
+    memory_kib: int
+    """``<memory>``: all that it may have, so all that is pinned."""
+    hard_limit_kib: int | None = None
+    """``<memtune><hard_limit>``; ``None``: there is none."""
+    viommu: bool = False
+    machine: str = ""
+    """``pc-q35-10.0``."""
+    hostdevs: int = 0
+    """PCI devices of the host that it has, VFs among them."""
+    free_root_ports: int | None = None
+    """``pcie-root-port`` controllers without a device; ``None``: its machine has no PCIe (i440fx)."""
+
+
+@dataclass(slots=True)
+class Platform:
+    """Facts that only doctor reads."""
+
+    iommu_groups: list[IommuGroup] | None = None
+    """Empty: there are none, so the IOMMU is off."""
+    iommu_units: list[str] | None = None
+    """``/sys/class/iommu``: ``dmar0``, ``ivhd0``, ``smmu3.0x…``."""
+    cmdline: str | None = None
+    cpu_vendor: str | None = None
+    """``GenuineIntel``, ``AuthenticAMD``; "" where /proc/cpuinfo has none (ARM)."""
+    cpu_virtualisation: bool | None = None
+    """The flag ``vmx`` or ``svm``; ``None`` also where processors have no such flag (ARM)."""
+    kvm: bool | None = None
+    """Whether there is /dev/kvm."""
+    capable: list[CapableDevice] | None = None
+    """``None``: reading PCI configuration space beyond 64 bytes takes root."""
+    modules: dict[str, ModuleState] | None = None
+    """``vfio``, ``vfio_pci``, ``vfio_iommu_type1`` and the VF drivers of the host's PFs, by kernel name."""
+    qemu: int | None = None
+    """As libvirt counts: 10000002 is 10.0.2."""
+    memory_total_kib: int | None = None
+    memory_available_kib: int | None = None
+    huge_pages: list[HugePages] | None = None
+    owners: list[OwnerLine] | None = None
+    services: dict[str, Service] | None = None
+    """``NetworkManager``, ``systemd-networkd``, … as far as they are installed; ``None``: no systemd."""
+    guests: dict[str, GuestHardware] | None = None
+    """By domain name; ``None``: libvirt could not be asked."""
+    notes: list[str] = field(default_factory=list)
+    """Why something is unknown, in full sentences."""

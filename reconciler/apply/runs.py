@@ -40,6 +40,11 @@ class RecordedRun:
         }
         return done | set(self.unfinished)
 
+    def told(self) -> dict[str, Any]:
+        """What views show of it."""
+        names = ("name", "header", "outcomes", "unfinished", "end")
+        return {name: getattr(self, name) for name in names}
+
     def plan(self) -> Plan:
         """What it was to do. Raises `ReconcilerError` 65 when the file is damaged."""
         return load_plan(self._read(PLAN), str(self.folder / PLAN))

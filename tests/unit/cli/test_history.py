@@ -1,0 +1,117 @@
+"""``rollback`` and ``history``, after applies to a simulated host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.exit_codes import ExitCode
+from tests.unit.cli.test_commands import Folder
+
+FILE = """schema = 1
+[pf.int]
+match = { name = "enp1s0" }
+link = "up"
+vfs = 3
+
+[pf.int.vf.1]
+vlan = 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path)
+    made.write("host.toml", FILE)
+    assert made.run("sim", "new", "host.sim", "--profile", "igb-lab").returncode == ExitCode.OK
+    return made
+
+
+def sim(folder: Folder, *arguments: str, stdin: str = ""):  # type: ignore[no-untyped-def]
+    return folder.run("--host", "sim:host.sim", *arguments, stdin=stdin)
+
+
+def facts(folder: Folder) -> dict:  # type: ignore[type-arg]
+    """What can be seen of the host, but for when it was."""
+    found = json.loads(sim(folder, "snapshot").stdout)
+    return {key: found[key] for key in ("pfs", "libvirt", "modules")}
+
+
+def test_the_last_run_is_taken_back_to_the_values_before(folder: Folder) -> None:
+    before = facts(folder)
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    assert facts(folder)["pfs"] != before["pfs"]
+    folder.write("host.toml", FILE.replace("vlan = 7", "vlan = 8"))
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    done = sim(folder, "rollback")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "the host is as before it" in done.stdout
+    assert facts(folder)["pfs"]["pci/0000:01:00.0"]["vfs"][1]["attributes"]["vlan"] == 7
+    again = sim(folder, "rollback")
+    assert again.returncode == ExitCode.FAILED
+    assert "There is nothing to take back." in again.stderr
+    lines = sim(folder, "history").stdout.splitlines()
+    assert [line.split()[3] for line in lines[1:]] == ["rollback", "apply", "apply"]
+
+
+def test_the_first_run_is_taken_back_to_no_vfs(folder: Folder) -> None:
+    before = facts(folder)
+    sim(folder, "apply", "host.toml", "--yes")
+    assert sim(folder, "rollback").returncode == ExitCode.OK
+    assert facts(folder)["pfs"] == before["pfs"]
+    folder.write("host.toml", FILE)
+    assert sim(folder, "drift", "host.toml").returncode == ExitCode.CHANGES  # What was taken back is not on record.
+
+
+def test_a_failure_in_the_middle_is_taken_back(folder: Folder) -> None:
+    before = facts(folder)
+    assert folder.run("sim", "fault", "host.sim", "--at", "3", "--errno", "EIO").returncode == ExitCode.OK
+    done = sim(folder, "apply", "host.toml", "--yes", "--on-error", "rollback")
+    assert done.returncode == ExitCode.ROLLED_BACK, done.stdout + done.stderr
+    assert "and taken back" in done.stdout
+    assert facts(folder)["pfs"] == before["pfs"]
+    assert "failed, rolled back" in sim(folder, "history").stdout
+
+
+def test_a_run_step_by_step(folder: Folder) -> None:
+    sim(folder, "apply", "host.toml", "--yes")
+    name = sim(folder, "history").stdout.splitlines()[1].split()[0]
+    shown = sim(folder, "history", name).stdout
+    assert "pf.int: make 3 VFs: done" in shown
+    assert "vfs" in shown
+    assert "0 -> 3" in shown
+    assert "host.toml" in shown
+
+
+def test_a_run_that_was_killed_is_interrupted_and_can_be_taken_back(folder: Folder) -> None:
+    before = facts(folder)
+    folder.run("sim", "fault", "host.sim", "--at", "3", "--crash")
+    killed = folder.run_killed("--host", "sim:host.sim", "apply", "host.toml", "--yes")
+    assert killed.returncode < 0
+    assert "interrupted" in sim(folder, "history").stdout
+    done = sim(folder, "rollback")
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    assert facts(folder)["pfs"] == before["pfs"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "../runs", ""])
+def test_a_run_that_is_not_on_record(folder: Folder, name: str) -> None:
+    done = sim(folder, "history", name)
+    assert done.returncode == ExitCode.USAGE
+    assert "There is no such run." in done.stderr
+
+
+def test_without_runs(folder: Folder) -> None:
+    assert sim(folder, "history").stdout == "Nothing was applied here yet.\n"
+    assert sim(folder, "rollback").returncode == ExitCode.FAILED
+
+
+def test_a_damaged_record_is_said(folder: Folder) -> None:
+    sim(folder, "apply", "host.toml", "--yes")
+    (record,) = (folder.path / "host.sim.state" / "runs").glob("*/before.json")
+    record.write_text("{")
+    done = sim(folder, "rollback")
+    assert done.returncode == ExitCode.INVALID
+    assert "before.json" in done.stderr

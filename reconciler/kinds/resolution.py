@@ -109,5 +109,10 @@ def vfs_at(resolution: Resolution, host: Snapshot) -> dict[str, VfId]:
 
 def references(resolution: Resolution, host: Snapshot) -> dict[str | None, str]:
     """How the file would name each VF (``int/3``), by PCI address."""
+    found: dict[str | None, str] = {}
+    for name, identity in resolution.pfs.items():
+        pf = host.pfs.get(identity)
+        for vf in pf.vfs if pf is not None else []:  # Also those that the file doesn't declare any more.
+            found[vf.address] = f"{name}/{vf.index}"
     names = {identity: name for name, identity in resolution.pfs.items()}
-    return {where: f"{names[vf[0]]}/{vf[1]}" for where, vf in vfs_at(resolution, host).items()}
+    return found | {where: f"{names[vf[0]]}/{vf[1]}" for where, vf in vfs_at(resolution, host).items()}

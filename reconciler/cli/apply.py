@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
@@ -264,7 +263,8 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
         _guard(plan, desired, observed, manner.allow)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
-        interrupts = _Interrupts()
+        back = manner.on_error is OnError.ROLLBACK
+        interrupts = Interrupts("what was done is taken back" if back else "no other is begun")
         result = carry_out(
             plan,
             desired,
@@ -299,8 +299,9 @@ def _show_result(options: Options, plan: Plan, result: RunResult) -> None:
         say(f"Error: The result can't be shown. {type(error).__name__}: {error}. It is in run {result.run}.")
     for warning in result.warnings:
         say(f"Warning: {warning}")
+    what = "Not converged" if result.rollback is None else "Not as it was before"
     for item in result.unmet:
-        say(f"Error: Not converged: {item}.")
+        say(f"Error: {what}: {item}.")
 
 
 def _outcomes(plan: Plan, result: RunResult) -> list[dict[str, object]]:
@@ -310,22 +311,3 @@ def _outcomes(plan: Plan, result: RunResult) -> list[dict[str, object]]:
         {**asdict(o), "outcome": "undone" if o.id in undone and o.outcome == "changed" else o.outcome}
         for o in result.outcomes
     ]
-
-
-class _Interrupts:
-    """The first Ctrl-C or SIGTERM ends the run after the step under way; a lost terminal doesn't."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def _note(self, number: int, frame: object) -> None:
-        self._asked = True
-        with contextlib.suppress(OSError):  # Not by print, which may be in the middle of something.
-            os.write(2, b"\nInterrupted: the step under way is finished, and no other is begun.\n")
-
-    def asked(self) -> bool:
-        """Whether to stop."""
-        return self._asked

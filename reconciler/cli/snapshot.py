@@ -20,7 +20,10 @@ def snapshot(
     from reconciler.host.snapshot import dump
 
     options: Options = context.obj
-    text = dump(options.observe(options.reader()))
+    reader = options.reader()
+    observed = options.observe(reader)
+    observed.platform = reader.examine()
+    text = dump(observed)
     if output is None:
         put(text)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes
 
 SNAPSHOT_FORMAT = "reconciler-snapshot/1"
@@ -248,3 +249,5 @@ class Snapshot:
     ledger: Ledger = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Why something is unknown, in full sentences."""
+    platform: Platform | None = None
+    """What doctor wants to know; ``None``: it was not recorded. A plan doesn't read it."""

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Snapshot
+from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes
 
 ScopeKind = Literal["modules", "pf", "domain", "pool"]
@@ -41,6 +42,10 @@ class Reader(Protocol):
 
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Reads one part again and puts it into the snapshot: a thing that is gone is removed from it."""
+        ...
+
+    def examine(self) -> Platform:
+        """What only doctor wants to know, which takes longer to read; what can't be read is unknown, with a note."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import SNAPSHOT_FORMAT, Snapshot
+from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class SnapshotReader:
 
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Does nothing: a recorded host doesn't change."""
+
+    def examine(self) -> Platform:
+        """The recorded facts; in a snapshot of an older version there are none."""
+        if self.snapshot.platform is not None:
+            return self.snapshot.platform
+        return Platform(notes=["This snapshot was taken without what doctor looks at: take it again."])
 
 
 @cache

@@ -7,11 +7,14 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from reconciler.host.local import libvirt_xml
+from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.libvirt_errors import message
 from reconciler.host.model import Domain, Libvirt, Network
+from reconciler.host.platform import GuestHardware, Platform
 
 _READ_SECONDS = 15.0
 _NO_BINDING = (
@@ -147,6 +150,24 @@ class LibvirtReader:
             return known
 
         return self._read(known, work)
+
+    def examine(self, found: Platform) -> None:
+        """Adds QEMU's version and the guests' hardware; they stay unknown when libvirt can't be asked."""
+
+        def work(lv: Any, connection: Any) -> tuple[int, dict[str, GuestHardware]]:
+            guests = {}
+            for domain in connection.listAllDomains(0):
+                xml: str | None = _unless_gone(lv, partial(domain.XMLDesc, 0))
+                if xml is not None:
+                    guests[domain.name()] = guest_hardware(xml)
+            return connection.getVersion(), guests
+
+        try:
+            found.qemu, found.guests = self.connection.ask(work, _READ_SECONDS)
+        except Unavailable as error:
+            found.notes.append(str(error))
+        except Exception as error:  # noqa: BLE001 (as in _read)
+            found.notes.append(f"The guests' definitions could not be read: {message(error)}.")
 
     def _read(self, known: Libvirt, work: Callable[[Any, Any], Libvirt]) -> Libvirt:
         try:

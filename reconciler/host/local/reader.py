@@ -12,10 +12,12 @@ from reconciler.host.local import netlink
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.modules import read_modules
 from reconciler.host.local.pci_drivers import devices_by_driver
+from reconciler.host.local.platform import read_platform
 from reconciler.host.local.processes import open_vfio_groups
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
+from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
 
 
@@ -57,6 +59,12 @@ class LocalReader:
         else:
             self._refresh_libvirt(snapshot, None)
         snapshot.notes.extend(note for note in notes if note not in snapshot.notes)
+
+    def examine(self) -> Platform:
+        """What only doctor wants to know."""
+        found = read_platform(self.root)
+        self.libvirt.examine(found)
+        return found
 
     def _modules(self, notes: list[str]) -> Modules:
         modules = read_modules(self.root, notes)

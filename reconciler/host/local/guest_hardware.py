@@ -1,0 +1,63 @@
+"""A guest's memory and PCI slots, from its XML."""
+
+from __future__ import annotations
+
+from reconciler.host.local.libvirt_xml import Element, parse
+from reconciler.host.platform import GuestHardware
+
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    **{name: 1000**power for power, name in enumerate(("kb", "mb", "gb", "tb"), 1)},
+    **{name: 1024**power for power, name in enumerate(("k", "m", "g", "t"), 1)},
+    **{name: 1024**power for power, name in enumerate(("kib", "mib", "gib", "tib"), 1)},
+}
+"""libvirt's units of memory in bytes (docs/formatdomain.rst, memory allocation); without a unit it is KiB."""
+
+
+def guest_hardware(xml: str) -> GuestHardware:
+    """From a domain's XML."""
+    domain = parse(xml)
+    machine = domain.find("os/type")
+    hostdevs = [
+        *domain.iterfind("devices/hostdev[@type='pci']"),
+        *domain.iterfind("devices/interface[@type='hostdev']"),
+    ]
+    pools = [
+        nic
+        for nic in domain.iterfind("devices/interface[@type='network']")
+        if nic.find("source/address[@type='pci']") is not None
+    ]
+    return GuestHardware(
+        memory_kib=_kib(domain.find("memory")) or 0,
+        hard_limit_kib=_kib(domain.find("memtune/hard_limit")),
+        viommu=domain.find("devices/iommu") is not None,
+        machine=machine.get("machine", "") if machine is not None else "",
+        hostdevs=len(hostdevs) + len(pools),
+        free_root_ports=_free_root_ports(domain),
+    )
+
+
+def _kib(element: Element | None) -> int | None:
+    if element is None:
+        return None
+    unit = _UNITS.get((element.get("unit") or "KiB").lower())
+    text = (element.text or "").strip()
+    return int(text) * unit // 1024 if unit is not None and text.isdigit() else None
+
+
+def _free_root_ports(domain: Element) -> int | None:
+    """pcie-root-ports on whose bus no device sits: a bus has the number of its controller (``index``)."""
+    controllers = domain.findall("devices/controller[@type='pci']")
+    if not any(controller.get("model") == "pcie-root" for controller in controllers):
+        return None
+    ports = {controller.get("index") for controller in controllers if controller.get("model") == "pcie-root-port"}
+    used = {_bus(address) for address in domain.iterfind("devices/*/address[@type='pci']")}
+    return len({int(index) for index in ports if index and index.isdigit()} - used)
+
+
+def _bus(address: Element) -> int:
+    try:
+        return int(address.get("bus", "0"), 0)
+    except ValueError:
+        return 0

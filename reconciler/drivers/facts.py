@@ -47,8 +47,14 @@ class Rate:
     """Needs a link of exactly this speed."""
     step: int = 1
     """Rates are multiples of this …"""
+    link_parts: int = 0
+    """… or of the link's speed divided by this …"""
     off_step: Literal["refused", "rounded"] = "rounded"
     """… others are refused, or silently programmed as the multiple below."""
+    safe_from: int = 1
+    """Rates below it, other than 0, are accepted and don't hold: see ``unsafe``."""
+    unsafe: str = ""
+    """What becomes of them."""
     reports_step: bool = False
     """Reads back what was programmed, not what was asked for."""
     zero: Literal["clears", "ignored"] = "clears"
@@ -118,6 +124,8 @@ class DriverFacts:
 
     unreported: frozenset[str] = frozenset()
     """Attributes that are set and can't be read back: missing from the report."""
+    reads_late: frozenset[str] = frozenset()
+    """Switches that read back as off until the VF's own driver runs."""
     always_reads: Mapping[str, AttributeValue] = field(default_factory=dict)
     """Attributes whose report is a constant whatever was set: they can't be read back either."""
     unset_rate_reads_speed: bool = False

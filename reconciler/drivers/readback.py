@@ -26,6 +26,7 @@ def reported(facts: DriverFacts, done: Attributes, speed: int | None) -> Attribu
     found = {name: value for name, value in done.items() if name not in facts.unreported}
     for name, value in facts.always_reads.items():
         found[name] = value
+    found.update({name: False for name in facts.reads_late if name in found})
     rate = int(done.get("max_tx_rate", 0))
     if "max_tx_rate" in found and "max_tx_rate" not in facts.always_reads:
         if facts.rate_reads_with_vlan_qos and not (done.get("vlan") and done.get("qos")):
@@ -39,17 +40,27 @@ def matches(
     facts: DriverFacts, name: str, declared: AttributeValue, observed: Attributes, speed: int | None = None
 ) -> bool | None:
     """Whether the driver's report agrees with a declared value; ``None`` when it can't tell."""
+    if name == "vlan_proto" and name in observed and not observed.get("vlan") and not observed.get("qos"):
+        # Drivers ignore the protocol without a tag, and report 0 or 802.1Q whatever was asked for.
+        return True
     if name not in observed or name in facts.unreported or name in facts.always_reads:
         return None
     value = observed[name]
     if name == "mac" and declared == ZERO_MAC:
         return value in (ZERO_MAC, _LIBVIRT_ZERO)
-    if name == "vlan_proto" and not observed.get("vlan") and not observed.get("qos"):
-        # Drivers ignore the protocol without a tag, and report 0 or 802.1Q whatever was asked for.
-        return True
+    if name in facts.reads_late and value is False and declared is True:
+        return None
     if name == "max_tx_rate":
         return _rate_matches(facts, declared, observed, speed)
     return value == declared
+
+
+def assumed(facts: DriverFacts, observed: Attributes, speed: int | None) -> Attributes:
+    """What the hardware is at, by what the driver reports: the way back from `reported`, as far as there is one."""
+    found = {name: value for name, value in observed.items() if name not in facts.always_reads}
+    if facts.unset_rate_reads_speed and speed is not None and found.get("max_tx_rate") == speed:
+        found["max_tx_rate"] = 0
+    return found
 
 
 def _rate_matches(facts: DriverFacts, declared: AttributeValue, observed: Attributes, speed: int | None) -> bool | None:

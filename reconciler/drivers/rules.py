@@ -49,29 +49,46 @@ def refusal(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Ref
 def remarks(facts: DriverFacts, wanted: Attributes, situation: Situation) -> list[str]:
     """What the driver silently makes of values that it takes: sentences, empty when it does what it is told."""
     found = []
-    done = kept(facts, wanted, situation)
     for name, value in wanted.items():
-        if value == done.get(name):
-            continue
-        if name in facts.ignored:
+        rate = _rate_of(facts, name)
+        before = situation.vf.get(name, PLAIN.get(name, False))
+        if name in facts.ignored and _listed(facts.ignored[name], name, value) and value != before:
             found.append(f"{facts.name} accepts {name} = {_text(value)} and ignores it")
-        elif name == "max_tx_rate" and value == 0:
-            found.append(f"{facts.name} accepts max_tx_rate = 0 and keeps the limit: it can't take one away")
-        else:
-            how = "clamps" if isinstance(value, int) and _over(facts, name, value, situation) else "rounds"
-            found.append(f"{facts.name} {how} {name} = {value} down to {done.get(name)} Mbit/s")
+        elif rate is None or not isinstance(value, int):
+            continue
+        elif value == 0 and rate.zero == "ignored" and before:
+            found.append(f"{facts.name} accepts {name} = 0 and keeps the limit: it can't take one away")
+        elif value != (done := _programmed(rate, value, situation)):
+            how = "clamps" if _over(rate, value, situation) else "rounds"
+            direction = "down" if done < value else "up"
+            found.append(f"{facts.name} {how} {value} {direction} to {done} Mbit/s; {name} = {value}")
     return found
 
 
+def unsafe(facts: DriverFacts, wanted: Attributes) -> Refusal | None:
+    """A value that the kernel accepts and that doesn't hold, so that nobody should ask for it; its errno is 0."""
+    for name, value in wanted.items():
+        rate = _rate_of(facts, name)
+        if rate is not None and isinstance(value, int) and 0 < value < rate.safe_from:
+            return Refusal(0, f"{facts.name} {rate.unsafe}; {name} = {value}", name)
+    return None
+
+
 def kept(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Attributes:
-    """What the hardware does after a request that was taken; differs from ``wanted`` where the driver alters it."""
+    """What the driver keeps after a request that was taken, which `reconciler.drivers.readback.reported` starts from;
+    differs from ``wanted`` where the driver ignores or alters a value and says so when it is read."""
     done: Attributes = {}
     for name, value in wanted.items():
         before = situation.vf.get(name, PLAIN.get(name, False))
+        rate = _rate_of(facts, name)
         if name in facts.ignored and _listed(facts.ignored[name], name, value):
             done[name] = before
-        elif name in ("max_tx_rate", "min_tx_rate") and isinstance(value, int):
-            done[name] = _kept_rate(facts, name, value, int(before), situation)
+        elif rate is None or not isinstance(value, int):
+            done[name] = value
+        elif value == 0 and rate.zero == "ignored":
+            done[name] = before
+        elif rate.reports_step or rate.beyond == "clamped":
+            done[name] = _programmed(rate, value, situation)
         else:
             done[name] = value
     return done
@@ -79,18 +96,21 @@ def kept(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Attrib
 
 def accepted_rates(rate: Rate, situation: Situation) -> str:
     """``0 or 11..10000 Mbit/s``: what a driver takes on a link of this speed, as far as that is known."""
-    bounds = [bound for bound in (rate.highest, situation.speed if rate.within_link else None) if bound is not None]
+    bounds = _bounds(rate, situation)
     low = f"{rate.lowest}.." if rate.lowest > 1 else "0.."
     zero = "0 or " if rate.lowest > 1 else ""
     high = f"{min(bounds)} Mbit/s" if bounds else ("the link's speed" if rate.within_link else "")
-    steps = f" in steps of {rate.step}" if rate.step > 1 and rate.off_step == "refused" else ""
+    step = _step(rate, situation)
+    steps = f" in steps of {step}" if step > 1 and rate.off_step == "refused" else ""
     return (f"{zero}{low}{high}" if high else f"0 or {rate.lowest} Mbit/s and more") + steps
 
 
 def _refusals(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iterator[Refusal]:
     for name, value in wanted.items():
-        shared = name in ("qos", "vlan_proto", "min_tx_rate", "max_tx_rate") and len(wanted) > 1
-        if name in facts.lacks and not (shared and value == PLAIN[name]):
+        beside = any(
+            other not in facts.lacks for other in wanted
+        )  # One struct: the default of a half asks for nothing.
+        if name in facts.lacks and not (beside and value == PLAIN.get(name)):
             yield Refusal(facts.lacks[name], f"{facts.name} has no {name}", name)
         elif value in facts.refuses.get(name, {}):
             yield Refusal(facts.refuses[name][value], _does_not_take(facts, name, value), name)
@@ -143,8 +163,8 @@ def _rates(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iter
 
 def _rate(facts: DriverFacts, rate: Rate, name: str, value: int, situation: Situation) -> Iterator[Refusal]:
     takes = f"{facts.name} accepts {accepted_rates(rate, situation)}; {name} = {value}"
-    beyond = rate.beyond == "refused" and _over(facts, name, value, situation)
-    off_step = rate.off_step == "refused" and value % rate.step != 0
+    beyond = rate.beyond == "refused" and _over(rate, value, situation)
+    off_step = rate.off_step == "refused" and value % _step(rate, situation) != 0
     if 0 < value < rate.lowest or off_step or beyond:
         yield Refusal(rate.error, takes, name)
     down = situation.carrier is False or situation.up is False
@@ -155,25 +175,32 @@ def _rate(facts: DriverFacts, rate: Rate, name: str, value: int, situation: Situ
         yield Refusal(rate.link_error, f"{why}; {name} = {value}", name, True)
 
 
-def _over(facts: DriverFacts, name: str, value: int, situation: Situation) -> bool:
-    rate = facts.max_rate if name == "max_tx_rate" else facts.min_rate
-    if rate is None:
-        return False
-    return (rate.highest is not None and value > rate.highest) or (
-        rate.within_link and situation.speed is not None and value > situation.speed
-    )
+def _rate_of(facts: DriverFacts, name: str) -> Rate | None:
+    return {"max_tx_rate": facts.max_rate, "min_tx_rate": facts.min_rate}.get(name)
 
 
-def _kept_rate(facts: DriverFacts, name: str, value: int, before: int, situation: Situation) -> int:
-    rate = facts.max_rate if name == "max_tx_rate" else facts.min_rate
-    if rate is None:
-        return value
-    if value == 0 and rate.zero == "ignored":
-        return before
+def _step(rate: Rate, situation: Situation) -> int:
+    if rate.link_parts and situation.speed is not None:
+        return max(situation.speed // rate.link_parts, 1)
+    return rate.step
+
+
+def _bounds(rate: Rate, situation: Situation) -> list[int]:
+    return [item for item in (rate.highest, situation.speed if rate.within_link else None) if item is not None]
+
+
+def _over(rate: Rate, value: int, situation: Situation) -> bool:
+    return any(value > bound for bound in _bounds(rate, situation))
+
+
+def _programmed(rate: Rate, value: int, situation: Situation) -> int:
+    """What the hardware is given for a rate that is taken."""
     if rate.beyond == "clamped":
-        bounds = [item for item in (rate.highest, situation.speed if rate.within_link else None) if item is not None]
-        value = min([value, *bounds])
-    return value // rate.step * rate.step
+        value = min([value, *_bounds(rate, situation)])
+    step = _step(rate, situation)
+    if 0 < value < step:
+        return step
+    return value // step * step
 
 
 def _listed(values: frozenset[AttributeValue] | None, name: str, value: AttributeValue) -> bool:

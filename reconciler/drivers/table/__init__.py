@@ -1,0 +1,27 @@
+"""What is known of each driver, with its source beside it, by maker. An unknown driver gets the careful values of
+`UNKNOWN`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.drivers.facts import DriverFacts, VfCount
+from reconciler.drivers.table import broadcom, intel, mellanox, others
+from reconciler.drivers.table.common import RESET_ALL
+
+UNKNOWN = DriverFacts(known=False, count=VfCount(bounces_pf=True), resets_vf=RESET_ALL)
+
+DRIVERS: dict[str, DriverFacts] = {**intel.DRIVERS, **mellanox.DRIVERS, **broadcom.DRIVERS, **others.DRIVERS}
+"""By the name that the kernel gives a PF's driver."""
+
+VARIANTS: dict[tuple[str, str], DriverFacts] = {**intel.VARIANTS, **broadcom.VARIANTS}
+"""Cards that differ from the rest of their driver, by driver and PCI device id of the PF."""
+
+
+def facts(driver: str | None, device_id: str | None = None) -> DriverFacts:
+    """The facts of a driver by its kernel name, and of a card by its PCI device id (four hex digits) where cards of
+    one driver differ; careful ones for a driver that isn't in the table."""
+    if driver is None:
+        return UNKNOWN
+    known = VARIANTS.get((driver, device_id or "")) or DRIVERS.get(driver)
+    return known if known is not None else replace(UNKNOWN, name=driver)

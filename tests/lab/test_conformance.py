@@ -1,0 +1,90 @@
+"""The recordings that the twin is held to are still what the real host does. ``UPDATE_CONFORMANCE=1`` writes them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import Case, Step, is_outside, load_cases, text
+from tests.conformance.playing import Played
+from tests.conformance.recording import differences, load, save
+from tests.conformance.refusals import OK
+from tests.lab.machinery import hardware, python
+from tests.lab.machinery.basics import CHECKOUT, archive
+from tests.lab.machinery.core import Lab
+
+CASES = load_cases()
+SNAPSHOT = "conformance"
+MODULES = ("__init__", "cases", "comparable", "in_lab", "playing", "refusals")
+PYTHON = f"PYTHONPATH={python.HOME}/src:{python.HOME}/deps python3 -m tests.conformance.in_lab"
+NETDEVSIM = """
+set -e
+modprobe netdevsim
+echo '1 1' >/sys/bus/netdevsim/new_device
+udevadm settle
+ip link property add dev "$(ls /sys/bus/netdevsim/devices/netdevsim1/net)" altname sim
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(lab_machine: Lab) -> Lab:
+    """The lab with the player, which has run once, kept as a snapshot."""
+    lab_machine.restore("ready")
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch)
+        (tree / "tests/conformance").mkdir(parents=True)
+        (tree / "tests/__init__.py").touch()
+        for module in MODULES:
+            name = f"tests/conformance/{module}.py"
+            (tree / name).write_bytes((CHECKOUT / name).read_bytes())
+        python.compile_tree(lab_machine.image, tree, f"{python.HOME}/src")
+        lab_machine.shell.bytes(f"tar -x -C {python.HOME}/src", 60, archive(tree))
+    _play(lab_machine, [], look=True, macs=frozenset())
+    lab_machine.save(SNAPSHOT)
+    return lab_machine
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_recording_is_what_the_host_does(lab: Lab, case: Case) -> None:
+    lab.restore(SNAPSHOT)
+    if case.netdevsim:
+        lab.run(NETDEVSIM)
+    played = list(_played(lab, case))
+    if os.environ.get("UPDATE_CONFORMANCE"):
+        save(case, played)
+    found = differences(load(case), played)
+    assert not found, f"{case.title}:\n" + "\n".join(found)
+
+
+def _played(lab: Lab, case: Case) -> Iterator[Played]:
+    """One process in the lab for all steps between two that come from outside."""
+    yield from _play(lab, [], look=True, macs=case.macs)
+    for outside, steps in groupby(case.steps, is_outside):
+        if not outside:
+            yield from _play(lab, list(steps), look=False, macs=case.macs)
+            continue
+        for step in steps:
+            _from_outside(lab, step)
+            (seen,) = _play(lab, [], look=True, macs=case.macs)
+            yield Played(text(step), OK, seen.observed)
+
+
+def _play(lab: Lab, steps: list[Step], *, look: bool, macs: frozenset[str]) -> list[Played]:
+    asked = json.dumps({"steps": steps, "look": look, "macs": sorted(macs)})
+    return [Played(**item) for item in json.loads(lab.run(PYTHON, 300, input=asked).stdout)]
+
+
+def _from_outside(lab: Lab, step: Step) -> None:
+    words = step["run"].split()
+    cards = {card.netdev: card.id for card in hardware.CARDS}
+    if words == ["reboot"]:
+        lab.reboot()
+    elif words[0] == "pull":
+        lab.monitor(f"device_del {cards[words[1]]}")
+        lab.run(f"timeout 60 sh -c 'while [ -e /sys/class/net/{words[1]} ]; do sleep 0.1; done'")
+    else:
+        lab.monitor(f"set_link {cards[words[1]]} {'on' if words[2] == 'in' else 'off'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ RECORDED = Path(__file__).parent / "recorded"
 def document(case: Case, played: list[Played]) -> dict[str, Any]:
     """The recording as data."""
     steps = []
-    for before, after in zip(played, played[1:], strict=False):
+    for before, after in pairwise(played):
         step: dict[str, Any] = {"step": after.step, "result": after.result}
         step.update(_changes(before.observed, after.observed))
         steps.append(step)

@@ -38,6 +38,8 @@ _COMMANDS = (
     (r"is in use", "module in use"),
     (r"is not currently loaded", "module not loaded"),
     (r"not found in directory", "module not found"),
+    # iproute2 reads the other rate first, and so finds out what the kernel would say.
+    (r"must be <= max_tx_rate|Cannot find VF", "EINVAL"),
 )
 
 

@@ -10,7 +10,7 @@ from reconciler.host.model import Pf, Vf
 from reconciler.host.twin.errors import kernel_error
 from reconciler.host.twin.kernel import known, pf_of
 from reconciler.host.twin.state import Twin
-from reconciler.state.desired import Attributes
+from reconciler.state.desired import ZERO_MAC, Attributes
 
 _RESET = 0.5
 """Seconds until a VF works again that its driver has reset."""
@@ -23,6 +23,8 @@ def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes) ->
     if vf is None or vf.attributes is None:
         raise kernel_error(errno.EINVAL)
     driver, situation = known(pf), situation_of(pf, vf)
+    if not _sane(wanted):
+        raise kernel_error(errno.EINVAL)
     refused = refusal(driver, wanted, situation)
     if refused is not None:
         raise kernel_error(refused.errno)
@@ -35,6 +37,13 @@ def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes) ->
         twin.cards[pf.id].rates_set_at = pf.speed
     if changed & driver.resets_vf:
         _reset(twin, pf, vf)
+
+
+def _sane(wanted: Attributes) -> bool:
+    """What every driver checks first, and no state file says: is_valid_ether_addr (or zero), a VLAN that fits into 12
+    bits and a priority that fits into 3 (igb_ndo_set_vf_vlan, nsim_set_vf_vlan, …)."""
+    multicast = int(str(wanted.get("mac", ZERO_MAC))[:2], 16) & 1
+    return not multicast and int(wanted.get("vlan", 0)) <= 4095 and int(wanted.get("qos", 0)) <= 7
 
 
 def situation_of(pf: Pf, vf: Vf) -> Situation:
@@ -50,8 +59,11 @@ def situation_of(pf: Pf, vf: Vf) -> Situation:
 
 
 def seen(pf: Pf, vf: Vf) -> Attributes:
-    """What RTM_GETLINK says of a VF."""
-    return reported(known(pf), dict(vf.attributes or {}), pf.speed)
+    """What RTM_GETLINK says of a VF, as the local reader takes it: VLAN 4095 is none."""
+    found = reported(known(pf), dict(vf.attributes or {}), pf.speed)
+    if found.get("vlan") == 4095:
+        found["vlan"] = 0
+    return found
 
 
 def _reset(twin: Twin, pf: Pf, vf: Vf) -> None:

@@ -101,7 +101,9 @@ def _request(twin: Twin, pf: Pf, index: int, wanted: Attributes, name: str) -> A
     given, and writes it back."""
     group = next(group for group in GROUPS if name in group)
     given = {key: wanted[key] for key in group if key in wanted}
+    if _kind(name) == "vlan":
+        return {"qos": 0, "vlan_proto": "802.1Q", **given}
     if _kind(name) != "rate":
-        return complete(given, {})
+        return given
     vf = pf.vf(index)
     return complete(given, seen(pf, vf) if vf is not None else {})

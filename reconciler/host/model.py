@@ -62,6 +62,10 @@ class Pf:
     """Four hex digits, lower case, without 0x; ``None`` on a bus without ids."""
     device_id: str | None = None
     driver: str | None = None
+    driver_version: str | None = None
+    """``/sys/module/MODULE/version``; ``None``: the module says none, as most of the kernel's own."""
+    out_of_tree: bool = False
+    """The driver's module was not built with the kernel (taint ``O``)."""
     numa_node: int | None = None
     """``None``: the platform doesn't say (-1 in sysfs)."""
     total_vfs: int | None = None

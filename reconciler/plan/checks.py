@@ -13,7 +13,8 @@ from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.nic.compare import must_move
 from reconciler.kinds.nic.identity import sriov_nics
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.resolution import Resolution, intents_on, vf_count, vf_driver
+from reconciler.kinds.resolution import Resolution, vf_count, vf_driver
+from reconciler.plan.checks_drivers import check_drivers
 from reconciler.state.address import address
 
 
@@ -21,7 +22,7 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
     """All findings, errors and warnings."""
     return [
         *_counts(resolution, host),
-        *_rates(resolution, host),
+        *check_drivers(resolution, host),
         *_taken(resolution, host),
         *_limits(resolution, host),
         *_downs(resolution, host),
@@ -76,33 +77,6 @@ def _counts(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
                 "most that many, or raise the limit in the card's firmware where it has one.",
                 address("pf", name),
                 "vfs",
-            )
-
-
-def _rates(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
-    intents = intents_on(resolution, host)
-    for name, identity in resolution.pfs.items():
-        desired, pf = resolution.desired.pfs[name], host.pfs[identity]
-        stays_down = desired.link == "down" or (desired.link is None and not pf.up)
-        if not (stays_down and bool(facts(pf.driver, pf.device_id).max_rate.link)):
-            continue
-        for index in range(vf_count(desired, pf)):
-            fields = intents.get((identity, index), {})
-            rate = next((f for f in ("max_tx_rate", "min_tx_rate") if f in fields), None)
-            if rate is None:
-                continue
-            vf = pf.vf(index)
-            if vf is not None and (vf.attributes or {}).get(rate) == fields[rate].value:
-                continue
-            yield _error(
-                resolution,
-                "rate-needs-link",
-                "A rate can't be set while the PF is down.",
-                f"{pf.driver} refuses a rate without a link, and {pf.netdev} "
-                f'{"is declared down" if desired.link == "down" else "is down"}. Declare link = "up" in '
-                f"{address('pf', name)}.",
-                fields[rate].address,
-                rate,
             )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from reconciler.drivers.table import DRIVERS
+from reconciler.drivers.cards import card_name
+from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import BlacklistEntry, HostIdentity, Network, Pf, Snapshot, Use, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.pool.operations import live_addresses
@@ -75,7 +76,15 @@ class InventoryPf:
     mac: str | None
     vendor: str | None
     device_id: str | None
+    card: str | None
+    """Marketing name by its PCI ids; null: not known."""
+    queues_per_vf: str | None
+    """In words, since it may depend on the number of VFs; null: not known."""
     driver: str | None
+    driver_version: str | None
+    """Null: its module says none, as most of the kernel's own."""
+    out_of_tree: bool
+    """The driver was not built with the kernel."""
     numa_node: int | None
     """Null: the platform doesn't say."""
     up: bool | None
@@ -211,6 +220,8 @@ def _pf(pf: Pf, vfs: list[InventoryVf]) -> InventoryPf:
         "vendor",
         "device_id",
         "driver",
+        "driver_version",
+        "out_of_tree",
         "numa_node",
         "up",
         "carrier",
@@ -222,7 +233,14 @@ def _pf(pf: Pf, vfs: list[InventoryVf]) -> InventoryPf:
         "uses",
     )
     values = {name: getattr(pf, name) for name in shared}
-    return InventoryPf(id=pf.id, used_vfs=sum(bool(vf.holders) for vf in vfs), vfs=vfs, **values)
+    return InventoryPf(
+        id=pf.id,
+        card=card_name(pf.vendor, pf.device_id),
+        queues_per_vf=facts(pf.driver, pf.device_id).queues or None,
+        used_vfs=sum(bool(vf.holders) for vf in vfs),
+        vfs=vfs,
+        **values,
+    )
 
 
 def _vf(
@@ -306,7 +324,7 @@ def _pool(snapshot: Snapshot, name: str, addresses: list[str], holders: Holders)
 
 
 def _modules(snapshot: Snapshot) -> InventoryModules:
-    drivers = {facts.vf_driver for facts in DRIVERS.values()} | {"vfio_pci"}
+    drivers = {known.vf_driver for known in DRIVERS.values()} | {"vfio_pci"}
     drivers |= {vf.driver.replace("-", "_") for pf in snapshot.pfs.values() for vf in pf.vfs if vf.driver}
     loaded, listed = snapshot.modules.loaded, snapshot.modules.blacklist
     return InventoryModules(

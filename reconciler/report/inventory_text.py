@@ -66,7 +66,8 @@ def _pf_heading(pf: dict[str, Any], style: Style) -> list[str]:
     total = _shown(pf["total_vfs"], "no limit")
     facts = [
         f"{pf['device']}{vendor}",
-        _shown(pf["driver"], "no driver"),
+        *([pf["card"]] if pf.get("card") else []),
+        _driver(pf),
         f"NUMA node {_shown(pf['numa_node'])}",
         _link(pf),
         f"MTU {_shown(pf['mtu'], _UNKNOWN)}",
@@ -79,6 +80,14 @@ def _pf_heading(pf: dict[str, Any], style: Style) -> list[str]:
         uses = ", ".join(f"{use['kind']} {use['detail']}".rstrip() for use in pf["uses"])
         lines.append("  " + style.paint(f"used by the host: {uses}", "yellow"))
     return lines
+
+
+def _driver(pf: dict[str, Any]) -> str:
+    """``ixgbe``, or ``ixgbe 5.19.6, out of tree``."""
+    name = _shown(pf["driver"], "no driver")
+    return f"{name} {_shown(pf.get('driver_version'), '')}".rstrip() + (
+        ", out of tree" if pf.get("out_of_tree") else ""
+    )
 
 
 def _link(pf: dict[str, Any]) -> str:

@@ -68,6 +68,7 @@ class Sysfs:
         if not entries or netdev is None or bus is None:
             self.notes.append(f"{os.path.basename(device)} disappeared while it was being read.")
             return None
+        module = os.path.join(device, "driver", "module")
         numa_node = self.number(f"{device}/numa_node")
         autoprobe = self.number(f"{device}/sriov_drivers_autoprobe")
         pf = Pf(
@@ -78,6 +79,8 @@ class Sysfs:
             vendor=self._hex(f"{device}/vendor"),
             device_id=self._hex(f"{device}/device"),
             driver=self.link(f"{device}/driver"),
+            driver_version=self.text(f"{module}/version") or None,
+            out_of_tree="O" in (self.text(f"{module}/taint") or ""),
             numa_node=numa_node if numa_node is not None and numa_node >= 0 else None,
             total_vfs=self.number(f"{device}/sriov_totalvfs"),
             offset=self.number(f"{device}/sriov_offset"),

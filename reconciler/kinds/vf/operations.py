@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.readback import complete, matches
+from reconciler.drivers.readback import assumed, complete, matches, reported
+from reconciler.drivers.rules import Situation, kept
 from reconciler.drivers.table import facts
-from reconciler.host.model import Applied, Snapshot, Vf
+from reconciler.host.model import Applied, Pf, Snapshot, Vf
 from reconciler.host.protocol import Scope
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
@@ -48,17 +49,32 @@ def _set(host: Snapshot, args: Args) -> None:
     vf = find_vf(host, where)
     if vf is None or where is None:
         return
-    reported = vf.attributes if vf.attributes is not None else {}
-    values = complete(args["set"], reported)
     pf = host.pfs[where[0]]
-    known = facts(pf.driver, pf.device_id).fresh
+    known = facts(pf.driver, pf.device_id)
+    before = vf.attributes if vf.attributes is not None else {}
+    values = complete(args["set"], before)
+    done = kept(known, values, situation_of(pf, vf))
+    report = reported(known, {**assumed(known, before, pf.speed), **done}, pf.speed)
     for name, value in values.items():
-        if known is None or name in known or name in reported:
-            reported[name] = value
-        else:
+        if name in report and (name in before or known.fresh is None or name in known.fresh):
+            before[name] = report[name]
+        if matches(known, name, value, before, pf.speed) is None:
             applied = host.ledger.setdefault(f"{where[0]}/{where[1]}", {})
             applied[name] = Applied(value, host.host.boot_id)
-    vf.attributes = reported
+    vf.attributes = before
+
+
+def situation_of(pf: Pf, vf: Vf) -> Situation:
+    """What a driver's answer depends on, as far as it can be observed."""
+    known = facts(pf.driver, pf.device_id)
+    others = (other.attributes or {} for other in pf.vfs if other is not vf)
+    return Situation(
+        up=pf.up,
+        carrier=pf.carrier,
+        speed=pf.speed,
+        vf=assumed(known, vf.attributes or {}, pf.speed),
+        other_min_rates=sum(int(item.get("min_tx_rate", 0)) for item in others),
+    )
 
 
 def _bound(host: Snapshot, args: Args) -> bool:

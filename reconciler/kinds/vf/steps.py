@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.readback import GROUPS
+from reconciler.drivers.readback import GROUPS, matches
 from reconciler.drivers.table import facts
 from reconciler.host.model import Vf
 from reconciler.kinds.action import Step, Undo
@@ -34,6 +34,7 @@ def plan(builder: Builder) -> None:
         else:
             differing.setdefault((pf, int(index)), {})[state.field] = (state.declared, state.address)
     _kept(builder, differing)
+    _complete(builder, differing)
     _rates_need_link(builder, differing)
     for vf in sorted(differing):
         _set(builder, vf, differing[vf])
@@ -80,6 +81,21 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
                         differing.setdefault((identity, old.index), {})[key] = (value, where)
 
 
+def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:
+    """What shares a kernel struct with something that differs, and can't be read back, is written with it: filled up
+    from the driver's report, the struct would take it away."""
+    intents = intents_on(builder.resolution, builder.host)
+    for (identity, index), wanted in differing.items():
+        pf = builder.host.pfs[identity]
+        vf, known = pf.vf(index), facts(pf.driver, pf.device_id)
+        seen = (vf.attributes if vf is not None else None) or {}
+        for group in GROUPS:
+            for name in group if not wanted.keys().isdisjoint(group) else ():
+                intent = intents.get((identity, index), {}).get(name)
+                if name not in wanted and intent and matches(known, name, intent.value, seen, pf.speed) is None:
+                    wanted[name] = (intent.value, intent.address)
+
+
 def _rates_need_link(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     waiting = {vf[0] for vf, wanted in differing.items() if "max_tx_rate" in wanted or "min_tx_rate" in wanted}
     for identity in sorted(waiting):
@@ -107,11 +123,12 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
     """Adds one ``vf.set``; ``target`` says which VF, by PF and index or by a guest's NIC."""
     pf = builder.host.pfs[vf[0]]
     observed = pf.vf(vf[1])
+    known = facts(pf.driver, pf.device_id)
     rate = "max_tx_rate" in values or "min_tx_rate" in values
     held: Disruption = "none"
     if values.get("link_state") == "disable":
         held = "guest"
-    elif not facts(pf.driver, pf.device_id).resets_vf.isdisjoint(values):
+    elif not known.resets_vf.isdisjoint(values):
         held = "vf-traffic"
     builder.add(
         "vf.set",
@@ -121,7 +138,8 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
             f"vfs {vf[0]}",
             f"free {vf[0]}/{vf[1]}",
             f"bound {vf[0]}/{vf[1]}",
-            *([f"carrier {vf[0]}", f"link {vf[0]}"] if rate else []),
+            *([f"carrier {vf[0]}"] if rate else []),
+            *([f"link {vf[0]}"] if rate or known.needs_up else []),
             *([f"attached {where}"] if "alias" in target else []),
         ],
         makes=f"set {vf[0]}/{vf[1]}",

@@ -65,7 +65,8 @@ def test_the_table() -> None:
     assert found[0] == ["r620-01: 2 PFs, 4 VFs, 3 in use.", "(observed 2026-01-01T00:00:00Z)"]
     assert found[2] == [
         "enp1s0 (p1p1)",
-        "0000:01:00.0 [8086:10c9], igb, NUMA node 0, up, 1000 Mbit/s, MTU 9000, VFs 4 of 7, 3 in use, autoprobe off",
+        "0000:01:00.0 [8086:10c9], Intel 82576, igb, NUMA node 0, up, 1000 Mbit/s, MTU 9000, VFs 4 of 7, 3 in use, "
+        "autoprobe off",
     ]
     assert found[3] == ["used by the host: address 192.0.2.1/24, master br0"]
     assert found[4][:3] == ["VF", "PCI address", "driver"]

@@ -1,0 +1,100 @@
+"""Commands by hand: which are known, and what they say."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from reconciler.host.twin.hands import Result, run
+from reconciler.host.twin.ip_link import Usage
+from tests.unit.host.twin.twins import attributes, do, lab, pf
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "rm -rf /",
+        "ip link set enp1s0",
+        "ip link set enp1s0 vf",
+        "ip link set enp1s0 vf 0",
+        "ip link set enp1s0 vf x vlan 3",
+        "ip link set enp1s0 vf 0 vlan",
+        "ip link set enp1s0 vf 0 colour red",
+        "ip link set enp1s0 vf 0 mac 52:54",
+        "ip link set enp1s0 vf 0 qos 3",
+        "ip link set enp1s0 mtu nine",
+        "echo 3 > /etc/passwd",
+        "echo 3 /sys/class/net/enp1s0/device/sriov_numvfs",
+        "virsh undefine web1",
+        "virsh net-autostart pool --enable",
+        "modprobe -f igbvf",
+        "cable enp1s0 sideways",
+        "echo 'unfinished",
+    ],
+)
+def test_everything_else_is_wrong_usage(command: str) -> None:
+    host = lab()
+    before = host.observe()
+    with pytest.raises(Usage):
+        run(host, command)
+    assert host.observe().pfs == before.pfs
+
+
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        (
+            "echo 3 > /sys/class/net/enp1s0/device/sriov_numvfs",
+            Result(False, errno.EBUSY, "sh: write error: Device or resource busy"),
+        ),
+        (
+            "echo 8 > /sys/bus/pci/devices/0000:01:00.0/sriov_numvfs",
+            Result(False, errno.ERANGE, "sh: write error: Numerical result out of range"),
+        ),
+        (
+            "echo -1 > /sys/class/net/enp1s0/device/sriov_numvfs",
+            Result(False, errno.EINVAL, "sh: write error: Invalid argument"),
+        ),
+        (
+            "ip link set enp1s0 mtu 20",
+            Result(False, errno.EINVAL, "RTNETLINK answers: Invalid argument"),
+        ),
+        (
+            "virsh start web1",
+            Result(
+                False,
+                0,
+                "error: Failed to start domain 'web1'\nerror: Requested operation is not valid: domain is "
+                "already running",
+            ),
+        ),
+    ],
+)
+def test_what_failed_commands_say(command: str, result: Result) -> None:
+    assert run(lab(vfs=2), command) == result
+
+
+def test_paths_by_netdev_and_by_address_are_the_same_pf() -> None:
+    host = lab("echo 0 > /sys/class/net/enp1s0/device/sriov_drivers_autoprobe")
+    assert pf(host).autoprobe is False
+    do(host, "echo 1>/sys/bus/pci/devices/0000:01:00.0/sriov_drivers_autoprobe")
+    assert pf(host).autoprobe is True
+
+
+def test_a_removal_that_hangs_is_said_so() -> None:
+    host = lab("virsh start idle1", vfs=1)
+    from tests.unit.host.twin.twins import attach
+
+    attach(host, "idle1")
+    result = run(host, "echo 0 > /sys/class/net/enp1s0/device/sriov_numvfs")
+    assert (result.ok, result.errno) == (False, errno.ETIMEDOUT)
+
+
+def test_words_and_a_line_are_the_same() -> None:
+    host = lab(vfs=1)
+    assert run(host, ["ip", "link", "set", "enp1s0", "vf", "0", "max_tx_rate", "50"]) == Result(True)
+    assert attributes(host)["max_tx_rate"] == 50
+    do(host, "ip link set enp1s0 vf 0 rate 60")
+    assert attributes(host)["max_tx_rate"] == 60

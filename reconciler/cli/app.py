@@ -11,6 +11,8 @@ from reconciler import __version__
 from reconciler.cli import (
     adopt,
     apply,
+    confirm,
+    doctor,
     drift,
     history,
     inspect,
@@ -74,10 +76,12 @@ READING, CHANGING, FILES, OTHERS = "See", "Change", "State files", "Without a ho
 
 app.command("plan", rich_help_panel=READING)(plan.plan)
 app.command("apply", rich_help_panel=CHANGING)(apply.apply)
+app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("history", rich_help_panel=READING)(history.history)
 app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)
+app.command("doctor", rich_help_panel=READING)(doctor.doctor)
 app.command("inspect", rich_help_panel=READING)(inspect.inspect)
 app.command("show", rich_help_panel=READING)(show.show)
 app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)

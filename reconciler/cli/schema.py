@@ -22,6 +22,7 @@ class Document(StrEnum):
     DRIFT = "drift"
     INVENTORY = "inventory"
     SNAPSHOT = "snapshot"
+    DOCTOR = "doctor"
 
 
 FILES = {
@@ -30,6 +31,7 @@ FILES = {
     Document.DRIFT: "drift.schema.json",
     Document.INVENTORY: "inventory.schema.json",
     Document.SNAPSHOT: "snapshot.schema.json",
+    Document.DOCTOR: "doctor.schema.json",
 }
 """Where each stands under schemas/."""
 
@@ -57,6 +59,10 @@ def build(document: Document) -> dict[str, Any]:
             from reconciler.host.snapshot import snapshot_schema
 
             return snapshot_schema()
+        case Document.DOCTOR:
+            from reconciler.doctor.document import doctor_schema
+
+            return doctor_schema()
 
 
 def render(document: Document) -> str:

@@ -65,7 +65,9 @@ class OwnerLine:
     text: str
     """The line, without blanks around it; long ones are cut."""
     names: list[str] = field(default_factory=list)
-    """Netdevs and PCI addresses of PFs that it names; none: it is about VFs, of whichever card."""
+    """Netdevs and PCI addresses of PFs that it names, or that its file names elsewhere; none: whichever card."""
+    makes_vfs: bool = False
+    """It makes VFs or sets what they are like; otherwise it only names a PF."""
 
 
 @dataclass(slots=True)

@@ -103,7 +103,7 @@ def _lines(
     for number, line in lines:
         own = [name for name in names if _has(line, name)]
         if _ANY.search(line):
-            yield OwnerLine(owner, shown, number, line.strip()[:_MOST_TEXT], own or elsewhere)
+            yield OwnerLine(owner, shown, number, line.strip()[:_MOST_TEXT], own or elsewhere, makes_vfs=True)
         elif any(name in named for name in own):
             yield OwnerLine(owner, shown, number, line.strip()[:_MOST_TEXT], own)
 

@@ -1,0 +1,163 @@
+"""The guests: memory that has to be pinned, free slots, how many VFs."""
+
+from __future__ import annotations
+
+from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.facts import Facts, Found, vf_nics
+from reconciler.host.model import Domain
+from reconciler.host.platform import GuestHardware
+
+_GIB = 1024 * 1024
+"""KiB in a GiB: what libvirt adds to a guest's memory for its limit (qemuDomainGetMemLockLimitBytes)."""
+USUAL_LIMIT = 32
+"""VFs per guest where no state file says otherwise: the most that RHEL 6 and 7 supported; libvirt has no limit."""
+HARD_LIMIT = 64
+"""RHEL's QEMU starts a guest with 64 and not with 65 (tp-libvirt, sriov_scalability_max_vf.cfg)."""
+
+
+def check_memory(facts: Facts) -> Found:
+    """VFIO pins all RAM of a guest, so that of all guests with VFs together has to fit (vfio_iommu_type1)."""
+    guests, total = facts.platform.guests, facts.platform.memory_total_kib
+    if not facts.wants_guests or guests is None:
+        return
+    wanting = {
+        domain.name: guests[domain.name] for domain in facts.domains if domain.name in guests and _wants(facts, domain)
+    }
+    for name, guest in wanting.items():
+        yield from _hard_limit(facts, name, guest)
+    if not wanting or total is None:
+        return
+    need = sum(guest.memory_kib for guest in wanting.values())
+    if need > total:
+        yield Finding(
+            "problem",
+            "memory-too-small",
+            "memory",
+            f"Guests with VFs have {_size(need)} together, and the host {_size(total)}.",
+            "All memory of a guest with a VF is pinned from its start on: neither overcommitted nor swapped. They "
+            "can't all run.",
+            f"Give these guests less memory, or run fewer at a time: {', '.join(wanting)}.",
+        )
+        return
+    yield Checked("memory", f"{_size(need)} pinned when all {len(wanting)} guests with VFs run, of {_size(total)}")
+    available = facts.platform.memory_available_kib
+    for domain in facts.domains:
+        hardware = wanting.get(domain.name)
+        if hardware and available is not None and not domain.running and hardware.memory_kib > available:
+            yield Finding(
+                "warning",
+                "memory-not-free",
+                f"guest {domain.name}",
+                f"{domain.name} needs {_size(hardware.memory_kib)} at once, and {_size(available)} are available.",
+                "With a VF its memory is pinned at its start, which fails or pushes others out.",
+                "Free memory first.",
+            )
+
+
+def _wants(facts: Facts, domain: Domain) -> bool:
+    """Whether it has VFs, or the file gives it some."""
+    declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
+    given = any(nic.state == "present" for nic in declared.nics.values()) if declared else False
+    return given or bool(vf_nics(domain.live) or vf_nics(domain.config))
+
+
+def _hard_limit(facts: Facts, name: str, guest: GuestHardware) -> Found:
+    limit = guest.hard_limit_kib
+    if limit is not None and limit < guest.memory_kib + _GIB:
+        yield Finding(
+            "problem",
+            "hard-limit-too-low",
+            f"guest {name}",
+            f"<memtune><hard_limit> is {_size(limit)}, for {_size(guest.memory_kib)} of memory.",
+            "It takes the place of libvirt's own limit for pinned memory (memory and 1 GiB), so attaching a VF or "
+            'starting the guest may fail with "Cannot allocate memory", or the guest may be killed.',
+            f"Take <hard_limit> out of the definition, or raise it above {_size(guest.memory_kib + _GIB)}.",
+            f"domain.{name}" if facts.desired is not None else "",
+            facts.line(f"domain.{name}") if facts.desired is not None else 0,
+        )
+
+
+def _size(kib: int) -> str:
+    return f"{kib / _GIB:.1f} GiB" if kib >= _GIB else f"{kib // 1024} MiB"
+
+
+def check_ports(facts: Facts) -> Found:
+    """A q35 guest takes a card while it runs only on a free pcie-root-port, and they can't be added while it runs
+    (libvirt, docs/pci-hotplug.rst)."""
+    if not facts.wants_guests:
+        return
+    for domain in facts.domains:
+        guest = (facts.platform.guests or {}).get(domain.name)
+        if guest is None or guest.free_root_ports is None or not domain.running:
+            continue
+        need, free = _to_attach(facts, domain), guest.free_root_ports
+        if free >= max(need, 1):
+            yield Checked("root ports", f"{domain.name}: {free} free")
+            continue
+        if facts.desired is not None and not need:
+            continue
+        wanted = f", and the state file gives it {need} more VFs" if need else ""
+        yield Finding(
+            "problem" if need else "warning",
+            "no-free-root-port",
+            f"guest {domain.name}",
+            f"{domain.name} runs with {free} free PCIe root ports{wanted}.",
+            'A VF can be attached to it only while it is off: "No more available PCI slots".',
+            "Shut it down, add a <controller type='pci' model='pcie-root-port'/> per VF to its definition, start it.",
+            f"domain.{domain.name}" if need else "",
+            facts.line(f"domain.{domain.name}") if need else 0,
+        )
+
+
+def _to_attach(facts: Facts, domain: Domain) -> int:
+    """NICs of the file that the running guest doesn't have yet, by MAC and by how many there are."""
+    declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
+    wanted = [nic for nic in declared.nics.values() if nic.state == "present"] if declared else []
+    aliases = {nic.alias for nic in domain.live} | {nic.alias for nic in domain.config if nic.alias}
+    macs = {nic.mac for nic in vf_nics(domain.live)}
+    return sum(f"ua-rec-{nic.key}" not in aliases and nic.attributes.get("mac") not in macs for nic in wanted)
+
+
+def check_limit(facts: Facts) -> Found:
+    """How many VFs a guest has. With a state file the plan checks it against the file's own limit."""
+    if facts.desired is not None:
+        return
+    for domain in facts.domains:
+        count = max(len(vf_nics(domain.live)), len(vf_nics(domain.config)))
+        if count > USUAL_LIMIT:
+            yield Finding(
+                "problem" if count > HARD_LIMIT else "warning",
+                "too-many-vfs-in-guest",
+                f"guest {domain.name}",
+                f"{domain.name} has {count} VFs.",
+                f"Distributions support {USUAL_LIMIT} host devices per guest, and RHEL's QEMU starts no guest with "
+                f"more than {HARD_LIMIT}.",
+                "Take some away.",
+            )
+
+
+def check_bridges(facts: Facts) -> Found:
+    """What can't work: frames of other machines behind a VF. A card delivers to a VF only what is for its own MAC and
+    drops what comes from another one (spoofchk); there is no promiscuous mode for VFs that aren't trusted."""
+    for pf in facts.pfs:
+        for vf in pf.vfs:
+            masters = [use.detail for use in vf.uses if use.kind == "master"]
+            if masters:
+                yield Finding(
+                    "warning",
+                    "vf-in-bridge",
+                    vf.netdev or f"{pf.netdev} VF {vf.index}",
+                    f"VF {vf.index} of {pf.netdev} ({vf.netdev}) is a port of {', '.join(masters)}.",
+                    "The card gives a VF only frames for its own MAC, so nothing behind a bridge on it gets answers.",
+                    "Bridge on the PF or on a veth, and give guests VFs of their own.",
+                )
+    held = sorted({domain.name for domain in facts.domains if domain.running and vf_nics(domain.live)})
+    if held:
+        yield Finding(
+            "note",
+            "no-bridge-in-guest",
+            "guests with VFs",
+            f"A Linux bridge inside a guest can't have its VF as a port ({', '.join(held)}).",
+            "The card gives a VF only frames for the VF's own MAC, and spoofchk drops frames from any other.",
+            "For nested guests or containers use routing, macvlan in passthru mode, or a virtio NIC beside the VF.",
+        )

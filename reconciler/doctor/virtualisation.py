@@ -1,0 +1,193 @@
+"""libvirt and QEMU: whether they answer, what is known of their versions, and pools that forgot who has their VFs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.facts import Facts, Found
+from reconciler.host.model import Domain, Network
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBug:
+    """What some versions of libvirt do; ``first`` and ``fixed`` as libvirt counts, ``fixed`` not included."""
+
+    first: int
+    fixed: int
+    severe: bool
+    seen: str
+    source: str
+
+    def concerns(self, version: int) -> bool:
+        """Whether this version has it."""
+        return self.first <= version < self.fixed
+
+
+KNOWN_BUGS = (
+    KnownBug(0, 5_005_000, False, "can't say which guest has which VF of a pool", "NEWS 5.5.0: network port API"),
+    KnownBug(9_000_000, 9_005_000, True, "may fail to start a guest with a VF as <interface>", "NEWS 9.5.0"),
+    KnownBug(
+        12_001_000,
+        12_002_000,
+        True,
+        "crashes when an interface of a hostdev network is attached to a running guest",
+        "NEWS 12.2.0",
+    ),
+)
+"""From libvirt's NEWS.rst."""
+
+OLDEST_QEMU = ((12_004_000, 7_002_000),)
+"""From this libvirt on, QEMU has to be at least that (NEWS 12.4.0)."""
+
+
+def version_text(version: int) -> str:
+    """``11.3.0`` for 11003000."""
+    return f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}"
+
+
+def check_libvirt(facts: Facts) -> Found:
+    """Reachable, and which version."""
+    libvirt = facts.host.libvirt
+    if not facts.wants_guests:
+        return
+    if not libvirt.available:
+        yield Finding(
+            "problem",
+            "libvirt-unreachable",
+            "libvirt",
+            libvirt.reason or f"libvirt at {libvirt.uri} can't be reached.",
+            "Guests and pools can neither be read nor changed, and nothing is said about them here.",
+            "`systemctl status libvirtd` (or virtqemud and virtnetworkd); `systemctl start libvirtd.socket` starts it.",
+        )
+        return
+    version = libvirt.version
+    if version is None:
+        return
+    bugs = [bug for bug in KNOWN_BUGS if bug.concerns(version)]
+    for bug in bugs:
+        yield Finding(
+            "warning" if bug.severe else "note",
+            "libvirt-known-bug",
+            "libvirt",
+            f"libvirt {version_text(version)} {bug.seen} ({bug.source}).",
+            "This is a known fault of this version.",
+            f"Update libvirt to {version_text(bug.fixed)} or newer.",
+        )
+    if not bugs:
+        yield Checked("libvirt", f"{version_text(version)} at {libvirt.uri}")
+
+
+def check_qemu(facts: Facts) -> Found:
+    """The QEMU that libvirt starts guests with."""
+    qemu, libvirt = facts.platform.qemu, facts.host.libvirt
+    if not facts.wants_guests or not libvirt.available or qemu is None:
+        return
+    oldest = next((least for since, least in OLDEST_QEMU if (libvirt.version or 0) >= since), 0)
+    if not qemu:
+        yield Finding(
+            "problem",
+            "no-qemu",
+            "QEMU",
+            "libvirt finds no QEMU.",
+            "No guest can be started.",
+            "Install it: qemu-system-x86 (Debian), qemu-kvm (RHEL).",
+        )
+    elif qemu < oldest:
+        yield Finding(
+            "problem",
+            "qemu-too-old",
+            "QEMU",
+            f"QEMU is {version_text(qemu)}; libvirt {version_text(libvirt.version or 0)} wants {version_text(oldest)}.",
+            "Guests will not start.",
+            "Update QEMU.",
+        )
+    else:
+        yield Checked("QEMU", version_text(qemu))
+
+
+def check_pools(facts: Facts) -> Found:
+    """A pool that was stopped and started while guests had VFs of it has forgotten who has them.
+
+    Seen with libvirt 11.3.0 on igb: ``net-destroy`` succeeds while a guest holds a VF of the pool, and takes all its
+    ports away; after ``net-start`` there are none. The next guest is offered the same VF again and doesn't start:
+    "PCI device 0000:01:10.0 is in use by driver QEMU, domain web1", each time anew, though other VFs are free
+    (networkAllocatePort takes the first one without connections). MAC and VLAN of the VF can be set as before; when the
+    guest stops it gives the VF back as usual, and the pool is right again. Some seconds after ``systemctl restart
+    libvirtd`` the ports are there anew (qemuProcessNotifyNets), with the guests running all the while, and the next
+    guest gets a free VF.
+    """
+    for network in facts.networks:
+        forgotten = _forgotten(facts, network)
+        address = f"pool.{network.name}" if facts.desired is not None else ""
+        if forgotten:
+            who = ", ".join(f"{vf} by guest {guest}" for guest, vf in forgotten)
+            yield Finding(
+                "problem",
+                "pool-forgot",
+                f"pool {network.name}",
+                f"The pool doesn't know that VFs of it are in use: {who}.",
+                "It was stopped and started meanwhile, and will offer them again: the next guest fails to start with "
+                '"is in use by driver QEMU", though other VFs are free.',
+                "`systemctl restart libvirtd` (or virtqemud): it makes the pool's list anew, and guests keep running.",
+                address,
+                facts.line(address),
+            )
+        elif not network.active:
+            yield Finding(
+                "note" if facts.desired is not None else "warning",
+                "pool-inactive",
+                f"pool {network.name}",
+                f"The pool is not active, and autostart is {'on' if network.autostart else 'off'}.",
+                "Guests with a NIC of it don't start. libvirt tries autostart once per boot only, and VFs that come "
+                "later are too late for it.",
+                "`reconciler apply` starts it."
+                if facts.desired
+                else f"`virsh net-start {network.name}`, once its VFs are there.",
+                address,
+                facts.line(address),
+            )
+        else:
+            yield Checked(
+                "pools", f"{network.name}: active, {len(network.live_addresses)} VFs, {len(network.ports)} in use"
+            )
+
+
+def _forgotten(facts: Facts, network: Network) -> list[tuple[str, str]]:
+    """Guests with a VF that the active pool would give out, which has no port for them; only VFs that came from the
+    pool, or that it would give to somebody else all the same."""
+    if not network.active:
+        return []
+    known = {port.vf_address for port in network.ports}
+    free = set(network.live_addresses) - known
+    return [
+        (domain.name, nic.vf_address)
+        for domain in facts.host.libvirt.domains.values()
+        if domain.running
+        for nic in domain.live
+        if nic.vf_address in free and _from(domain, nic.mac, network)
+    ]
+
+
+def _from(domain: Domain, mac: str | None, network: Network) -> bool:
+    """Whether the definition says that this NIC is the pool's; of a transient guest the live NIC is all there is."""
+    return any(nic.pool == network.name and (mac is None or nic.mac == mac) for nic in (*domain.config, *domain.live))
+
+
+def check_strangers(facts: Facts) -> Found:
+    """VFs of a pool that a guest has by their address: the pool doesn't know, and offers them."""
+    for network in facts.networks:
+        for domain in facts.host.libvirt.domains.values():
+            for nic in domain.live or domain.config:
+                if nic.method in ("interface", "hostdev") and nic.vf_address in network.live_addresses:
+                    if _from(domain, nic.mac, network):
+                        continue
+                    yield Finding(
+                        "warning",
+                        "pool-vf-by-address",
+                        f"pool {network.name}",
+                        f"Guest {domain.name} names {nic.vf_address} itself, which is one of the pool's VFs.",
+                        "The pool doesn't know of it and offers the VF to others, whose start then fails although "
+                        "other VFs are free.",
+                        "Take the VF out of the pool's list, or give the guest a NIC of the pool.",
+                    )

@@ -128,8 +128,8 @@ class DataHost:
         self.calls.append(op)
         OPERATIONS[op].simulate(self.state, args)
 
-    def set_blacklist(self, modules: Sequence[str] | None) -> None:
-        self._do("modules.set_blacklist", modules=modules)
+    def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
+        self._do("modules.set_blacklist", modules=modules, until_reboot=until_reboot)
 
     def unload_module(self, module: str, deadline: float) -> None:
         self._do("modules.unload", module=module)
@@ -171,12 +171,18 @@ class DataHost:
         return results
 
     def define_pool(self, pool: PoolSpec) -> None:
+        self._pool("pool.define", pool)
+
+    def create_pool(self, pool: PoolSpec) -> None:
+        self._pool("pool.create", pool)
+
+    def _pool(self, op: str, pool: PoolSpec) -> None:
         by_address = {vf.address: [pf.id, vf.index] for pf in self.state.pfs.values() for vf in pf.vfs}
         if pool.pf_dev is not None:
             pf = next(p for p in self.state.pfs.values() if p.netdev == pool.pf_dev)
-            self._do("pool.define", pool=pool.name, pf=pf.id)
+            self._do(op, pool=pool.name, pf=pf.id)
         else:
-            self._do("pool.define", pool=pool.name, vfs=[by_address[a] for a in pool.addresses])
+            self._do(op, pool=pool.name, vfs=[by_address[a] for a in pool.addresses])
 
     def start_pool(self, name: str) -> None:
         self._do("pool.start", pool=name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,16 @@ JOURNAL = "journal.jsonl"
 PLAN = "plan.json"
 BEFORE = "before.json"
 """The snapshot that the run began with."""
+NOW = "now.json"
+LATER = "later.json"
+"""The halves of a plan that waits for its confirmation."""
 
 
 class Journal:
     """The journal of one run."""
 
-    def __init__(self, state_dir: Path, run: str, plan: str, before: str, header: dict[str, Any]) -> None:
-        """Makes the run's folder with the plan and the snapshot ``before`` in it; fails before anything is done if that
+    def __init__(self, state_dir: Path, run: str, files: Mapping[str, str], header: dict[str, Any]) -> None:
+        """Makes the run's folder with these files in it (`PLAN`, `BEFORE`, …); fails before anything is done if that
         can't be written, and then leaves no folder."""
         runs = state_dir / "runs"
         make_folder(state_dir, 0o755)
@@ -38,8 +42,8 @@ class Journal:
         make_folder(self.folder, 0o700)
         self._file = -1
         try:
-            write_atomically(self.folder / PLAN, plan, mode=0o600)
-            write_atomically(self.folder / BEFORE, before, mode=0o600)
+            for name, text in files.items():
+                write_atomically(self.folder / name, text, mode=0o600)
             self._file = self._open()
             self.write("run", **header)
             sync_folder(runs)
@@ -68,6 +72,19 @@ class Journal:
     def close(self) -> None:
         """Ends the journal."""
         os.close(self._file)
+
+
+def add_record(folder: Path, event: str, **fields: Any) -> None:
+    """Adds a record to the journal of a run that has ended."""
+    path = folder / JOURNAL
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            append_synced(descriptor, json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:

@@ -50,19 +50,27 @@ def _set_vf(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
 
 
 def _define_pool(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    pool = _pool_spec(host, args)
+    begin().define_pool(pool)
+
+
+def _create_pool(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    pool = _pool_spec(host, args)
+    begin().create_pool(pool)
+
+
+def _pool_spec(host: Snapshot, args: Args) -> PoolSpec:
     known = host.libvirt.networks.get(args["pool"])
     uuid = known.uuid if known is not None else None
     if "pf" in args:
         pf = host.pfs.get(args["pf"])
         if pf is None:
             raise _gone(args["pf"])
-        pool = PoolSpec(args["pool"], uuid, pf_dev=pf.netdev)
-    else:
-        addresses = pool_addresses(host, args)
-        if len(addresses) != len(args["vfs"]):
-            raise HostError("A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found.")
-        pool = PoolSpec(args["pool"], uuid, addresses=addresses)
-    begin().define_pool(pool)
+        return PoolSpec(args["pool"], uuid, pf_dev=pf.netdev)
+    addresses = pool_addresses(host, args)
+    if len(addresses) != len(args["vfs"]):
+        raise HostError("A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found.")
+    return PoolSpec(args["pool"], uuid, addresses=addresses)
 
 
 def _gone(pf: str) -> HostError:
@@ -99,7 +107,9 @@ def _nic_match(match: Args) -> NicMatch:
 
 
 _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
-    "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(a["modules"]),
+    "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(
+        a["modules"], until_reboot=a.get("until_reboot", False)
+    ),
     "modules.unload": lambda w, h, a, d: w().unload_module(a["module"], d),
     "modules.load": lambda w, h, a, d: w().load_module(a["module"], d),
     "pf.set_link": lambda w, h, a, d: w().set_link(a["pf"], a["link"] == "up"),
@@ -110,6 +120,7 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
     "vf.bind": lambda w, h, a, d: w().bind_vf(a["pf"], a["vf"], a["driver"], d),
     "vf.set": _set_vf,
     "pool.define": _define_pool,
+    "pool.create": _create_pool,
     "pool.start": lambda w, h, a, d: w().start_pool(a["pool"]),
     "pool.stop": lambda w, h, a, d: w().stop_pool(a["pool"]),
     "pool.set_autostart": lambda w, h, a, d: w().set_pool_autostart(a["pool"], a["autostart"]),

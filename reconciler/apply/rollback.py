@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import Journal, plan_header, run_name
+from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
 from reconciler.apply.runs import RecordedRun
 from reconciler.clock import now
@@ -80,23 +80,30 @@ def take_back_run(
     last: RecordedRun,
     observed: Snapshot,
     *,
+    confirmed: RecordedRun | None,
     reader: Reader,
     writer: Writer,
     state_dir: Path,
     progress: Progress,
 ) -> tuple[str, Rollback]:
     """Takes back a run that is on record, as a run of its own: its name, and what it came to. The caller holds the
-    lock. The ledger is put back too: what was taken back is not applied."""
-    plan, before = last.plan(), last.before()
+    lock. The ledger is put back too: what was taken back is not applied. A confirmation goes back with what it
+    confirmed, which is ``confirmed``."""
+    first = confirmed or last
+    plan, before = last.done() if confirmed is None else confirmed.plan(), first.before()
+    done = last.changed | first.changed
     name = run_name()
     header = {**plan_header(plan), "undoes": last.name}
-    journal = Journal(state_dir, name, dump_plan(plan), dump(copy_host(observed)), header)
+    journal = Journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
     try:
         executor = Executor(reader, writer, observed, journal, progress, name)
-        rollback = take_back(executor, plan.actions, last.changed, before)
+        rollback = take_back(executor, plan.actions, done, before)
         write_ledger(state_dir, before.ledger)
         code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
         journal.write("end", at=now(), code=int(code), unmet=rollback.left)
+        if rollback.complete:
+            for run in {last.name: last, first.name: first}.values():
+                add_record(run.folder, "taken-back", by=name, at=now())
     finally:
         journal.close()
     return name, rollback

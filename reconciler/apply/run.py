@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import Journal, plan_header, run_name
+from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
 from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
 from reconciler.apply.rollback import Rollback, take_back, to_take_back
 from reconciler.clock import now
@@ -22,6 +22,7 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
+from reconciler.plan.confirm import Halves
 from reconciler.plan.document import Plan, dump_plan
 from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Desired
@@ -56,21 +57,30 @@ def carry_out(
     ledger_unusable: bool = False,
     on_error: OnError = "stop",
     before: Callable[[Action], None] = lambda action: None,
+    halves: Halves | None = None,
+    arm: Callable[[str], dict[str, Any]] | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out. From
     the first action on, nothing but the end of the process keeps it from returning a result. ``on_error``: what follows
-    a failure or an interrupt."""
+    a failure or an interrupt. ``halves``: of a plan that waits for its confirmation, only the first is carried out;
+    ``arm`` arms the timer that takes it back, given the run's name, and returns what is to be on record of it.
+    ``about``: what else is to be on record of the run."""
     run = run_name()
     began = copy_host(observed)
-    journal = Journal(state_dir, run, dump_plan(plan), dump(began), plan_header(plan))
+    actions = plan.actions if halves is None else halves.now
+    journal = Journal(state_dir, run, _files(plan, began, halves), plan_header(plan) | dict(about or {}))
     executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
     try:
-        outcomes = executor.execute(plan.actions)
+        if arm is not None:
+            _arm(journal, arm, run)
+        outcomes = executor.execute(actions)
         result = RunResult(run, outcomes, _code(outcomes, stopped()))
         if on_error == "stop" or result.code == ExitCode.OK:
-            _conclude(result, plan, desired, executor, state_dir, ledger_unusable)
+            waiting = halves.later if halves is not None else []
+            _conclude(result, plan, desired, executor, state_dir, ledger_unusable, waiting)
         if on_error == "rollback" and result.code == ExitCode.PARTIAL:
-            _take_back(result, plan, executor, began, state_dir)
+            _take_back(result, actions, executor, began, state_dir)
         try:
             journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
         except ReconcilerError as error:
@@ -82,10 +92,29 @@ def carry_out(
     return result
 
 
-def _take_back(result: RunResult, plan: Plan, executor: Executor, began: Snapshot, state_dir: Path) -> None:
+def _files(plan: Plan, began: Snapshot, halves: Halves | None) -> dict[str, str]:
+    files = {PLAN: dump_plan(plan), BEFORE: dump(began)}
+    if halves is not None:
+        files[NOW] = dump_plan(replace(plan, actions=halves.now))
+        files[LATER] = dump_plan(replace(plan, actions=halves.later))
+    return files
+
+
+def _arm(journal: Journal, arm: Callable[[str], dict[str, Any]], run: str) -> None:
+    """The timer is armed before the first write; without it there is none."""
+    try:
+        journal.write("armed", **arm(run))
+    except ReconcilerError:
+        journal.write("end", at=now(), code=int(ExitCode.FAILED), unmet=[])
+        raise
+
+
+def _take_back(
+    result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, state_dir: Path
+) -> None:
     """The ledger is as before too: what was taken back was not applied."""
     done = to_take_back(result.outcomes)
-    result.rollback = take_back(executor, plan.actions, done, began)
+    result.rollback = take_back(executor, actions, done, began)
     result.code = ExitCode.ROLLED_BACK if result.rollback.complete else ExitCode.PARTIAL
     result.unmet = result.rollback.left
     try:
@@ -111,6 +140,7 @@ def _conclude(
     executor: Executor,
     state_dir: Path,
     ledger_unusable: bool,
+    waiting: Sequence[Action],
 ) -> None:
     """Observes once more: what is right now goes into the ledger, and a run that claims success must leave nothing to
     do. What can't be found out is no success."""
@@ -133,7 +163,7 @@ def _conclude(
     except ReconcilerError as error:
         result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {_told(error)}")
     if result.code == ExitCode.OK:
-        _unmet(result, _left(plan, desired, after))
+        _unmet(result, _left(plan, desired, after, waiting))
 
 
 def _unmet(result: RunResult, why: list[str]) -> None:
@@ -142,8 +172,8 @@ def _unmet(result: RunResult, why: list[str]) -> None:
         result.code = ExitCode.PARTIAL
 
 
-def _left(plan: Plan, desired: Desired, after: Snapshot) -> list[str]:
-    """What a plan made now would do, or what blocks it."""
+def _left(plan: Plan, desired: Desired, after: Snapshot, waiting: Sequence[Action]) -> list[str]:
+    """What a plan made now would do beyond what waits for the confirmation, or what blocks it."""
     try:
         again = make_plan(desired, after, targets=plan.targets, partial=bool(plan.dropped))
     except Exception as error:  # noqa: BLE001  (as above)
@@ -152,7 +182,11 @@ def _left(plan: Plan, desired: Desired, after: Snapshot) -> list[str]:
         return []
     errors = [f"{d.address}: {d.summary} {d.detail}" for d in again.diagnostics if d.severity == "error"]
     return [
-        *(f"a new plan would still do {action.op} of {action.address}" for action in again.actions),
+        *(
+            f"a new plan would still do {action.op} of {action.address}"
+            for action in again.actions
+            if (action.op, action.address) not in {(item.op, item.address) for item in waiting}
+        ),
         *(f"a new plan is blocked by {error}" for error in errors),
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.journal import BEFORE, PLAN, read_journal
+from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, read_journal
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
@@ -29,6 +29,10 @@ class RecordedRun:
     """Actions that were begun, and of which no end is known."""
     end: dict[str, Any] | None = None
     """``at``, ``code``, ``unmet``; ``None``: it was interrupted, or is under way."""
+    armed: dict[str, Any] | None = None
+    """``unit``, ``until`` (by CLOCK_BOOTTIME), ``at``: the timer that takes it back unless it is confirmed."""
+    settled: str = ""
+    """``confirmed`` or ``taken-back``."""
 
     @property
     def changed(self) -> set[str]:
@@ -40,14 +44,31 @@ class RecordedRun:
         }
         return done | set(self.unfinished)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it was to be confirmed, and neither was nor was taken back."""
+        over = (ExitCode.ROLLED_BACK, ExitCode.FAILED, ExitCode.INTERRUPTED)
+        return self.armed is not None and not self.settled and (self.end is None or self.end.get("code") not in over)
+
     def told(self) -> dict[str, Any]:
         """What views show of it."""
-        names = ("name", "header", "outcomes", "unfinished", "end")
+        names = ("name", "header", "outcomes", "unfinished", "end", "waits", "settled")
         return {name: getattr(self, name) for name in names}
 
     def plan(self) -> Plan:
         """What it was to do. Raises `ReconcilerError` 65 when the file is damaged."""
-        return load_plan(self._read(PLAN), str(self.folder / PLAN))
+        return self._plan(PLAN)
+
+    def done(self) -> Plan:
+        """What of its plan was carried out: all, or the half that comes before a confirmation."""
+        return self._plan(PLAN if self.armed is None else NOW)
+
+    def later(self) -> Plan:
+        """What is left for the confirmation to do."""
+        return self._plan(LATER)
+
+    def _plan(self, name: str) -> Plan:
+        return load_plan(self._read(name), str(self.folder / name))
 
     def before(self) -> Snapshot:
         """The host as it was when it began. Raises `ReconcilerError` 65 when the file is damaged."""
@@ -102,4 +123,8 @@ def _read_run(folder: Path) -> RecordedRun | None:
             run.unfinished = [item for item in run.unfinished if item not in record.get("actions", [])]
         elif event == "end":
             run.end = record
+        elif event == "armed":
+            run.armed = record
+        elif event in ("confirmed", "taken-back"):
+            run.settled = event
     return run

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.confirm import countdown, tell_waiting
 from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
@@ -18,9 +19,11 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from reconciler.apply.confirm import Countdown
     from reconciler.apply.run import RunResult
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
+    from reconciler.plan.confirm import Halves
     from reconciler.plan.document import Plan
     from reconciler.state.desired import Desired
 
@@ -48,6 +51,7 @@ class Manner:
 
     allow: list[DisruptionClass]
     on_error: OnError
+    confirm_within: int | None
 
 
 def apply(
@@ -68,10 +72,14 @@ def apply(
     on_error: Annotated[
         OnError, typer.Option("--on-error", help="After a failure or an interrupt: stop there, or take all back.")
     ] = OnError.STOP,
+    confirm_within: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", min=5, help="Take all back unless reconciler confirm is run in that time."),
+    ] = None,
 ) -> int:
     """Carry the plan out, verify each step, and record it. Shows the plan and asks first, unless --yes."""
     options: Options = context.obj
-    manner = Manner(allow or [], on_error)
+    manner = Manner(allow or [], on_error, confirm_within)
     data = read_file(what)
     if data.lstrip()[:1] == b"{":
         if target or partial:
@@ -263,6 +271,7 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
         _guard(plan, desired, observed, manner.allow)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
+        timer, halves = _to_be_confirmed(options, plan, manner)
         back = manner.on_error is OnError.ROLLBACK
         interrupts = Interrupts("what was done is taken back" if back else "no other is begun")
         result = carry_out(
@@ -276,9 +285,34 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
             stopped=interrupts.asked,
             ledger_unusable=bool(read_ledger(options.state_dir)[1]),
             on_error=manner.on_error.value,
+            halves=halves,
+            arm=timer.start if timer is not None else None,
         )
+        if timer is not None and result.code == ExitCode.OK:
+            timer.begin_again(options.state_dir / "runs" / result.run, result.run)
+    if halves is not None:
+        plan = replace(plan, actions=halves.now)
     _show_result(options, plan, result)
+    if timer is not None and halves is not None:
+        tell_waiting(timer, halves, result)
     return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+
+
+def _to_be_confirmed(options: Options, plan: Plan, manner: Manner) -> tuple[Countdown | None, Halves | None]:
+    """The timer and the halves of a plan that is to be confirmed, all of whose steps have a way back."""
+    from reconciler.plan.confirm import halves_of, without_way_back
+
+    if manner.confirm_within is None:
+        return None, None
+    timer = countdown(options, manner.confirm_within)
+    final = without_way_back(plan.actions)
+    if final:
+        raise ReconcilerError(
+            "Refused.",
+            "\n  ".join(["Nothing was changed. What can't be taken back can't wait for a confirmation:", *final]),
+            code=ExitCode.REFUSED,
+        )
+    return timer, halves_of(plan.actions)
 
 
 def _show_result(options: Options, plan: Plan, result: RunResult) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,43 +18,108 @@ from reconciler.exit_codes import ExitCode
 if TYPE_CHECKING:
     from reconciler.apply.rollback import Rollback
     from reconciler.apply.runs import RecordedRun
-    from reconciler.plan.document import Plan
+
+_LOCK_SECONDS = 900.0
+"""How long a timer waits for an apply that is still under way when it fires."""
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What is to be taken back: the last run, with the one that it confirmed if it is a confirmation."""
+
+    last: RecordedRun
+    confirmed: RecordedRun | None
+
+    @property
+    def count(self) -> int:
+        """How many actions that is."""
+        return len(self.last.changed | (self.confirmed.changed if self.confirmed is not None else set()))
 
 
 def rollback(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    unconfirmed: Annotated[
+        str | None, typer.Option(metavar="RUN", hidden=True, help="What the timer of --confirm-within calls.")
+    ] = None,
 ) -> int:
     """Take back the last run: each of its steps, the last one first, to the values before; verified."""
-    from reconciler.apply.lock import locked
-    from reconciler.apply.rollback import take_back_run
-    from reconciler.clock import now
     from reconciler.host.open import open_writer
-    from reconciler.report.progress import make_progress
 
     options: Options = context.obj
     writer = open_writer(options.host, options.libvirt)
     need_root(options)
-    with locked("rollback", now(), options.lock):
-        last = _last(options)
-        plan = last.plan()
+    with ExitStack() as stack:
+        _take_lock(stack, options, patient=unconfirmed is not None)
+        if unconfirmed is not None and not _overdue(options, unconfirmed):
+            return ExitCode.OK
+        wanted = _wanted(options)
+        plan = wanted.last.plan()
         reader = options.reader(plan.host.name)
         observed = options.observe(reader)
         if plan.host.machine_id != observed.host.machine_id:
             raise ReconcilerError(
                 "The last run was on another machine.",
-                f"Run {last.name} was on {plan.host.name}, and this is {observed.host.name}. Nothing was changed.",
+                f"Run {wanted.last.name} was on {plan.host.name}, and this is {observed.host.name}. Nothing was "
+                "changed.",
                 code=ExitCode.STALE,
             )
-        say(f"Taking back run {last.name} of {last.header.get('file') or 'a saved plan'}.")
+        say(f"Taking back run {wanted.last.name} of {wanted.last.header.get('file') or 'a saved plan'}.")
         if not yes and sys.stdin.isatty() and not _confirmed():
             say("Declined. Nothing was changed.")
             return ExitCode.FAILED
+        from reconciler.apply.rollback import take_back_run
+        from reconciler.report.progress import make_progress
+
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
-        _, done = take_back_run(
-            last, observed, reader=reader, writer=writer, state_dir=options.state_dir, progress=progress
-        )
-    return _show(options, last, plan, done)
+        done = take_back_run(
+            wanted.last,
+            observed,
+            confirmed=wanted.confirmed,
+            reader=reader,
+            writer=writer,
+            state_dir=options.state_dir,
+            progress=progress,
+        )[1]
+        _disarm(wanted.last)
+    return _show(options, wanted, done)
+
+
+def _take_lock(stack: ExitStack, options: Options, *, patient: bool) -> None:
+    """Takes the lock; a timer waits until the run that it is about has ended, or was killed."""
+    from reconciler.apply.lock import locked
+    from reconciler.clock import now
+
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            stack.enter_context(locked("rollback", now(), options.lock))
+            return
+        except ReconcilerError as error:
+            if not patient or error.code != ExitCode.LOCKED or time.monotonic() >= until:
+                raise
+        time.sleep(0.5)
+
+
+def _overdue(options: Options, name: str) -> bool:
+    """Whether a run still waits for its confirmation and its time is over. It is not when the countdown began again,
+    for which another timer stands, nor after it was confirmed or taken back."""
+    from reconciler.apply.confirm import boot_seconds
+    from reconciler.apply.runs import recorded_runs
+
+    last = next(iter(recorded_runs(options.state_dir)), None)
+    if last is None or last.name != name or not last.waits or last.armed is None:
+        say(f"Run {name} does not wait for a confirmation any more: nothing is taken back.")
+        return False
+    return bool(boot_seconds() >= float(last.armed["until"]) - 1.0)
+
+
+def _disarm(run: RecordedRun) -> None:
+    """Taken back by hand, it is not to be taken back once more."""
+    if run.armed is not None:
+        from reconciler.host.local.timer import disarm
+
+        disarm(str(run.armed["unit"]))
 
 
 def _confirmed() -> bool:
@@ -59,40 +127,40 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def _last(options: Options) -> RecordedRun:
+def _wanted(options: Options) -> _Wanted:
     """The last run, if there is something in it to take back."""
     from reconciler.apply.runs import recorded_runs
 
-    last = next(iter(recorded_runs(options.state_dir)), None)
+    runs = recorded_runs(options.state_dir)
+    last = next(iter(runs), None)
     if last is None:
         why = f"No run is on record in {options.state_dir}."
     elif "undoes" in last.header:
-        why = (
-            f"The last run, {last.name}, took run {last.header['undoes']} back. To do that one again: reconciler apply"
-        )
+        why = f"The last run, {last.name}, took run {last.header['undoes']} back; apply does that one again."
     elif last.end is not None and last.end.get("code") == ExitCode.ROLLED_BACK:
         why = f"The last run, {last.name}, failed and was rolled back."
-    elif not last.changed:
-        why = f"The last run, {last.name}, changed nothing."
     else:
-        return last
+        confirmed = next((run for run in runs if run.name == last.header.get("confirms")), None)
+        wanted = _Wanted(last, confirmed)
+        if wanted.count:
+            return wanted
+        why = f"The last run, {last.name}, changed nothing."
     raise ReconcilerError("There is nothing to take back.", f"{why} Nothing was changed.", code=ExitCode.FAILED)
 
 
-def _show(options: Options, last: RecordedRun, plan: Plan, done: Rollback) -> int:
-    from dataclasses import asdict
-
+def _show(options: Options, wanted: _Wanted, done: Rollback) -> int:
     from reconciler.plan.document import plan_to_json
     from reconciler.report.apply_text import render_result
+    from reconciler.report.style import plural
 
-    undone = done.undone(plan.actions) & last.changed
-    outcomes = [asdict(outcome) for outcome in done.outcomes if outcome.outcome in ("failed", "skipped")]
     if done.complete:
-        put(f"Taken back: {len(undone)} of {len(plan.actions)} actions of run {last.name}; the host is as before it.\n")
+        put(
+            f"Taken back: {plural(wanted.count, 'action')} of run {wanted.last.name}; what they touched is as before.\n"
+        )
         return ExitCode.OK
+    plan = wanted.last.plan()
     plan.actions = done.actions
-    text = render_result(
-        plan_to_json(plan), outcomes, unmet=done.left, color=options.colored(sys.stdout), width=options.width()
-    )
-    put(text)
+    outcomes = [asdict(outcome) for outcome in done.outcomes]
+    color, width = options.colored(sys.stdout), options.width()
+    put(render_result(plan_to_json(plan), outcomes, unmet=done.left, color=color, width=width))
     return ExitCode.PARTIAL

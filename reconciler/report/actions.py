@@ -114,6 +114,7 @@ _SENTENCES: dict[str, Callable[[Args], str]] = {
     "vf.bind": _bind,
     "vf.set": _set,
     "pool.define": _define,
+    "pool.create": lambda args: _define(args).replace("define it", "start it", 1),
     "pool.start": lambda args: "start it",
     "pool.stop": lambda args: "stop it",
     "pool.set_autostart": _autostart,

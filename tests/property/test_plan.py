@@ -267,7 +267,7 @@ def test_apply_arrives_and_a_second_one_writes_nothing(tmp_path_factory, state, 
 
 
 def _execute(machine: DataHost, plan: Plan, folder: Path):  # type: ignore[no-untyped-def]
-    journal = Journal(folder, "run", dump_plan(plan), "{}", {})
+    journal = Journal(folder, "run", {"plan.json": dump_plan(plan)}, {})
     try:
         executor = Executor(machine, machine, machine.observe(), journal, Silent(), "run")
         return executor.execute(plan.actions)

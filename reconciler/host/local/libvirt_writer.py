@@ -38,6 +38,10 @@ class LibvirtWriter:
         xml = libvirt_xml.render_pool(pool)
         self._do(f"define pool {pool.name}", lambda _, c: c.networkDefineXML(xml))
 
+    def create_pool(self, pool: PoolSpec) -> None:
+        xml = libvirt_xml.render_pool(pool)
+        self._do(f"create pool {pool.name}", lambda _, c: c.networkCreateXML(xml))
+
     def start_pool(self, name: str) -> None:
         self._do(f"start pool {name}", lambda _, c: c.networkLookupByName(name).create())
 

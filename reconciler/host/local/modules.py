@@ -13,6 +13,8 @@ from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
 
 OWN_FILE = "etc/modprobe.d/reconciler.conf"
+OWN_UNTIL_REBOOT = "run/modprobe.d/reconciler-unconfirmed.conf"
+"""Of another name: a file of the same one in /etc would mask it."""
 OWN_MARK = "# Written by reconciler"
 _HEADER = (
     f"{OWN_MARK} from the host's state file: changes made here are overwritten by the next apply.\n"
@@ -111,15 +113,15 @@ def _loaded(root: Path, notes: list[str]) -> list[str] | None:
     return sorted(line.split()[0] for line in lines if line)
 
 
-def write_blacklist(root: Path, modules: Sequence[str] | None) -> None:
+def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_FILE) -> None:
     """Replaces our own file, or removes it with ``None``. A file of that name that somebody else wrote is
     left alone: HostError."""
-    path = root / OWN_FILE
+    path = root / name
     try:
         if path.is_symlink() or (path.exists() and not is_own(path.read_text(errors="replace"))):
             raise HostError(
                 "A configuration file was not written by reconciler.",
-                f"/{OWN_FILE} is ours to write, but its first line does not say that we wrote it. "
+                f"/{name} is ours to write, but its first line does not say that we wrote it. "
                 "Move its lines to another file in the same directory and delete it.",
             )
         if modules is None:
@@ -128,12 +130,12 @@ def write_blacklist(root: Path, modules: Sequence[str] | None) -> None:
                 sync_folder(path.parent)
         else:
             lines = "".join(f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules))
-            path.parent.mkdir(mode=0o755, exist_ok=True)
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             replace_file(path, _HEADER + lines)
     except OSError as error:
         raise HostError(
             "A configuration file could not be written.",
-            f"/{OWN_FILE}: {error.strerror}.",
+            f"/{name}: {error.strerror}.",
             errno=error.errno or 0,
             code=77 if isinstance(error, PermissionError) else 1,
         ) from error

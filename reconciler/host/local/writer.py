@@ -13,7 +13,7 @@ from typing import Literal
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.libvirt_writer import LibvirtWriter
-from reconciler.host.local.modules import load, unload, write_blacklist
+from reconciler.host.local.modules import OWN_FILE, OWN_UNTIL_REBOOT, load, unload, write_blacklist
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.vf_driver import VfBinding
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
@@ -35,8 +35,8 @@ class LocalWriter:
         self.root = root
         self.libvirt = LibvirtWriter(libvirt_uri)
 
-    def set_blacklist(self, modules: Sequence[str] | None) -> None:
-        write_blacklist(self.root, modules)
+    def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
+        write_blacklist(self.root, modules, OWN_UNTIL_REBOOT if until_reboot else OWN_FILE)
 
     def unload_module(self, module: str, deadline: float) -> None:
         unload(module, deadline)
@@ -81,6 +81,9 @@ class LocalWriter:
 
     def define_pool(self, pool: PoolSpec) -> None:
         self.libvirt.define_pool(pool)
+
+    def create_pool(self, pool: PoolSpec) -> None:
+        self.libvirt.create_pool(pool)
 
     def start_pool(self, name: str) -> None:
         self.libvirt.start_pool(name)

@@ -24,6 +24,7 @@ def reboot(twin: Twin) -> None:
     twin.host.boot_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{twin.host.machine_id} boot {twin.boots}"))
     twin.events.clear()
     twin.users.clear()
+    modules.blacklist_until_reboot(twin, [])
     _stop_all(twin)
     for pf in twin.pfs.values():
         card = twin.cards[pf.id]

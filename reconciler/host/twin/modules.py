@@ -10,7 +10,7 @@ import errno
 from typing import Literal
 
 from reconciler.drivers.table import facts
-from reconciler.host.model import Domain, Nic, Pf, Process, Use, Vf
+from reconciler.host.model import BlacklistEntry, Domain, Nic, Pf, Process, Use, Vf
 from reconciler.host.protocol import HostError
 from reconciler.host.twin.errors import CommandFailed, Hangs, kernel_error
 from reconciler.host.twin.state import Twin
@@ -36,6 +36,16 @@ def is_loaded(twin: Twin, module: str) -> bool:
     """Loaded, or part of the kernel."""
     name = canonical(module)
     return name in (twin.modules.loaded or []) or name in twin.builtin
+
+
+UNTIL_REBOOT = "/run/modprobe.d/reconciler-unconfirmed.conf"
+"""A file of ours in a folder that a reboot empties."""
+
+
+def blacklist_until_reboot(twin: Twin, names: list[str]) -> None:
+    """Replaces what that file lists."""
+    others = [entry for entry in twin.modules.blacklist or [] if entry.file != UNTIL_REBOOT]
+    twin.modules.blacklist = [*others, *(BlacklistEntry(name, UNTIL_REBOOT) for name in names)]
 
 
 def blacklisted(twin: Twin, module: str) -> bool:

@@ -32,6 +32,25 @@ def define(twin: Twin, pool: PoolSpec) -> None:
     twin.libvirt.networks[pool.name] = network
 
 
+def create(twin: Twin, pool: PoolSpec) -> None:
+    """``virsh net-create``: started from what is given. A lasting definition of the same name and UUID stays, and
+    counts again at the next start (virNetworkObjAssignDef)."""
+    before = twin.libvirt.networks.get(pool.name)
+    if before is not None and before.active:
+        raise invalid(f"network is already active as '{pool.name}'")
+    lasting = (before.pf_dev, list(before.addresses)) if before is not None and before.persistent else None
+    define(twin, pool)
+    network = twin.libvirt.networks[pool.name]
+    network.persistent = lasting is not None
+    try:
+        start(twin, pool.name)
+    finally:
+        if lasting is not None:
+            network.pf_dev, network.addresses = lasting
+        elif not network.active:
+            del twin.libvirt.networks[pool.name]
+
+
 def start(twin: Twin, name: str) -> None:
     """``virsh net-start``: a PF's VFs are listed now, and never again until the next start."""
     network = network_of(twin, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.host.model import Snapshot
+from reconciler.host.model import BlacklistEntry, Snapshot
 from reconciler.kinds.operation import Args, Operation, modules_scope
 
 
@@ -11,13 +11,25 @@ def kernel_name(module: str) -> str:
     return module.replace("-", "_")
 
 
+UNTIL_REBOOT = "/run/modprobe.d/reconciler-unconfirmed.conf"
+"""Holds the blacklist of an apply that is not confirmed yet; a reboot takes it away."""
+
+
 def _blacklist_set(host: Snapshot, args: Args) -> bool:
+    if args.get("until_reboot"):
+        listed = {entry.module for entry in host.modules.blacklist or [] if entry.file == UNTIL_REBOOT}
+        return listed == {kernel_name(module) for module in args["modules"] or []}
     return bool(host.modules.own == args["modules"])
 
 
 def _set_blacklist(host: Snapshot, args: Args) -> None:
     modules = args["modules"]
-    host.modules.own = None if modules is None else list(modules)
+    if args.get("until_reboot"):
+        others = [entry for entry in host.modules.blacklist or [] if entry.file != UNTIL_REBOOT]
+        ours = [BlacklistEntry(kernel_name(module), UNTIL_REBOOT) for module in modules or []]
+        host.modules.blacklist = others + ours
+    else:
+        host.modules.own = None if modules is None else list(modules)
 
 
 def _unloaded(host: Snapshot, args: Args) -> bool:

@@ -72,6 +72,24 @@ def _start(host: Snapshot, args: Args) -> None:
     network.active, network.live_addresses = True, live_addresses(host, network)
 
 
+def _created(host: Snapshot, args: Args) -> bool:
+    network = host.libvirt.networks.get(args["pool"])
+    if network is None or not network.active:
+        return False
+    wanted = pool_addresses(host, args)
+    return bool(wanted) and sorted(network.live_addresses) == sorted(wanted)
+
+
+def _create(host: Snapshot, args: Args) -> None:
+    """It runs from what it was given; a lasting definition of its name stays what it is."""
+    networks = host.libvirt.networks
+    if args["pool"] not in networks:
+        _define(host, args)
+        networks[args["pool"]].persistent = False
+    network = networks[args["pool"]]
+    network.active, network.live_addresses = True, pool_addresses(host, args)
+
+
 def _stopped(host: Snapshot, args: Args) -> bool:
     network = host.libvirt.networks.get(args["pool"])
     return host.libvirt.available and (network is None or not network.active)
@@ -108,6 +126,7 @@ def _undefine(host: Snapshot, args: Args) -> None:
 
 OPERATIONS = (
     Operation("pool.define", pool_scope, _defined, _define),
+    Operation("pool.create", pool_scope, _created, _create),
     Operation("pool.start", pool_scope, _started, _start),
     Operation("pool.stop", pool_scope, _stopped, _stop),
     Operation("pool.set_autostart", pool_scope, _autostart_set, _set_autostart),

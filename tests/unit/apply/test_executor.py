@@ -85,7 +85,7 @@ def run(
     machine: DataHost, plan: Plan, folder: Path, observed: Snapshot | None = None, *, stop_after: int | None = None
 ) -> tuple[dict[str, Outcome], Listener]:
     listener = Listener()
-    journal = Journal(folder, "run", dump_plan(plan), "{}", {"at": "now"})
+    journal = Journal(folder, "run", {"plan.json": dump_plan(plan)}, {"at": "now"})
 
     def stopped() -> bool:
         done = [line for line in listener.told if line.startswith("changed")]
@@ -316,7 +316,7 @@ class Deaf(Listener):
 
 def test_progress_that_nobody_can_be_told_of_changes_nothing(tmp_path: Path) -> None:
     machine, plan = DataHost(clean()), make_plan(desired(FILE), clean())
-    journal = Journal(tmp_path, "run", dump_plan(plan), "{}", {})
+    journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
     outcomes = Executor(machine, machine, machine.observe(), journal, Deaf(), "run").execute(plan.actions)
     journal.close()
     assert {outcome.outcome for outcome in outcomes} == {"changed"}
@@ -389,7 +389,7 @@ def test_a_nic_leaves_the_guest_and_then_the_definition(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_stops_before_the_first_change(tmp_path: Path) -> None:
     machine = DataHost(clean())
     plan = make_plan(desired(FILE), clean())
-    journal = Journal(tmp_path, "run", dump_plan(plan), "{}", {})
+    journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
     journal.close()
     journal._file = os.open("/dev/full", os.O_WRONLY)
     outcomes = Executor(machine, machine, machine.observe(), journal, Listener(), "run").execute(plan.actions)
@@ -400,7 +400,7 @@ def test_a_journal_that_cannot_be_written_stops_before_the_first_change(tmp_path
 
 
 def test_a_killed_run_is_found_with_what_it_was_doing(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "20260101T000000-1", "{}", "{}", {})
+    journal = Journal(tmp_path, "20260101T000000-1", {}, {})
     journal.write("begin", actions=["a"])
     journal.write("done", actions=["a"])
     journal.write("begin", actions=["b", "c"])
@@ -410,7 +410,7 @@ def test_a_killed_run_is_found_with_what_it_was_doing(tmp_path: Path) -> None:
     found = interrupted_run(tmp_path)
     assert found is not None
     assert (found.name, found.unfinished) == ("20260101T000000-1", ["b", "c"])
-    journal = Journal(tmp_path, "20260102T000000-1", "{}", "{}", {})
+    journal = Journal(tmp_path, "20260102T000000-1", {}, {})
     journal.write("end", code=0)
     journal.close()
     assert interrupted_run(tmp_path) is None
@@ -422,12 +422,12 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("reconciler.apply.journal.append_synced", full)
     with pytest.raises(ReconcilerError):
-        Journal(tmp_path, "20260102T000000-1", "{}", "{}", {})
+        Journal(tmp_path, "20260102T000000-1", {}, {})
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_run_that_was_killed_before_it_began_is_none(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "20260101T000000-1", "{}", "{}", {})
+    journal = Journal(tmp_path, "20260101T000000-1", {}, {})
     journal.write("begin", actions=["a"])
     journal.close()
     (tmp_path / "runs" / "20260102T000000-1").mkdir()
@@ -445,7 +445,7 @@ def test_what_was_written_to_vfs_that_are_gone_is_forgotten(tmp_path: Path) -> N
     before.ledger = {f"pci/0000:01:00.0/{index}": {"trust": Applied(True, "boot-1")} for index in range(2)}
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
     machine = DataHost(before)
-    journal = Journal(tmp_path, "run", dump_plan(plan), "{}", {})
+    journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
     executor = Executor(machine, machine, before, journal, Listener(), "run")
     executor.execute(plan.actions)
     journal.close()

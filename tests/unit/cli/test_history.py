@@ -47,7 +47,7 @@ def test_the_last_run_is_taken_back_to_the_values_before(folder: Folder) -> None
     assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
     done = sim(folder, "rollback")
     assert done.returncode == ExitCode.OK, done.stderr
-    assert "the host is as before it" in done.stdout
+    assert "what they touched is as before" in done.stdout
     assert facts(folder)["pfs"]["pci/0000:01:00.0"]["vfs"][1]["attributes"]["vlan"] == 7
     again = sim(folder, "rollback")
     assert again.returncode == ExitCode.FAILED

@@ -1,0 +1,116 @@
+"""``reconciler confirm``, and the countdown of ``apply --confirm-within``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from reconciler.cli.options import Options, need_root
+from reconciler.cli.output import put, say
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.apply.confirm import Countdown
+    from reconciler.apply.run import RunResult
+    from reconciler.apply.runs import RecordedRun
+    from reconciler.plan.confirm import Halves
+
+
+def confirm(context: typer.Context) -> int:
+    """Keep what was applied with --confirm-within, and write what outlasts a reboot."""
+    from reconciler.apply.confirm import confirm_run
+    from reconciler.apply.lock import locked
+    from reconciler.clock import now
+    from reconciler.host.local.timer import disarm
+    from reconciler.host.open import open_writer
+    from reconciler.report.progress import make_progress
+    from reconciler.state.serial import desired_from_json
+
+    options: Options = context.obj
+    writer = open_writer(options.host, options.libvirt)
+    need_root(options)
+    with locked("confirm", now(), options.lock):
+        last = _waiting(options)
+        desired = desired_from_json(last.plan().desired)
+        reader = options.reader(desired.host_name)
+        observed = options.observe(reader)
+        if last.header.get("boot_id") != observed.host.boot_id:
+            raise ReconcilerError(
+                "The host was rebooted since.",
+                f"What run {last.name} did is gone with that boot, and nothing of it was lasting: apply again.",
+                code=ExitCode.STALE,
+            )
+        result = confirm_run(
+            last,
+            desired,
+            observed,
+            reader=reader,
+            writer=writer,
+            state_dir=options.state_dir,
+            progress=make_progress(sys.stderr, color=options.colored(sys.stderr)),
+            disarm=disarm,
+        )
+    return _show(last, result)
+
+
+def _waiting(options: Options) -> RecordedRun:
+    from reconciler.apply.runs import recorded_runs
+
+    last = next(iter(recorded_runs(options.state_dir)), None)
+    if last is None or not last.waits:
+        why = "No run is on record." if last is None else f"The last run, {last.name}, {_settled(last)}."
+        raise ReconcilerError("Nothing waits for a confirmation.", why, code=ExitCode.FAILED)
+    return last
+
+
+def _settled(last: RecordedRun) -> str:
+    if last.settled == "confirmed":
+        return "is confirmed"
+    return "was taken back" if last.settled or "undoes" in last.header else "was not to be confirmed"
+
+
+def _show(last: RecordedRun, result: RunResult) -> int:
+    if result.code == ExitCode.OK:
+        put(f"Confirmed: run {last.name} stays, and outlasts a reboot.\n")
+        return ExitCode.OK
+    for outcome in result.outcomes:
+        if outcome.error:
+            say(f"Error: {outcome.id}: {outcome.error}")
+    for item in result.unmet:
+        say(f"Error: Not converged: {item}.")
+    say(f"Run {last.name} is confirmed and stays, but not all of it outlasts a reboot: solve this and apply again.")
+    return ExitCode.PARTIAL
+
+
+def countdown(options: Options, seconds: int) -> Countdown:
+    """The timer that takes a run back."""
+    from reconciler.apply.confirm import Countdown
+    from reconciler.host.local.timer import arm, disarm
+
+    if options.host != "local":
+        raise ReconcilerError(
+            "A simulated host has no timer.", "--confirm-within takes systemd, on the host itself.", code=ExitCode.USAGE
+        )
+
+    def command(run: str) -> list[str]:
+        where = ["--libvirt", options.libvirt, "--state-dir", str(options.state_dir.absolute())]
+        return [sys.executable, "-m", "reconciler", *where, "rollback", "--yes", "--unconfirmed", run]
+
+    return Countdown(seconds, arm, disarm, command)
+
+
+def tell_waiting(timer: Countdown, halves: Halves, result: RunResult) -> None:
+    """What the user has to do now, and what waits for it; after a failure, what the timer will do."""
+    if result.code == ExitCode.PARTIAL:
+        say(f"The timer takes back what was done, {timer.seconds} s after it was begun. At once: reconciler rollback")
+    elif result.code != ExitCode.OK:
+        timer.stop()  # Nothing is left to take back.
+    else:
+        lasting = dict.fromkeys(f"{a.op} of {a.address}" for a in halves.later if not a.args.get("until_reboot"))
+        if lasting:
+            put("\nWritten when it is confirmed, and not before:\n" + "".join(f"  {item}\n" for item in lasting))
+        put(f"\nTo keep it, within {timer.seconds} s, from any login:\n    reconciler confirm\n")
+        put("Otherwise all of it is taken back.\n")

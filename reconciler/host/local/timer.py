@@ -1,0 +1,58 @@
+"""A command that is run later by systemd, outside of this process and of the login session: a transient timer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from reconciler.host.local.child import NoAnswer, run
+from reconciler.host.protocol import HostError
+
+_SECONDS = 20.0
+_PASSED_ON = ("PYTHONPATH",)
+"""Environment without which the command might not be found."""
+
+
+def arm(unit: str, seconds: int, argv: Sequence[str]) -> None:
+    """Has systemd run a command as root after so many seconds, whatever becomes of who asked for it. It is gone after a
+    reboot. Raises `HostError` when there is no systemd, or it refuses."""
+    if not os.path.isdir("/run/systemd/system"):
+        raise HostError(
+            "There is no systemd to hold the timer.",
+            "--confirm-within has the change taken back by a timer outside of this process, and that takes systemd. "
+            "Nothing was changed.",
+            code=64,
+        )
+    passed_on = [f"--setenv={name}={os.environ[name]}" for name in _PASSED_ON if name in os.environ]
+    _systemd(
+        [
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={unit}",
+            f"--on-active={seconds}s",
+            "--timer-property=AccuracySec=100ms",
+            f"--description=reconciler takes back what nobody confirmed ({unit})",
+            *passed_on,
+            "--",
+            *argv,
+        ],
+        "the timer could not be armed",
+    )
+
+
+def disarm(unit: str) -> None:
+    """Takes a timer away; one that is gone is fine."""
+    _systemd(["systemctl", "stop", f"{unit}.timer"], "the timer could not be stopped", missing_is_fine=True)
+
+
+def _systemd(argv: list[str], failed: str, *, missing_is_fine: bool = False) -> None:
+    try:
+        done = run(argv, _SECONDS)
+    except FileNotFoundError as error:
+        raise HostError("A command is missing.", f"{failed}: {argv[0]} is not installed.") from error
+    except NoAnswer as error:
+        raise HostError("A command did not end in time.", f"{failed}: {argv[0]} took over {_SECONDS:.0f} s.") from error
+    said = done.stderr.strip()
+    if done.returncode != 0 and not (missing_is_fine and "not loaded" in said):
+        raise HostError("systemd refused.", f"{failed}: {said or f'exit code {done.returncode}'}.")

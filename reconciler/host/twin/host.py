@@ -23,6 +23,7 @@ from reconciler.host.twin import faults, kernel, libvirt, losses, modules, netwo
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.clock import advance, settle
 from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, kernel_error
+from reconciler.host.twin.examine import examine
 from reconciler.host.twin.look import look, refresh
 from reconciler.host.twin.state import Fault, Loss, Twin
 
@@ -88,18 +89,22 @@ class TwinHost:
         refresh(self.twin(), snapshot, scope)
 
     def examine(self) -> Platform:
-        """Nothing of it is simulated."""
-        return Platform(notes=["A simulated host has no firmware and no files that could be examined."])
+        """What only doctor reads."""
+        return examine(self.twin())
 
     def losses(self) -> list[Loss]:
         """What running guests have lost so far, and until when."""
         return deepcopy(self.twin().losses)
 
-    def set_blacklist(self, names: Sequence[str] | None) -> None:
-        """Our own modprobe.d file."""
+    def set_blacklist(self, names: Sequence[str] | None, *, until_reboot: bool = False) -> None:
+        """Our own modprobe.d file, or the one that a reboot takes away."""
 
         def act(twin: Twin) -> None:
-            twin.modules.own = None if names is None else [modules.canonical(name) for name in dict.fromkeys(names)]
+            listed = None if names is None else [modules.canonical(name) for name in dict.fromkeys(names)]
+            if until_reboot:
+                modules.blacklist_until_reboot(twin, listed or [])
+            else:
+                twin.modules.own = listed
 
         self._do(act, _file_refused)
 
@@ -145,6 +150,7 @@ class TwinHost:
 
         def act(twin: Twin) -> float:
             card = kernel.pf_of(twin, pf)
+            kernel.answers(twin, card)
             return modules.bind(twin, card, modules.find_vf(card, index), driver)
 
         self._do(act, words, deadline, pf)
@@ -173,6 +179,10 @@ class TwinHost:
     def define_pool(self, pool: PoolSpec) -> None:
         """A hostdev network."""
         self._libvirt(f"define pool {pool.name}", lambda twin: networks.define(twin, pool))
+
+    def create_pool(self, pool: PoolSpec) -> None:
+        """net-create."""
+        self._libvirt(f"create pool {pool.name}", lambda twin: networks.create(twin, pool))
 
     def start_pool(self, name: str) -> None:
         """net-start."""

@@ -7,11 +7,13 @@ from copy import deepcopy
 import reconciler
 from reconciler.drivers.table import DRIVERS
 from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.host.platform import Platform
 from reconciler.host.twin import kernel, modules
 from reconciler.host.twin.state import Card, Guest, Twin
 
 _SPEEDS = {"igb": 1000, "ixgbe": 10000, "i40e": 10000, "ice": 25000, "mlx5_core": 25000, "bnxt_en": 25000}
 """Mbit/s that a card of this driver usually has, for one that has no link now."""
+_NOT_RECORDED = "The snapshot that this host was made from has no firmware, kernel arguments or memory in it."
 
 
 def from_snapshot(snapshot: Snapshot) -> Twin:
@@ -26,12 +28,13 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         pfs=deepcopy(snapshot.pfs),
         modules=deepcopy(snapshot.modules),
         libvirt=libvirt,
+        platform=deepcopy(snapshot.platform) if snapshot.platform is not None else Platform(notes=[_NOT_RECORDED]),
     )
     for pf in twin.pfs.values():
         twin.cards[pf.id] = _card(pf)
         for vf in pf.vfs:
             _complete(pf, vf)
-    twin.iommu = all(vf.iommu_group is not None for pf in twin.pfs.values() for vf in pf.vfs if vf.address)
+    twin.iommu = _has_iommu(twin)
     twin.guests = {
         name: Guest(slots=max(6, sum(nic.method != "other" for nic in domain.live) + 2))
         for name, domain in libvirt.domains.items()
@@ -39,6 +42,13 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
     _add_modules(twin)
     _add_users(twin, snapshot)
     return twin
+
+
+def _has_iommu(twin: Twin) -> bool:
+    """As was examined; else as VFs show it; else it is taken as on."""
+    if twin.platform.iommu_groups is not None:
+        return bool(twin.platform.iommu_groups)
+    return all(vf.iommu_group is not None for pf in twin.pfs.values() for vf in pf.vfs if vf.address)
 
 
 def _card(pf: Pf) -> Card:

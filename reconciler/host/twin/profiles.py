@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import reconciler
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import BlacklistEntry, Domain, HostIdentity, Libvirt, Modules, Pf, Use
+from reconciler.host.platform import GuestHardware, IommuGroup, Platform
 from reconciler.host.snapshot import error_places
 from reconciler.host.twin import kernel, modules
 from reconciler.host.twin.state import Card, Guest, Twin
@@ -73,6 +74,7 @@ class DomainProfile:
     autostart: bool = False
     answers: bool = True
     slots: int = 6
+    memory_mib: int = 2048
 
 
 @dataclass(slots=True)
@@ -83,6 +85,13 @@ class HostProfile:
     name: str
     kernel: str = "6.12.0"
     iommu: bool = True
+    cmdline: str = "quiet intel_iommu=on iommu=pt"
+    """Kernel arguments."""
+    cpu_vendor: str = "GenuineIntel"
+    kvm: bool = True
+    qemu: int = 10000002
+    """As libvirt counts."""
+    memory_gib: int = 64
     libvirt: int = 11003000
     loaded: list[str] = field(default_factory=list)
     """Modules."""
@@ -183,6 +192,7 @@ def from_profile(profile: Profile, name: str) -> Twin:
         builtin=sorted(modules.canonical(module) for module in host.builtin),
         iommu=host.iommu,
         libvirt=Libvirt(available=True, version=host.libvirt),
+        platform=_platform(profile),
     )
     for number, (netdev, port) in enumerate(profile.port.items(), 2):
         _add_port(twin, profile.card[port.card], port, netdev, number)
@@ -192,6 +202,32 @@ def from_profile(profile: Profile, name: str) -> Twin:
         )
         twin.guests[guest] = Guest(domain.answers, domain.slots)
     return twin
+
+
+def _platform(profile: Profile) -> Platform:
+    """The machine around it: nobody else configures its cards."""
+    host, total = profile.host, profile.host.memory_gib << 20
+    running = sum(domain.memory_mib << 10 for domain in profile.domain.values() if domain.running)
+    devices = [port.device for port in profile.port.values() if port.bus == "pci"]
+    kind = "identity" if "iommu=pt" in host.cmdline.split() else "DMA"
+    return Platform(
+        iommu_groups=[IommuGroup(number, kind, [device]) for number, device in enumerate(devices, 1)],
+        iommu_units=["dmar0"] if host.iommu else [],
+        cmdline=host.cmdline,
+        cpu_vendor=host.cpu_vendor,
+        cpu_virtualisation=True,
+        kvm=host.kvm,
+        qemu=host.qemu,
+        memory_total_kib=total,
+        memory_available_kib=max(0, total - running - (2 << 20)),
+        huge_pages=[],
+        owners=[],
+        services={},
+        guests={
+            name: GuestHardware(memory_kib=domain.memory_mib << 10, machine="pc-q35-10.0")
+            for name, domain in profile.domain.items()
+        },
+    )
 
 
 def _add_port(twin: Twin, card: CardProfile, port: PortProfile, netdev: str, ifindex: int) -> None:

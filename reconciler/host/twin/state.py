@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reconciler.diagnostics import ReconcilerError
 from reconciler.files import replace_file
 from reconciler.host.model import SNAPSHOT_FORMAT, HostIdentity, Libvirt, Modules, Network, Pf, Process, Vf
+from reconciler.host.platform import Platform
 from reconciler.host.snapshot import error_places
 from reconciler.state.desired import Attributes
 
@@ -129,6 +130,8 @@ class Twin:
     libvirt: Libvirt = field(default_factory=Libvirt)
     guests: dict[str, Guest] = field(default_factory=dict)
     """By domain; one that isn't in it behaves as a `Guest` does by default."""
+    platform: Platform = field(default_factory=Platform)
+    """What of it doesn't change while the host runs; the rest is looked up when it is examined."""
     users: dict[int, list[Process]] = field(default_factory=dict)
     """Processes other than guests that have a VFIO group open, by group."""
     boots: int = 1

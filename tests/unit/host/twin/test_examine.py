@@ -1,0 +1,56 @@
+"""What doctor finds on a twin."""
+
+from __future__ import annotations
+
+from reconciler.host.twin.host import TwinHost
+from reconciler.host.twin.make import from_snapshot
+from reconciler.host.twin.profiles import from_profile, make_from, read_profile
+from tests.unit.host.twin.twins import attach, lab
+
+
+def test_groups_modules_and_guests_are_as_they_are_now() -> None:
+    host = lab(vfs=2)
+    attach(host)
+    found = host.examine()
+    groups = {device: group.type for group in found.iommu_groups or [] for device in group.devices}
+    assert set(groups) == {f"0000:0{bus}:00.0" for bus in (1, 2, 3)} | {"0000:01:10.0", "0000:01:10.2"}
+    assert set(groups.values()) == {"identity"}
+    assert found.modules == {
+        "igbvf": "installable",
+        "vfio": "loaded",
+        "vfio_iommu_type1": "loaded",
+        "vfio_pci": "loaded",
+    }
+    assert found.guests is not None
+    assert (found.guests["web1"].hostdevs, found.guests["web1"].free_root_ports) == (1, 5)
+    assert found.guests["web1"].memory_kib == 192 << 10
+    assert [(device.address, device.total_vfs, device.attribute) for device in found.capable or []] == [
+        (f"0000:0{bus}:00.0", 7, True) for bus in (1, 2, 3)
+    ]
+
+
+def test_a_profile_may_have_its_iommu_off() -> None:
+    profile = read_profile("igb-lab")
+    profile.host.iommu, profile.host.cmdline = False, "quiet"
+    found = TwinHost(from_profile(profile, "own")).examine()
+    assert (found.iommu_groups, found.iommu_units, found.cmdline) == ([], [], "quiet")
+
+
+def test_what_was_recorded_of_a_host_is_kept() -> None:
+    host = lab(vfs=1)
+    snapshot = host.observe()
+    snapshot.platform = host.examine()
+    snapshot.platform.memory_total_kib = 12345
+    assert TwinHost(from_snapshot(snapshot)).examine() == snapshot.platform
+
+
+def test_a_snapshot_without_it_says_so() -> None:
+    found = TwinHost(from_snapshot(lab(vfs=1).observe())).examine()
+    assert found.cmdline is None
+    assert "no firmware, kernel arguments or memory" in found.notes[0]
+
+
+def test_without_libvirt_nothing_is_known_of_guests() -> None:
+    twin = make_from("igb-lab")
+    twin.libvirt.available = False
+    assert TwinHost(twin).examine().guests is None

@@ -1,0 +1,116 @@
+"""The real executor, and the commands, on a twin: what it was made for."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.host.twin import state
+from reconciler.host.twin.host import read_twin
+from reconciler.host.twin.profiles import make_from
+
+STATES = Path(__file__).parents[4] / "states"
+
+
+class Folder:
+    """A folder with a simulated host in it."""
+
+    def __init__(self, path: Path, profile: str) -> None:
+        self.path = path
+        state.save(make_from(profile), path / "x")
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """One command; returns all that it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def on(self, *arguments: str, code: int = 0) -> str:
+        """One command on the simulated host."""
+        return self.run("--host", "sim:x", *arguments, code=code)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Folder:
+    """The igb lab."""
+    return Folder(tmp_path, "igb-lab")
+
+
+LAB = str(STATES / "lab.toml")
+
+
+@pytest.mark.parametrize(("profile", "file"), [("igb-lab", "lab.toml"), ("r620-x520", "r620-x520.toml")])
+def test_the_example_states_converge_on_their_profiles(tmp_path: Path, profile: str, file: str) -> None:
+    folder, path = Folder(tmp_path, profile), str(STATES / file)
+    folder.on("apply", path, "--yes")
+    folder.on("plan", path, "--detailed-exitcode")
+    folder.on("drift", path)
+    before = (tmp_path / "x").read_bytes()
+    folder.on("apply", path, "--yes")
+    assert (tmp_path / "x").read_bytes() == before, "a second apply writes nothing"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["x", "x.state"]
+
+
+def test_what_somebody_changes_is_drift_and_is_mended(lab: Folder) -> None:
+    lab.on("apply", LAB, "--yes")
+    lab.run("sim", "run", "x", "ip", "link", "set", "enp1s0", "vf", "5", "max_tx_rate", "333")
+    lab.run("sim", "run", "x", "virsh", "net-autostart", "sriov-ext", "--disable")
+    assert "333" in lab.on("drift", LAB, code=2)
+    lab.on("apply", LAB, "--yes")
+    lab.on("drift", LAB)
+
+
+def test_after_a_reboot_everything_is_made_again(lab: Folder) -> None:
+    lab.on("apply", LAB, "--yes")
+    lab.run("sim", "run", "x", "reboot")
+    lab.on("drift", LAB, code=2)
+    lab.on("apply", LAB, "--yes")
+    lab.on("plan", LAB, "--detailed-exitcode")
+
+
+def test_a_kill_in_the_middle_converges_with_the_next_run(lab: Folder) -> None:
+    for number in (3, 9, 5):
+        lab.run("sim", "fault", "x", "--at", str(number), "--crash", *(["--after"] if number == 9 else []))
+        lab.on("apply", LAB, "--yes", code=-signal.SIGKILL)
+    said = lab.on("apply", LAB, "--yes")
+    assert "was interrupted" in said
+    lab.on("plan", LAB, "--detailed-exitcode")
+
+
+def test_a_write_that_fails_stops_what_needs_it_and_the_rest_goes_on(lab: Folder) -> None:
+    lab.run("sim", "fault", "x", "--at", "5", "--errno", "ENOMEM")
+    said = lab.on("apply", LAB, "--yes", code=4)
+    assert "Cannot allocate memory" in said
+    twin = read_twin(lab.path / "x")
+    assert [len(pf.vfs) for pf in twin.pfs.values()] == [0, 7, 0]
+    lab.on("apply", LAB, "--yes")
+
+
+def test_a_write_that_hangs_ends_at_its_deadline(lab: Folder) -> None:
+    lab.run("sim", "fault", "x", "--at", "5", "--hang")
+    assert "hangs in the kernel" in lab.on("apply", LAB, "--yes", code=4)
+    lab.run("sim", "fault", "x", "--clear")
+    lab.on("apply", LAB, "--yes")
+
+
+def test_a_guest_that_does_not_answer_keeps_what_it_has(lab: Folder) -> None:
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\nlink = "up"\nvfs = 2\nvf_driver = "none"\n'
+    nic = '[domain.idle1.nic.n]\nvf = "int/0"\nmac = "52:54:00:6d:90:09"\n'
+    (lab.path / "with.toml").write_text(f"schema = 1\n{text}{nic}")
+    (lab.path / "without.toml").write_text(f'schema = 1\n{text}[domain.idle1.nic.n]\nstate = "absent"\n')
+    lab.run("sim", "run", "x", "virsh", "start", "idle1")
+    lab.on("apply", "with.toml", "--yes")
+    assert "has not answered" in lab.on("apply", "without.toml", "--yes", "--allow", "guest", code=4)
+    domain = read_twin(lab.path / "x").libvirt.domains["idle1"]
+    assert (len(domain.live), len(domain.config)) == (1, 1)

@@ -16,6 +16,8 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 )
 """Attributes that the kernel takes in one struct, in the order in which they are set."""
 
+_PRESET = frozenset({"spoofchk", "trust", "query_rss"})
+"""What the kernel presets to "not reported" (rtnl_fill_vfinfo), so that a driver without the operation says nothing."""
 _LIBVIRT_ZERO = "02:00:00:00:00:00"
 """What libvirt restores where a driver refuses the zero MAC (virNetDevSetVfConfig, altZeroMAC)."""
 
@@ -23,7 +25,8 @@ _LIBVIRT_ZERO = "02:00:00:00:00:00"
 def reported(facts: DriverFacts, done: Attributes, speed: int | None) -> Attributes:
     """What RTM_GETLINK says of a VF whose hardware is at ``done``, decoded as `reconciler.host.local.vf_reports` does:
     0 for a missing protocol is 802.1Q, mlx4's 4095 for no VLAN is 0. ``speed``: of the link, Mbit/s."""
-    found = {name: value for name, value in done.items() if name not in facts.unreported}
+    gone = facts.unreported | (_PRESET & facts.lacks.keys())
+    found = {name: value for name, value in done.items() if name not in gone}
     for name, value in facts.always_reads.items():
         found[name] = value
     found.update({name: False for name in facts.reads_late if name in found})

@@ -190,7 +190,9 @@ def _early(group: tuple[str, ...], fields: Fields) -> bool:
 
 
 def _error(number: int) -> str:
-    return "ENOTSUPP" if number == ENOTSUPP else errno.errorcode.get(number, str(number))
+    return {ENOTSUPP: "ENOTSUPP", errno.EOPNOTSUPP: "EOPNOTSUPP"}.get(number) or errno.errorcode.get(
+        number, str(number)
+    )
 
 
 def _count(resolution: Resolution, desired: DesiredPf, pf: Pf) -> Iterator[Diagnostic]:

@@ -82,8 +82,8 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
 
 
 def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:
-    """What shares a kernel struct with something that differs, and can't be read back, is written with it: filled up
-    from the driver's report, the struct would take it away."""
+    """What shares a kernel struct with something that differs is written with it where the report doesn't say it: can't
+    (bnxt's 802.1ad), or doesn't yet (a protocol without a VLAN). Filled up from the report, the struct would reset it."""
     intents = intents_on(builder.resolution, builder.host)
     for (identity, index), wanted in differing.items():
         pf = builder.host.pfs[identity]
@@ -92,7 +92,9 @@ def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:
         for group in GROUPS:
             for name in group if not wanted.keys().isdisjoint(group) else ():
                 intent = intents.get((identity, index), {}).get(name)
-                if name not in wanted and intent and matches(known, name, intent.value, seen, pf.speed) is None:
+                if name in wanted or intent is None:
+                    continue
+                if seen.get(name) != intent.value or matches(known, name, intent.value, seen, pf.speed) is None:
                     wanted[name] = (intent.value, intent.address)
 
 

@@ -83,7 +83,7 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
 
 def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     """What shares a kernel struct with something that differs is written with it where the report doesn't say it: can't
-    (bnxt's 802.1ad), or doesn't yet (a protocol without a VLAN). Filled up from the report, the struct would reset it."""
+    (802.1ad on bnxt), or not yet (a protocol without a VLAN): filled up from the report, the struct would reset it."""
     intents = intents_on(builder.resolution, builder.host)
     for (identity, index), wanted in differing.items():
         pf = builder.host.pfs[identity]

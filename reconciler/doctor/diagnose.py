@@ -8,7 +8,7 @@ from reconciler.doctor.facts import Facts, Found, make_facts
 from reconciler.doctor.firmware import check_groups, check_iommu, check_processor, check_vfio
 from reconciler.doctor.guests import check_bridges, check_limit, check_memory, check_ports
 from reconciler.doctor.owners import check_owners
-from reconciler.doctor.virtualisation import check_libvirt, check_pools, check_qemu, check_strangers
+from reconciler.doctor.virtualisation import check_leftovers, check_libvirt, check_pools, check_qemu, check_strangers
 from reconciler.host.model import Snapshot
 from reconciler.host.platform import Platform
 from reconciler.plan.document import Source
@@ -27,6 +27,7 @@ _CHECKS = (
     check_libvirt,
     check_qemu,
     check_pools,
+    check_leftovers,
     check_strangers,
     check_memory,
     check_ports,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reconciler.doctor.document import Checked, Finding
 from reconciler.doctor.facts import Facts, Found
 from reconciler.host.model import Domain, Network
+from reconciler.kinds.holders import find_holders
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,38 @@ def _forgotten(facts: Facts, network: Network) -> list[tuple[str, str]]:
 def _from(domain: Domain, mac: str | None, network: Network) -> bool:
     """Whether the definition says that this NIC is the pool's; of a transient guest the live NIC is all there is."""
     return any(nic.pool == network.name and (mac is None or nic.mac == mac) for nic in (*domain.config, *domain.live))
+
+
+def check_leftovers(facts: Facts) -> Found:
+    """VFs whose MAC and VLAN from before a guest were kept by libvirt and never put back: what it saved
+    (``/run/libvirt/hostdevmgr``, which takes root to read) is still there, and nobody has the VF.
+
+    libvirt 11.3.0 puts them back in all that was tried on igb: a pool that was stopped and started under the guest,
+    QEMU killed while libvirtd was stopped, the PF down when the guest ended. So this is the trace of a libvirt that
+    was interrupted. "Cannot allocate memory" on writing the MAC is what users report; igb did not answer so
+    in any of these cases, so the second piece of advice is not tried.
+    """
+    if not facts.wants_guests or not facts.host.libvirt.available:
+        return
+    holders = find_holders(facts.host)
+    for pf in facts.pfs:
+        left = [vf for vf in pf.vfs if vf.saved and not holders.get((pf.id, vf.index))]
+        if not left:
+            continue
+        mac = left[0].saved.get("mac", "00:00:00:00:00:00") if left[0].saved else ""
+        yield Finding(
+            "warning",
+            "vf-not-given-back",
+            pf.netdev,
+            f"Nobody has VF {', '.join(str(vf.index) for vf in left)} of {pf.netdev}, and libvirt still keeps what it "
+            "was like before a guest had it.",
+            "It was not put back: the VF keeps its last guest's MAC and VLAN.",
+            f"`ip link set {pf.netdev} vf {left[0].index} mac {mac}`, or `reconciler apply` with the VF in the state "
+            'file. If that says "Cannot allocate memory", make the VFs anew while no guest has one: '
+            f"echo 0 >/sys/class/net/{pf.netdev}/device/sriov_numvfs, then their number.",
+            facts.address(pf),
+            facts.line(facts.address(pf)),
+        )
 
 
 def check_strangers(facts: Facts) -> Found:

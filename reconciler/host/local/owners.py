@@ -114,4 +114,4 @@ def _in(text: str, names: Sequence[str]) -> set[str]:
 
 def _has(line: str, name: str) -> bool:
     """Whether the name stands there as a word: ``enp1s0`` is not in ``enp1s0f1`` nor in ``enp1s0.100``."""
-    return name in line and re.search(rf"(?<![\w.:]){re.escape(name)}(?![\w:]|\.\d)", line) is not None
+    return name in line and re.search(rf"(?<![\w.:]){re.escape(name)}(?!\w|[.:]\d)", line) is not None

@@ -44,11 +44,12 @@ def write(writer: Writer, step: Step) -> HostError | None:
             values[key] = kind(**values[key])
     if "requests" in values:
         values["requests"] = [VfSet(item["index"], item["attributes"]) for item in values["requests"]]
-    if step["write"] == "set_blacklist":
-        values.setdefault("modules", None)  # TOML has no null.
     if step["write"] in ("set_numvfs", "bind_vf", "unload_module", "load_module"):
         values.setdefault("deadline", 30.0)
     try:
+        if step["write"] == "set_blacklist":
+            writer.set_blacklist(values.get("modules"))  # TOML has no null.
+            return None
         answer = getattr(writer, step["write"])(**values)
     except HostError as error:
         return error

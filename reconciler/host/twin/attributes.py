@@ -7,6 +7,7 @@ import errno
 from reconciler.drivers.readback import reported
 from reconciler.drivers.rules import Situation, kept, refusal
 from reconciler.host.model import Pf, Vf
+from reconciler.host.twin import macs
 from reconciler.host.twin.errors import kernel_error
 from reconciler.host.twin.kernel import known, pf_of
 from reconciler.host.twin.state import Twin
@@ -33,6 +34,8 @@ def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes) ->
     vf.attributes.update(done)
     if not vf.attributes.get("vlan") and not vf.attributes.get("qos") and "vlan_proto" in vf.attributes:
         vf.attributes["vlan_proto"] = "802.1Q"
+    if "mac" in done:
+        macs.given(twin, pf, vf)
     if "max_tx_rate" in done:
         twin.cards[pf.id].rates_set_at = pf.speed
     if changed & driver.resets_vf:

@@ -29,7 +29,8 @@ def reboot(twin: Twin) -> None:
     for pf in twin.pfs.values():
         card = twin.cards[pf.id]
         card.survivors.clear()
-        card.resetting.clear()
+        for listed in (card.resetting, card.own_macs, card.bound_by_libvirt):
+            listed.clear()
         card.hangs, card.reinit, card.rates_set_at = "", "", None
         made_by_firmware = len(pf.vfs) if not kernel.known(pf).count.writable else 0
         pf.vfs, pf.num_vfs = [], 0

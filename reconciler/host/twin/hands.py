@@ -110,6 +110,9 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
 
 
 def _modprobe_remove(twin: Twin, module: str) -> float:
+    """A module that isn't loaded is fine for modprobe, which is not so for rmmod."""
+    if modules.canonical(module) in twin.installed and not modules.is_loaded(twin, module):
+        return 0.0
     try:
         return modules.unload(twin, module)
     except CommandFailed as error:
@@ -127,6 +130,8 @@ def _echo(value: str, path: str) -> Callable[[Twin], float]:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if match["file"] == "sriov_numvfs":
             return kernel.set_numvfs(twin, pf.id, int(value))
+        if pf.autoprobe is None:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))  # The shell would make the file.
         if value not in ("0", "1"):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return kernel.set_autoprobe(twin, pf.id, value == "1")

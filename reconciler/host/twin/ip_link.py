@@ -86,6 +86,9 @@ def _value(name: str, text: str) -> AttributeValue:
 
 def _set_vf(twin: Twin, pf: Pf, index: int, wanted: Attributes) -> float:
     requests = {_kind(name): _request(twin, pf, index, wanted, name) for name in wanted}
+    rates = requests.get("rate", {})
+    if 0 < int(rates.get("max_tx_rate", 0)) < int(rates.get("min_tx_rate", 0)):
+        raise kernel_error(errno.EINVAL)  # iproute2 itself looks at them, before it sends anything.
     for kind in _ORDER:
         if kind in requests:
             set_attributes(twin, pf.id, index, requests[kind])

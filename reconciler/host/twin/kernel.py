@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 
 from reconciler.drivers.facts import CHECKED, PLAIN, DriverFacts
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Vf
 from reconciler.host.twin import modules
 from reconciler.host.twin.errors import Hangs, kernel_error
+from reconciler.host.twin.macs import generated_mac
 from reconciler.host.twin.state import Card, Twin
 from reconciler.state.desired import Attributes
 
@@ -89,10 +89,9 @@ def add_vfs(twin: Twin, pf: Pf, count: int) -> None:
         vf = Vf(index, vf_address(pf, index), attributes=fresh(pf, driver, index))
         if vf.address is not None and twin.iommu:
             vf.iommu_group = _free_group(twin)
-        vf.attributes = {**fresh(pf, driver, index), **card.survivors.get(index, {})}
+        vf.attributes = {**fresh(pf, driver, index), **card.survivors.pop(index, {})}
         pf.vfs.append(vf)
     pf.num_vfs = count
-    card.survivors.clear()
 
 
 def remove_vfs(twin: Twin, pf: Pf) -> float:
@@ -111,7 +110,8 @@ def remove_vfs(twin: Twin, pf: Pf) -> float:
         twin.forget({"netdev", "name", "vf-ready"}, pf.id, vf.index)
         pf.vfs.remove(vf)
         pf.num_vfs = len(pf.vfs)
-    card.resetting.clear()
+    for listed in (card.resetting, card.own_macs, card.bound_by_libvirt):
+        listed.clear()
     if driver.count.bounces_pf:
         reinit(twin, pf, f"removing VFs re-initialises {pf.netdev}")
     return _REMOVE
@@ -147,11 +147,6 @@ def fresh(pf: Pf, driver: DriverFacts, index: int) -> Attributes:
     if driver.known and "query_rss" not in driver.lacks:
         attributes.setdefault("query_rss", False)
     return attributes
-
-
-def generated_mac(seed: str) -> str:
-    """A locally administered MAC that is always the same for the same seed."""
-    return "02:" + hashlib.sha256(seed.encode()).digest()[:5].hex(":")
 
 
 def _free_group(twin: Twin) -> int:

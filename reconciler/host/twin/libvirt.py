@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from reconciler.host.model import Domain, Nic, Pf, Vf
 from reconciler.host.protocol import NicMatch, NicSpec
-from reconciler.host.twin import kernel, modules, networks
+from reconciler.host.twin import kernel, macs, modules, networks
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.errors import LibvirtRefused, internal, invalid, xml_error
 from reconciler.host.twin.losses import nic_key
@@ -82,10 +82,10 @@ def attach(twin: Twin, name: str, spec: NicSpec, *, live: bool, config: bool) ->
     if config and not domain.persistent:
         raise invalid("transient domains do not have any persistent config")
     nic = _nic(twin, name, spec)
-    for wanted, nics in ((config, domain.config), (live, domain.live)):
-        if wanted:
-            _check_new(nics, nic)
+    if config:
+        _check_new(domain.config, nic)
     if live:
+        _check_alias(domain.live, nic)
         guest = twin.guest(name)
         if sum(item.method != "other" for item in domain.live) >= guest.slots:
             raise internal("No more available PCI slots")
@@ -152,10 +152,12 @@ def find_nic(nics: list[Nic], match: NicMatch) -> Nic | None:
 def _nic(twin: Twin, domain: str, spec: NicSpec) -> Nic:
     """The device as it then stands in the XML: a user alias only, a MAC always, except in a plain hostdev."""
     hostdev = spec.method == "hostdev"
+    if spec.mac is not None and int(spec.mac[:2], 16) & 1:
+        raise xml_error(f"expected unicast mac address, found multicast '{spec.mac}'")
     return Nic(
         spec.method,
         alias=spec.alias if spec.alias.startswith("ua-") else None,
-        mac=None if hostdev else (spec.mac or f"52:54:00:{kernel.generated_mac(f'{domain}/{spec.alias}')[9:]}"),
+        mac=None if hostdev else (spec.mac or f"52:54:00:{macs.generated_mac(f'{domain}/{spec.alias}')[9:]}"),
         vf_address=spec.vf_address,
         pool=spec.pool,
         vlan=0 if hostdev else spec.vlan or 0,
@@ -165,6 +167,10 @@ def _nic(twin: Twin, domain: str, spec: NicSpec) -> Nic:
 def _check_new(nics: list[Nic], new: Nic) -> None:
     if new.vf_address is not None and any(nic.vf_address == new.vf_address for nic in nics):
         raise xml_error("Hostdev already exists in the domain configuration")
+    _check_alias(nics, new)
+
+
+def _check_alias(nics: list[Nic], new: Nic) -> None:
     if new.alias is not None and any(nic.alias == new.alias for nic in nics):
         raise internal(f"non unique alias detected: {new.alias}")
 
@@ -186,6 +192,10 @@ def _prepared(twin: Twin, domain: Domain, nic: Nic) -> Nic:
 
 def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
     found = twin.find(nic.vf_address)
+    if found is None and nic.method == "interface":
+        raise LibvirtRefused(
+            "unsupported configuration: Interface type hostdev is currently supported on SR-IOV Virtual Functions only"
+        )
     if found is None:
         raise internal(
             f"Device {nic.vf_address} not found: could not access /sys/bus/pci/devices/"
@@ -205,7 +215,10 @@ def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
     if nic.method != "hostdev":
         _save(pf, vf)
     _to_vfio(twin, pf, vf)
+    macs.reset(twin, pf, vf)
     if nic.method == "hostdev":
+        if twin.guest(domain.name).answers:
+            macs.made_up(twin, pf, vf)
         return
     try:
         _set(twin, pf, vf, nic.mac or ZERO_MAC, nic.vlan)
@@ -225,15 +238,18 @@ def _save(pf: Pf, vf: Vf) -> None:
     vf.saved = {"vlan": attributes.get("vlan", 0)}
     mac = attributes.get("mac", ZERO_MAC)
     if vf.netdev is not None and mac == ZERO_MAC:
-        mac = kernel.generated_mac(f"netdev {vf.address}")  # The VF's driver made one up.
+        mac = macs.generated_mac(f"netdev {vf.address}")  # The VF's driver made one up.
     vf.saved["mac"] = mac
 
 
 def _to_vfio(twin: Twin, pf: Pf, vf: Vf) -> None:
     if not modules.is_loaded(twin, modules.VFIO):
         modules.load(twin, modules.VFIO)
+    if vf.driver == modules.VFIO:
+        return  # It was bound beforehand, and stays so afterwards.
     modules.drop_driver(twin, pf, vf)
-    vf.driver = modules.VFIO
+    vf.driver = vf.driver_override = modules.VFIO
+    twin.cards[pf.id].bound_by_libvirt.append(vf.index)
 
 
 def _set(twin: Twin, pf: Pf, vf: Vf, mac: str, vlan: int) -> None:
@@ -261,6 +277,7 @@ def _give_back(twin: Twin, domain: Domain, nic: Nic) -> None:
 
 def _release(twin: Twin, pf: Pf, vf: Vf, *, restore: bool) -> None:
     """MAC and VLAN are put back; what else the VF has stays with it. Then the host's driver may take it."""
+    macs.reset(twin, pf, vf)
     if restore:
         saved = vf.saved or {}
         mac, vlan = str(saved.get("mac", ZERO_MAC)), int(saved.get("vlan", 0))
@@ -270,5 +287,9 @@ def _release(twin: Twin, pf: Pf, vf: Vf, *, restore: bool) -> None:
                 _set(twin, pf, vf, candidate, vlan)
                 break
         vf.saved = None
-    modules.drop_driver(twin, pf, vf)
-    modules.probe(twin, pf, vf)
+    bound = twin.cards[pf.id].bound_by_libvirt
+    if vf.index in bound:
+        bound.remove(vf.index)
+        vf.driver_override = None
+        modules.drop_driver(twin, pf, vf)
+        modules.probe(twin, pf, vf)

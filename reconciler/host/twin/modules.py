@@ -12,10 +12,14 @@ from typing import Literal
 from reconciler.drivers.table import facts
 from reconciler.host.model import BlacklistEntry, Domain, Nic, Pf, Process, Use, Vf
 from reconciler.host.protocol import HostError
+from reconciler.host.twin import macs
 from reconciler.host.twin.errors import CommandFailed, Hangs, kernel_error
+from reconciler.host.twin.losses import nic_key
 from reconciler.host.twin.state import Twin
 
 VFIO = "vfio-pci"
+_GIVEN_UP = 0.5
+"""Seconds until a guest has given up a VF that the host takes away."""
 _AUTOLOAD, _NETDEV, _NETDEV_DOWN, _NAME = 0.3, 0.5, 1.0, 0.4
 """Seconds: until udev has loaded a module; per VF until its netdev is there, while the PF is up or down (igbvf waits
 for a PF in reset); from eth0 to its lasting name."""
@@ -138,6 +142,7 @@ def netdev_appears(twin: Twin, pf: Pf, index: int) -> None:
         taken = {other.netdev for each in twin.pfs.values() for other in each.vfs}
         vf.netdev = next(name for number in range(100_000) if (name := f"eth{number}") not in taken)
         vf.uses = []
+        macs.made_up(twin, pf, vf)
         twin.later(_NAME, "name", pf.id, index)
 
 
@@ -190,11 +195,12 @@ def unbind(twin: Twin, pf: Pf, vf: Vf) -> float:
     """A write to a driver's ``unbind``, which waits for a holder as a removal does."""
     if vf.driver is None:
         return 0.0
-    try:
-        take_device(twin, vf)
-    except Hangs:
+    if not may_be_taken(twin, vf):
         twin.cards[pf.id].hangs = "unbind"
-        raise
+        raise Hangs
+    for domain, nic in guests_of(twin, vf.address):
+        # The guest gives it up, and libvirt then does with it what it always does.
+        twin.later(_GIVEN_UP, "unplug", domain.name, nic=nic_key(nic))
     drop_driver(twin, pf, vf)
     return 0.1
 
@@ -238,13 +244,17 @@ def qemu_pid(twin: Twin, domain: Domain) -> int:
 
 
 def take_device(twin: Twin, vf: Vf) -> None:
-    """A VF is taken from whoever has it. vfio-pci asks QEMU to give it up: a guest that answers loses its NIC, for any
-    other holder the kernel waits: `Hangs`."""
-    if vf.iommu_group is not None and twin.users.get(vf.iommu_group) and vf.driver == VFIO:
-        raise Hangs
-    if any(not twin.guest(domain.name).answers for domain, _ in guests_of(twin, vf.address)):
+    """A VF goes away under whoever has it; for a holder that doesn't let go the kernel waits: `Hangs`."""
+    if not may_be_taken(twin, vf):
         raise Hangs
     lose_device(twin, vf)
+
+
+def may_be_taken(twin: Twin, vf: Vf) -> bool:
+    """vfio-pci asks QEMU to give a VF up, and its guest, if it answers, does so. Nobody else does."""
+    if vf.iommu_group is not None and twin.users.get(vf.iommu_group) and vf.driver == VFIO:
+        return False
+    return all(twin.guest(domain.name).answers for domain, _ in guests_of(twin, vf.address))
 
 
 def lose_device(twin: Twin, vf: Vf) -> None:

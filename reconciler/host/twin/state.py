@@ -50,6 +50,10 @@ class Card:
     write to them then waits for the device's lock, too."""
     resetting: list[int] = field(default_factory=list)
     """VFs that their driver is just resetting."""
+    own_macs: list[int] = field(default_factory=list)
+    """VFs with a MAC that their own driver made up."""
+    bound_by_libvirt: list[int] = field(default_factory=list)
+    """VFs that libvirt itself has bound to vfio-pci, and gives back to the host's driver."""
 
 
 @dataclass(slots=True)
@@ -196,7 +200,8 @@ def load(data: bytes, path: str) -> Twin:
         twin = _adapter().validate_python(document)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
-    _check(twin, path)
+    for key in twin.pfs:
+        twin.cards.setdefault(key, Card())
     return twin
 
 
@@ -232,24 +237,3 @@ def _other(given: Any, path: str) -> str:
     if isinstance(given, str) and given.startswith("reconciler-sim/"):
         return f"its format is {given!r}, which takes a newer reconciler."
     return f"its format is {given!r}." if given is not None else "it has no format."
-
-
-def _check(twin: Twin, path: str) -> None:
-    """What a file changed by hand can have wrong, and the simulation would stumble over."""
-    wrong = [
-        f"{key!r} is listed under that name but is {name!r}"
-        for key, name in (
-            *((key, pf.id) for key, pf in twin.pfs.items()),
-            *((key, domain.name) for key, domain in twin.libvirt.domains.items()),
-            *((key, network.name) for key, network in twin.libvirt.networks.items()),
-        )
-        if key != name
-    ]
-    wrong += [f"{key} is no PF" for key in twin.cards if key not in twin.pfs]
-    wrong += [
-        f"{pf.id} vf {vf.index} has no attributes" for pf in twin.pfs.values() for vf in pf.vfs if vf.attributes is None
-    ]
-    if wrong:
-        raise ReconcilerError(_INVALID, f"{path}: {'; '.join(wrong[:5])}.", code=65)
-    for key in twin.pfs:
-        twin.cards.setdefault(key, Card())

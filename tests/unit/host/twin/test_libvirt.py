@@ -124,7 +124,7 @@ def test_a_vf_of_another_guest_is_refused_at_the_start_and_not_before() -> None:
     [
         ("ip link set enp1s0 down", "because the PF is not online"),
         ("virsh destroy web1", "domain is not running"),
-        ("pull enp1s0", "Device 0000:01:10.0 not found"),
+        ("pull enp1s0", "supported on SR-IOV Virtual Functions only"),
     ],
 )
 def test_what_libvirt_refuses(change: str, says: str) -> None:

@@ -27,9 +27,13 @@ def new(
     file: File,
     profile: Annotated[str, typer.Option(metavar="NAME|PATH", help="A kind of host: reconciler sim profiles.")] = "",
     snapshot: Annotated[str, typer.Option(metavar="FILE", help="A recorded host: reconciler snapshot -o FILE.")] = "",
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long each of its seconds lasts, for whoever watches.")
+    ] = 0.0,
 ) -> int:
     """Make a simulated host. Never overwrites."""
     from reconciler.host.snapshot import load
+    from reconciler.host.twin.check import check
     from reconciler.host.twin.make import from_snapshot
     from reconciler.host.twin.profiles import make_from
     from reconciler.host.twin.state import dump
@@ -37,6 +41,8 @@ def new(
     if bool(profile) == bool(snapshot):
         raise _wrong("Give one of --profile and --snapshot: what the simulated host is made from.")
     twin = make_from(profile) if profile else from_snapshot(load(read_file(snapshot), snapshot))
+    twin.pace = pace
+    check(twin, profile or snapshot)
     write_new(file, dump(twin), overwrite=False)
     say(f"Made {file} from the {twin.origin}. Look at it: reconciler --host sim:{file} inspect")
     return ExitCode.OK

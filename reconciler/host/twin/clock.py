@@ -36,12 +36,19 @@ def settle(twin: Twin) -> None:
 def _happen(twin: Twin, event: Event) -> None:
     if event.kind == "autoload":
         modules.autoload(twin, event.key)
-    elif event.kind == "unplug":
-        libvirt.unplugged(twin, event.key, event.nic)
-    elif event.kind == "off":
-        libvirt.stop(twin, event.key)
+    elif event.kind in ("unplug", "off"):
+        domain = twin.libvirt.domains.get(event.key)
+        if domain is not None and domain.running:
+            _answer(twin, event)
     elif event.key in twin.pfs:
         _happen_to(twin, event)
+
+
+def _answer(twin: Twin, event: Event) -> None:
+    if event.kind == "off":
+        libvirt.stop(twin, event.key)
+    else:
+        libvirt.unplugged(twin, event.key, event.nic)
 
 
 def _happen_to(twin: Twin, event: Event) -> None:

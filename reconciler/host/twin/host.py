@@ -21,6 +21,7 @@ from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
 from reconciler.host.twin import faults, kernel, libvirt, losses, modules, networks, state
 from reconciler.host.twin.attributes import set_attributes
+from reconciler.host.twin.check import check
 from reconciler.host.twin.clock import advance, settle
 from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, kernel_error
 from reconciler.host.twin.examine import examine
@@ -344,7 +345,9 @@ def read_twin(path: Path) -> Twin:
     except OSError as error:
         code = 77 if isinstance(error, PermissionError) else 64
         raise ReconcilerError("The simulated host can't be read.", f"{path}: {error.strerror}.", code=code) from error
-    return state.load(data, str(path))
+    twin = state.load(data, str(path))
+    check(twin, str(path))
+    return twin
 
 
 def device_path(identity: str) -> str:

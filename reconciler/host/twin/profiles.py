@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -16,6 +17,7 @@ from reconciler.host.model import BlacklistEntry, Domain, HostIdentity, Libvirt,
 from reconciler.host.platform import GuestHardware, IommuGroup, Platform
 from reconciler.host.snapshot import error_places
 from reconciler.host.twin import kernel, modules
+from reconciler.host.twin.check import is_pci_address
 from reconciler.host.twin.state import Card, Guest, Twin
 
 if TYPE_CHECKING:
@@ -159,10 +161,24 @@ def parse_profile(data: bytes, path: str) -> Profile:
         profile: Profile = _adapter().validate_python(document)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
+    wrong = list(_wrong(profile))
+    if wrong:
+        raise ReconcilerError(_INVALID, f"{path}: {'; '.join(wrong)}.", code=65)
+    return profile
+
+
+def _wrong(profile: Profile) -> Iterator[str]:
+    seen: set[tuple[str, str]] = set()
     for netdev, port in profile.port.items():
         if port.card not in profile.card:
-            raise ReconcilerError(_INVALID, f"{path}: port.{netdev}: there is no card.{port.card}.", code=65)
-    return profile
+            yield f"port.{netdev}: there is no card.{port.card}"
+        elif port.vfs < 0 or port.vfs > (profile.card[port.card].total_vfs or port.vfs):
+            yield f"port.{netdev}: its card doesn't make {port.vfs} VFs"
+        if port.bus == "pci" and not is_pci_address(port.device):
+            yield f"port.{netdev}: {port.device!r} is no PCI address"
+        if (port.bus, port.device) in seen:
+            yield f"port.{netdev}: another port is at {port.device}, too"
+        seen.add((port.bus, port.device))
 
 
 @cache

@@ -46,6 +46,8 @@ def test_new_from_a_snapshot_and_from_a_profile_of_ones_own(folder: Path) -> Non
         (["sim", "new", "x", "--snapshot", "nosuch"], 64, "No such file"),
         (["sim", "new", "x", "--snapshot", "text"], 65, "is no JSON"),
         (["sim", "new", "x", "--snapshot", "newer"], 65, "reconciler-snapshot/2"),
+        (["sim", "new", "x", "--snapshot", "elsewhere"], 65, "'x' is no PCI address"),
+        (["sim", "new", "x", "--profile", "igb-lab", "--pace", "-1"], 64, "--pace"),
         (["sim", "new", "x", "--profile", "./text.toml"], 65, "./text.toml"),
         (["--host", "sim:nosuch", "plan", "a.toml"], 64, "reconciler sim new nosuch"),
         (["--host", "sim:text", "inspect"], 65, "is no JSON"),
@@ -63,6 +65,9 @@ def test_bad_input(folder: Path, capsys: Capture, arguments: list[str], code: in
     run(["sim", "new", "twin", "--profile", "igb-lab"])
     (folder / "text").write_text("no JSON")
     (folder / "newer").write_text('{"format": "reconciler-snapshot/2"}')
+    (folder / "elsewhere").write_text(
+        '{"format": "reconciler-snapshot/1", "pfs": {"pci/x": {"bus": "pci", "device": "x", "netdev": "n"}}}'
+    )
     (folder / "text.toml").write_text("title = ")
     (folder / "a.toml").write_text("schema = 1\n")
     assert run(arguments) == code
@@ -77,7 +82,7 @@ def test_a_failed_command_prints_what_the_kernel_says(folder: Path, capsys: Capt
     assert run(["sim", "run", "x", "echo 5 > /sys/class/net/enp1s0/device/sriov_numvfs"]) == ExitCode.FAILED
     assert "Device or resource busy" in capsys.readouterr().err
     assert run(["sim", "run", "x", "modprobe", "-r", "igbvf"]) == ExitCode.OK
-    assert run(["sim", "run", "x", "modprobe", "-r", "igbvf"]) == ExitCode.FAILED
+    assert run(["sim", "run", "x", "modprobe", "nosuch"]) == ExitCode.FAILED
 
 
 def test_faults_are_set_and_cleared(folder: Path) -> None:

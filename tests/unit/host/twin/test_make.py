@@ -100,6 +100,15 @@ def test_no_such_profile() -> None:
         ("title = 3", "title"),
         ('title = "x"\nhost = { name = "h", colour = "red" }', "colour"),
         ('title = "x"\nhost.name = "h"\nport.p = { card = "c", device = "0000:01:00.0", mac = "" }', "no card.c"),
+        (
+            'title = "x"\nhost.name = "h"\ncard.c.driver = "igb"\nport.p = { card = "c", device = "x", mac = "" }',
+            "no PCI",
+        ),
+        (
+            'title = "x"\nhost.name = "h"\ncard.c = { driver = "igb", total_vfs = 7 }\n'
+            'port.p = { card = "c", device = "0000:01:00.0", mac = "", vfs = 8 }',
+            "doesn't make 8 VFs",
+        ),
     ],
 )
 def test_profiles_that_are_none(tmp_path: Path, text: str, says: str) -> None:

@@ -72,6 +72,16 @@ def test_between_two_who_open_it_time_has_passed(tmp_path: Path) -> None:
             b'[{"index": 0}]}}}',
             "pci/x vf 0 has no attributes",
         ),
+        (
+            b'{"format": "reconciler-sim/1", "pfs": {"sim/x": {"bus": "sim", "device": "x", "netdev": "n", '
+            b'"num_vfs": 2, "vfs": [{"index": 1, "attributes": {}}, {"index": 1, "attributes": {}}]}}}',
+            "the VFs of sim/x are not in order",
+        ),
+        (
+            b'{"format": "reconciler-sim/1", "pfs": {"pci/x": {"bus": "pci", "device": "x", "netdev": "n"}}}',
+            "'x' is no",
+        ),
+        (b'{"format": "reconciler-sim/1", "clock": NaN}', "a time is no number of seconds"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, data: bytes, says: str) -> None:

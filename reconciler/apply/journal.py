@@ -105,8 +105,8 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
 
 
 def run_name() -> str:
-    """A new run's name; names sort by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+    """A new run's name; names sort by time, and no two runs of one process have the same."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
 
 
 def plan_header(plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
+from reconciler.kinds.modules.operations import kernel_name
 
 Facts = dict[str, Any]
 
@@ -27,8 +28,10 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
     touched = {key: {a.args[key] for a in actions if key in a.args} for key in ("pf", "pool", "domain")}
     touched["pf"] |= {a.args["nic"]["vf"][0] for a in actions if a.args.get("nic", {}).get("vf")}
     facts: Facts = {name: _pf(asdict(pf)) for name in sorted(touched["pf"]) if (pf := host.pfs.get(name)) is not None}
-    if any(action.op.startswith("modules.") for action in actions):
-        facts["modules"] = {"loaded": host.modules.loaded, "own": host.modules.own}
+    if any(action.op == "modules.set_blacklist" for action in actions):
+        facts["modules.blacklist"] = {"entries": host.modules.own}
+    for name in sorted({kernel_name(action.args["module"]) for action in actions if "module" in action.args}):
+        facts[f"module {name}"] = {"loaded": name in (host.modules.loaded or [])}
     for name in sorted(touched["pool"]):
         network = host.libvirt.networks.get(name)
         if network is not None:

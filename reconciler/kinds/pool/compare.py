@@ -68,6 +68,8 @@ def _compare(resolution: Resolution, host: Snapshot, pool: DesiredPool) -> list[
     gone: Status | None = "parent-missing" if network is None else None
     states.append(_definition(resolution, host, pool, network, wanted, state, gone))
     states.append(state("active", True, network.active if network else None, gone))
+    if network is not None and not network.persistent:
+        states.append(state("persistent", True, False))
     if pool.autostart is not None:
         states.append(state("autostart", pool.autostart, network.autostart if network else None, gone))
     if network is not None and network.active:

@@ -37,7 +37,8 @@ def defined_as(host: Snapshot, network: Network | None, args: Args) -> bool:
 
 
 def _defined(host: Snapshot, args: Args) -> bool:
-    return defined_as(host, host.libvirt.networks.get(args["pool"]), args)
+    network = host.libvirt.networks.get(args["pool"])
+    return network is not None and network.persistent and defined_as(host, network, args)
 
 
 def _define(host: Snapshot, args: Args) -> None:

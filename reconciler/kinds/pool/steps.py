@@ -116,7 +116,8 @@ def _bring_up(builder: Builder, pool: DesiredPool, where: str, wrong: set[str]) 
         return
     networks = builder.host.libvirt.networks
     needs = [*_needs(builder, pool), f"stopped {pool.name}"]
-    if not defined_as(builder.host, networks.get(pool.name), args):
+    known = networks.get(pool.name)
+    if known is None or not known.persistent or not defined_as(builder.host, known, args):
         _define(builder, pool, where, args, needs)
     network = networks[pool.name]
     stale = network.active and bool({"live_vfs", "pf", "vfs"} & wrong)

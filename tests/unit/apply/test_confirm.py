@@ -1,0 +1,204 @@
+"""Commit-confirm on the lab's twin: what is done before the confirmation is gone after a power cycle or when the time
+is over, and the confirmation makes it last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply.confirm import Countdown, confirm_run
+from reconciler.apply.ledger import read_ledger
+from reconciler.apply.rollback import take_back_run
+from reconciler.apply.run import RunResult, carry_out
+from reconciler.apply.runs import RecordedRun, recorded_runs
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+from reconciler.host.model import Snapshot
+from reconciler.host.protocol import HostError
+from reconciler.host.twin.boot import reboot
+from reconciler.host.twin.host import TwinHost
+from reconciler.host.twin.profiles import make_from
+from reconciler.plan.confirm import halves_of, without_way_back
+from reconciler.plan.difference import differences
+from reconciler.plan.document import Plan
+from reconciler.plan.planner import make_plan
+from reconciler.state.desired import Desired
+from reconciler.state.load import load
+from tests.unit.apply.test_executor import Listener
+
+STATE = Path(__file__).parents[3] / "states" / "lab.toml"
+
+
+class Timers:
+    """What systemd was asked for."""
+
+    def __init__(self) -> None:
+        self.armed: dict[str, tuple[int, list[str]]] = {}
+        self.refuse = False
+
+    def arm(self, unit: str, seconds: int, argv: Sequence[str]) -> None:
+        if self.refuse:
+            raise HostError("systemd refused.", "It has no time.")
+        self.armed[unit] = (seconds, list(argv))
+
+    def disarm(self, unit: str) -> None:
+        del self.armed[unit]
+
+
+class Scene:
+    """A twin of the lab, its state file, and runs on record."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = TwinHost(make_from("igb-lab"))
+        self.timers = Timers()
+        self.desired: Desired = load("lab.toml", STATE.read_bytes())
+        self.before: Snapshot = self.host.observe()
+        self.plan: Plan = make_plan(self.desired, self.host.observe())
+
+    def observe(self) -> Snapshot:
+        snapshot = self.host.observe()
+        snapshot.ledger = read_ledger(self.folder)[0]
+        return snapshot
+
+    def apply(self) -> RunResult:
+        timer = Countdown(30, self.timers.arm, self.timers.disarm, lambda run: ["rollback", run])
+        result = carry_out(
+            self.plan,
+            self.desired,
+            self.observe(),
+            reader=self.host,
+            writer=self.host,
+            state_dir=self.folder,
+            progress=Listener(),
+            stopped=lambda: False,
+            halves=halves_of(self.plan.actions),
+            arm=timer.start,
+        )
+        if result.code == ExitCode.OK:
+            timer.begin_again(self.folder / "runs" / result.run, result.run)
+        return result
+
+    @property
+    def last(self) -> RecordedRun:
+        return recorded_runs(self.folder)[0]
+
+    def confirm(self) -> RunResult:
+        return confirm_run(
+            self.last,
+            self.desired,
+            self.observe(),
+            reader=self.host,
+            writer=self.host,
+            state_dir=self.folder,
+            progress=Listener(),
+            disarm=self.timers.disarm,
+        )
+
+    def take_back(self, confirmed: RecordedRun | None = None) -> list[str]:
+        done = take_back_run(
+            self.last,
+            self.observe(),
+            confirmed=confirmed,
+            reader=self.host,
+            writer=self.host,
+            state_dir=self.folder,
+            progress=Listener(),
+        )[1]
+        assert done.complete, (done.left, [o for o in done.outcomes if o.error])
+        return differences(self.before, self.host.observe(), self.plan.actions)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def test_nothing_lasting_is_written_before_the_confirmation(scene: Scene) -> None:
+    assert scene.apply().code == ExitCode.OK
+    now = scene.host.observe()
+    assert [vf.index for vf in now.pfs["pci/0000:01:00.0"].vfs] == list(range(7))
+    assert now.libvirt.networks["sriov-ext"].active
+    assert not now.libvirt.networks["sriov-ext"].persistent
+    assert any(nic.alias == "ua-rec-mgmt" for nic in now.libvirt.domains["web1"].live)
+    for name, domain in now.libvirt.domains.items():
+        assert domain.config == scene.before.libvirt.domains[name].config
+    assert now.modules.own is None
+    assert {entry.module for entry in now.modules.blacklist or []} >= {"igbvf"}
+    assert scene.last.waits
+    ((seconds, command),) = scene.timers.armed.values()
+    assert (seconds, command) == (30, ["rollback", scene.last.name])
+
+
+def test_after_a_power_cycle_the_old_state_is_back(scene: Scene) -> None:
+    scene.apply()
+    with scene.host.changing() as twin:
+        reboot(twin)
+    after = scene.host.observe()
+    assert after.libvirt.networks == scene.before.libvirt.networks
+    assert after.modules.own is None
+    assert not any(entry.module == "igbvf" for entry in after.modules.blacklist or [])
+    assert all(not pf.vfs for pf in after.pfs.values())
+    assert [d.config for d in after.libvirt.domains.values()] == [
+        d.config for d in scene.before.libvirt.domains.values()
+    ]
+
+
+def test_the_confirmation_makes_it_last(scene: Scene) -> None:
+    scene.apply()
+    done = scene.confirm()
+    assert done.code == ExitCode.OK, [(o.id, o.error) for o in done.outcomes if o.error]
+    assert scene.timers.armed == {}
+    now = scene.observe()
+    assert make_plan(scene.desired, now).verdict == "in-sync"
+    network = now.libvirt.networks["sriov-ext"]
+    assert (network.persistent, network.active, network.autostart) == (True, True, True)
+    assert any(nic.alias == "ua-rec-mgmt" for nic in now.libvirt.domains["web1"].config)
+    assert now.modules.own == ["igbvf"]
+    assert not [entry for entry in now.modules.blacklist or [] if "unconfirmed" in entry.file]
+
+
+def test_when_nobody_confirms_all_is_as_before(scene: Scene) -> None:
+    scene.apply()
+    assert scene.take_back() == []
+    assert not any(entry.module == "igbvf" for entry in scene.host.observe().modules.blacklist or [])
+    assert not recorded_runs(scene.folder)[1].waits
+
+
+def test_what_was_confirmed_goes_back_as_a_whole(scene: Scene) -> None:
+    scene.apply()
+    first = scene.last
+    scene.confirm()
+    assert scene.take_back(first) == []
+
+
+def test_without_a_timer_nothing_is_written(scene: Scene) -> None:
+    scene.timers.refuse = True
+    with pytest.raises(ReconcilerError):
+        scene.apply()
+    assert scene.host.twin().writes == 0
+    assert scene.last.end is not None
+    assert not scene.last.waits
+
+
+def test_a_run_is_confirmed_once(scene: Scene) -> None:
+    scene.apply()
+    scene.confirm()
+    with pytest.raises(ReconcilerError):
+        confirm_run(
+            recorded_runs(scene.folder)[1],
+            scene.desired,
+            scene.observe(),
+            reader=scene.host,
+            writer=scene.host,
+            state_dir=scene.folder,
+            progress=Listener(),
+            disarm=scene.timers.disarm,
+        )
+
+
+def test_what_has_no_way_back_is_named(scene: Scene) -> None:
+    scene.plan.actions[0].undo.impossible = "of a test"
+    assert without_way_back(scene.plan.actions) == [f"{scene.plan.actions[0].op} of modules.blacklist: of a test"]

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.host.twin.hands import Result, run
 from reconciler.host.twin.ip_link import Usage
-from tests.unit.host.twin.twins import attributes, do, lab, pf
+from tests.unit.host.twin.twins import attach, attributes, do, lab, pf
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,6 @@ def test_paths_by_netdev_and_by_address_are_the_same_pf() -> None:
 
 def test_a_removal_that_hangs_is_said_so() -> None:
     host = lab("virsh start idle1", vfs=1)
-    from tests.unit.host.twin.twins import attach
-
     attach(host, "idle1")
     result = run(host, "echo 0 > /sys/class/net/enp1s0/device/sriov_numvfs")
     assert (result.ok, result.errno) == (False, errno.ETIMEDOUT)

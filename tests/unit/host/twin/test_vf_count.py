@@ -6,6 +6,7 @@ import errno
 
 import pytest
 
+from reconciler.host.model import Process
 from reconciler.host.protocol import HostError
 from reconciler.host.twin.hands import run
 from reconciler.host.twin.host import TwinHost
@@ -153,8 +154,6 @@ def test_a_process_that_has_the_group_open_keeps_the_vf() -> None:
     group = vf(host).iommu_group
     assert group is not None
     with host.changing() as twin:
-        from reconciler.host.model import Process
-
         twin.users[group] = [Process(77, "dpdk-testpmd")]
     assert [process.command for process in (host.observe().vfio_open or {})[group]] == ["dpdk-testpmd"]
     with pytest.raises(HostError) as hung:
@@ -175,8 +174,18 @@ def test_bnxt_makes_no_vfs_while_its_pf_is_down() -> None:
     host = TwinHost(make_from("bnxt"))
     identity = "pci/0000:5e:00.0"
     host.set_numvfs(identity, 4, 30)
-    if pf(host, identity).vfs:
-        pytest.skip("the driver table doesn't say so yet")
+    assert pf(host, identity).vfs == [], "the write succeeds all the same"
     do(host, "ip link set eno1np0 up")
     host.set_numvfs(identity, 4, 30)
     assert len(pf(host, identity).vfs) == 4
+
+
+@pytest.mark.parametrize(
+    ("driver", "code"), [("mlx4_core", errno.ENOENT), ("bnx2x", errno.EINVAL), (None, errno.ENOENT)]
+)
+def test_drivers_that_make_none_or_not_while_down(driver: str | None, code: int) -> None:
+    twin = make_from("igb-lab")
+    twin.pfs[INT].driver, twin.pfs[INT].device_id = driver, None
+    with pytest.raises(HostError) as refused:
+        TwinHost(twin).set_numvfs(INT, 2, 30)
+    assert refused.value.errno == code

@@ -32,19 +32,21 @@ GUEST_OVER_THE_LIMIT = (
     + """
 [policy]
 max_vfs_per_domain = 1
-[domain.web1.nic.one]
-vf = "int/0"
-mac = "52:54:00:6d:95:11"
-[domain.web1.nic.two]
+[domain.db1.nic.one]
 vf = "int/1"
-mac = "52:54:00:6d:95:12"
+mac = "52:54:00:6d:95:11"
 """
 )
+FOREIGN = """
+<interface type='hostdev' managed='yes'><mac address='52:54:00:6d:95:12'/><alias name='ua-foreign'/>
+<source><address type='pci' domain='0' bus='1' slot='0x10' function='0'/></source></interface>
+"""
 
 
 def found(host: Host, arguments: str = "", code: int | None = None) -> dict[str, dict[str, Any]]:
     """The findings by their code, the worst of each. The exit code says whether there is a problem."""
     ran = host.reconciler(f"doctor {arguments} --json")
+    assert ran.code in (0, 1), ran.text
     document = ran.json
     problems = [item for item in document["findings"] if item["severity"] == "problem"]
     assert document["verdict"] == ("problems" if problems else "ok")
@@ -97,8 +99,11 @@ def test_limits_of_vfs(host: Host) -> None:
     host.put("many.toml", TOO_MANY)
     assert "7" in str(next(f for f in found(host, "many.toml", 1).values() if f["severity"] == "problem"))
     host.put("limit.toml", GUEST_OVER_THE_LIMIT)
+    assert "too-many-vfs-in-guest" not in found(host, "limit.toml", 0)
+    host.sh("cat >foreign.xml && virsh attach-device db1 foreign.xml --config", input=FOREIGN)
     finding = found(host, "limit.toml", 1)["too-many-vfs-in-guest"]
-    assert (finding["severity"], finding["address"]) == ("problem", "domain.web1")
+    assert (finding["severity"], finding["address"]) == ("problem", "domain.db1")
+    host.sh("virsh detach-device db1 foreign.xml --config")
 
 
 def test_libvirt_that_is_down_matters_only_to_a_file_with_guests(host: Host) -> None:

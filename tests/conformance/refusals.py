@@ -30,7 +30,7 @@ _LIBVIRT = (
     (r"no device found with alias", "libvirt: no such alias"),
     (r"already in the process of unplug", "libvirt: unplug under way"),
     (r"[Nn]o network with matching name", "libvirt: no such network"),
-    (r"[Nn]o domain with matching name", "libvirt: no such domain"),
+    (r"[Nn]o domain with matching name|failed to get domain", "libvirt: no such domain"),
     (r"already exists with uuid", "libvirt: name taken"),
     (r"Device .* not found: could not access", "libvirt: no such device"),
 )
@@ -49,7 +49,8 @@ def ended(error: HostError | None) -> str:
         return OK
     if error.errno:
         return errno.errorcode.get(error.errno, str(error.errno))
-    return said(f"{error.summary} {error.detail}", otherwise=error.summary)
+    words = error.detail if error.summary == "libvirt refused a change." else error.summary
+    return said(f"{error.summary} {error.detail}", otherwise=words)
 
 
 def said(text: str, otherwise: str = "") -> str:

@@ -36,7 +36,7 @@ def settle(twin: Twin) -> None:
 def _happen(twin: Twin, event: Event) -> None:
     if event.kind == "autoload":
         modules.autoload(twin, event.key)
-    elif event.kind in ("unplug", "off"):
+    elif event.kind in ("unplug", "ask-again", "off"):
         domain = twin.libvirt.domains.get(event.key)
         if domain is not None and domain.running:
             _answer(twin, event)
@@ -47,6 +47,9 @@ def _happen(twin: Twin, event: Event) -> None:
 def _answer(twin: Twin, event: Event) -> None:
     if event.kind == "off":
         libvirt.stop(twin, event.key)
+    elif event.kind == "ask-again":
+        asked = twin.guest(event.key).unplugging
+        asked[:] = [key for key in asked if key != event.nic]
     else:
         libvirt.unplugged(twin, event.key, event.nic)
 

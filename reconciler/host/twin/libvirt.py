@@ -21,6 +21,8 @@ from reconciler.state.desired import ZERO_MAC, Attributes
 
 _ANSWER, _SHUTDOWN = 0.5, 2.0
 """Seconds until a guest has given a card back, or has shut down."""
+_ASK_AGAIN = 5.0
+"""Seconds in which QEMU takes no second request (pcie_cap_slot_unplug_request_cb in its hw/pci/pcie.c)."""
 _ALT_ZERO = "02:00:00:00:00:00"
 """altZeroMAC of virNetDevSetVfConfig: for drivers that refuse the zero MAC."""
 
@@ -55,7 +57,7 @@ def stop(twin: Twin, name: str) -> None:
     domain = domain_of(twin, name)
     if not domain.running:
         raise invalid("domain is not running")
-    twin.forget({"unplug", "off"}, name)
+    twin.forget({"unplug", "ask-again", "off"}, name)
     nics, domain.live, domain.running = domain.live, [], False
     twin.guest(name).unplugging.clear()
     for nic in nics:
@@ -114,6 +116,8 @@ def ask_for(twin: Twin, name: str, nic: Nic) -> bool:
     guest.unplugging.append(key)
     if guest.answers:
         twin.later(_ANSWER, "unplug", name, nic=key)
+    else:
+        twin.later(_ASK_AGAIN, "ask-again", name, nic=key)
     return True
 
 

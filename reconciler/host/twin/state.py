@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SIM_FORMAT = "reconciler-sim/1"
 _INVALID = "The simulated host can't be read."
 
-EventKind = Literal["autoload", "netdev", "name", "carrier", "vf-ready", "unplug", "off"]
+EventKind = Literal["autoload", "netdev", "name", "carrier", "vf-ready", "unplug", "ask-again", "off"]
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Guest:
     slots: int = 6
     """PCIe root ports for hot-plug, taken ones included."""
     unplugging: list[str] = field(default_factory=list)
-    """NICs (`nic_key`) that it was asked to give back."""
+    """NICs (`nic_key`) that it was asked to give back, and may not be asked for again yet."""
 
 
 @dataclass(slots=True)

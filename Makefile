@@ -17,7 +17,7 @@ test: lint types unit
 	$(BIN)/pytest tests/lab
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit tests/cases tests/property
+	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reconciler.drivers.facts import DriverFacts
 from reconciler.host.model import Nic, Pf, Vf
 from reconciler.host.twin import attributes, kernel, libvirt, modules, networks
 from reconciler.host.twin.state import Twin
@@ -44,7 +45,7 @@ def new_vfs_are_not_checked(patch: pytest.MonkeyPatch) -> None:
     """spoofchk is off on a new VF."""
     right = kernel.fresh
 
-    def wrong(pf: Pf, driver: kernel.DriverFacts, index: int) -> Attributes:
+    def wrong(pf: Pf, driver: DriverFacts, index: int) -> Attributes:
         return {**right(pf, driver, index), "spoofchk": False}
 
     patch.setattr(kernel, "fresh", wrong)

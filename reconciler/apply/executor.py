@@ -17,6 +17,8 @@ from reconciler.apply.journal import JOURNAL, Journal
 from reconciler.apply.perform import perform, vf_request
 from reconciler.apply.taken import may_take, needs_a_new_look, unnamed
 from reconciler.diagnostics import ReconcilerError
+from reconciler.drivers.readback import matches
+from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Snapshot
 from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
 from reconciler.kinds.action import Action
@@ -239,11 +241,12 @@ class Executor:
         vf = target(self.host, action.args)
         if vf is None:
             return
-        found = find_vf(self.host, vf)
+        found, pf = find_vf(self.host, vf), self.host.pfs[vf[0]]
         reported = (found.attributes if found is not None else None) or {}
+        known = facts(pf.driver, pf.device_id)
         applied = self.host.ledger.setdefault(f"{vf[0]}/{vf[1]}", {})
         for name, value in action.args["set"].items():
-            if name not in reported:
+            if matches(known, name, value, reported, pf.speed) is None:
                 applied[name] = Applied(value, self.host.host.boot_id, self.run)
 
     def _taken(self, actions: list[Action]) -> dict[str, HostError]:

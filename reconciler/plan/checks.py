@@ -217,13 +217,25 @@ def _limits(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
 
 
 def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
-    """libvirt gives out a VF as an interface only while its PF is up (virNetDevSaveNetConfig)."""
+    """libvirt gives out a VF as an interface only while its PF is up (virNetDevSaveNetConfig): an attach to a running
+    guest would be refused, and the start of one that is off."""
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         if desired.link == "up" or (desired.link is None and pf.up):
             continue
         users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
         users = [n for n in users if n.nic.state == "present"]
+        now = [n for n in users if n.domain.running and (n.live is None or must_move(host, n, n.live))]
+        for nic in now:
+            yield _error(
+                resolution,
+                "pf-down",
+                "libvirt gives out a VF only while its PF is up.",
+                f"{nic.domain.name} runs and is to be given a VF of {pf.netdev}, which is down. Declare link = "
+                f'"up" in {address("pf", name)}.',
+                nic.address,
+            )
+        users = [n for n in users if n not in now]
         if users:
             yield Diagnostic(
                 severity="warning",

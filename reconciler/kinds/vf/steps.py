@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.readback import GROUPS, matches
+from reconciler.drivers.readback import GROUPS, complete, matches
+from reconciler.drivers.rules import refusal
 from reconciler.drivers.table import facts
 from reconciler.host.model import Vf
 from reconciler.kinds.action import Step, Undo
@@ -15,6 +16,7 @@ from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.pf.steps import own_settings, wait_link
 from reconciler.kinds.resolution import intents_on
 from reconciler.kinds.vf.compare import compare
+from reconciler.kinds.vf.operations import situation_of
 from reconciler.state.address import address
 from reconciler.state.desired import Attributes, Disruption
 
@@ -69,6 +71,7 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             continue
         before = builder.remade.get(identity, builder.observed.pfs[identity])
         now = builder.host.pfs[identity]
+        known = facts(now.driver, now.device_id)
         for old in before.vfs:
             new = now.vf(old.index)
             if new is None:
@@ -76,6 +79,8 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             declared = intents.get((identity, old.index), {})
             where = address("pf", name, "vf", old.index)
             for values in own_settings(before, old):
+                if refusal(known, complete(values, new.attributes or {}), situation_of(now, new)) is not None:
+                    continue  # A rate, on a port that is to be down: the driver has dropped it with the link anyway.
                 for key, value in values.items():
                     if key not in declared and (new.attributes or {}).get(key) != value:
                         differing.setdefault((identity, old.index), {})[key] = (value, where)
@@ -89,12 +94,13 @@ def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:
         pf = builder.host.pfs[identity]
         vf, known = pf.vf(index), facts(pf.driver, pf.device_id)
         seen = (vf.attributes if vf is not None else None) or {}
+        then = seen | {name: value for name, (value, _) in wanted.items()}
         for group in GROUPS:
             for name in group if not wanted.keys().isdisjoint(group) else ():
                 intent = intents.get((identity, index), {}).get(name)
                 if name in wanted or intent is None:
                     continue
-                if seen.get(name) != intent.value or matches(known, name, intent.value, seen, pf.speed) is None:
+                if seen.get(name) != intent.value or matches(known, name, intent.value, then, pf.speed) is None:
                     wanted[name] = (intent.value, intent.address)
 
 

@@ -38,6 +38,7 @@ _COMMANDS = (
     (r"is in use", "module in use"),
     (r"is not currently loaded", "module not loaded"),
     (r"not found in directory", "module not found"),
+    (r"mtu (greater|less) than device", "EINVAL"),
     # iproute2 reads the other rate first, and so finds out what the kernel would say.
     (r"must be <= max_tx_rate|Cannot find VF", "EINVAL"),
 )
@@ -49,8 +50,7 @@ def ended(error: HostError | None) -> str:
         return OK
     if error.errno:
         return errno.errorcode.get(error.errno, str(error.errno))
-    words = error.detail if error.summary == "libvirt refused a change." else error.summary
-    return said(f"{error.summary} {error.detail}", otherwise=words)
+    return said(f"{error.summary} {error.detail}", otherwise=error.summary)
 
 
 def said(text: str, otherwise: str = "") -> str:

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from reconciler.apply.journal import JOURNAL, Journal
 from reconciler.apply.perform import perform, vf_request
-from reconciler.apply.taken import may_take, needs_a_new_look, unnamed
+from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
 from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import matches
 from reconciler.drivers.table import facts
@@ -29,6 +29,8 @@ OutcomeKind = Literal["changed", "unchanged", "failed", "skipped"]
 _LETTING_GO = 3.0
 """Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
 udev renames a netdev that has just appeared."""
+_APPEARING = 90.0
+"""Seconds within which the host's driver has made the netdev of a new VF: about one per VF and port."""
 
 
 _ALL_OR_NOTHING = frozenset({"vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
@@ -255,12 +257,13 @@ class Executor:
         asked = [action for action in actions if may_take(action)]
         if not asked:
             return {}
-        until = self.writer.clock.monotonic() + _LETTING_GO
+        began = self.writer.clock.monotonic()
         while True:
             if any(needs_a_new_look(action) for action in asked):
                 self._look_again()
             found = {action.id: held for action in asked if (held := unnamed(self.host, action))}
-            if not found or self.writer.clock.monotonic() >= until:
+            patience = _APPEARING if any(appearing(self.host, action) for action in asked) else _LETTING_GO
+            if not found or self.writer.clock.monotonic() >= began + patience:
                 break
             self.writer.clock.sleep(0.2)
             for action in asked:

@@ -56,6 +56,13 @@ def unnamed(host: Snapshot, action: Action) -> list[str]:
     ]
 
 
+def appearing(host: Snapshot, action: Action) -> bool:
+    """Whether a VF that it touches has a driver that has not made its netdev yet: until then it can't be told who uses
+    that."""
+    found = (host.pfs[pf].vf(index) for pf, index in _touched(host, action))
+    return any(vf is not None and any(use.kind == "unknown" for use in vf.uses) for vf in found)
+
+
 def _touched(host: Snapshot, action: Action) -> list[VfId]:
     args = action.args
     if action.op == "modules.unload":

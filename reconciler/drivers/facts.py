@@ -109,6 +109,8 @@ class DriverFacts:
     min_sum_within_link: bool = False
     """The min_tx_rates of all VFs of a PF together may not exceed its link's speed."""
     zero_mac: Literal["taken", "refused", "refused-with-spoofchk"] = "taken"
+    reports_own_mac: bool = False
+    """The MAC that a VF without one has chosen for itself is reported like one that it was given."""
     spoofchk_needs_mac: bool = False
     """Turning spoofchk on is refused (EPERM) for a VF without a MAC."""
     qos_needs_vlan: bool = False

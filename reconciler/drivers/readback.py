@@ -50,7 +50,8 @@ def matches(
         return None
     value = observed[name]
     if name == "mac" and declared == ZERO_MAC:
-        return value in (ZERO_MAC, _LIBVIRT_ZERO)
+        none = value in (ZERO_MAC, _LIBVIRT_ZERO)
+        return None if not none and facts.reports_own_mac else none
     if name in facts.reads_late and value is False and declared is True:
         return None
     if name == "max_tx_rate":

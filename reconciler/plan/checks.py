@@ -221,7 +221,7 @@ def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     guest would be refused, and the start of one that is off."""
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
-        if desired.link == "up" or (desired.link is None and pf.up):
+        if desired.link == "up" or (desired.link is None and pf.up is not False):
             continue
         users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
         users = [n for n in users if n.nic.state == "present"]

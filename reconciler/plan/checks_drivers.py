@@ -99,10 +99,18 @@ class _Card:
         now = assumed(self.known, seen, self.speed)
         for group in sorted(GROUPS, key=lambda group: _early(group, fields)):
             declared = {name: fields[name].value for name in group if name in fields}
-            if not declared or all(self._same(name, value, seen) for name, value in declared.items()):
+            if not declared:
+                continue
+            request = complete(declared, now)
+            if all(self._same(name, value, seen) for name, value in declared.items()):
+                # It is so now, and can't be made so again: after a reset, or once the VF has chosen a MAC.
+                bad = unsafe(self.known, request)
+                if bad is None and "mac" in request:
+                    bad = refusal(self.known, request, Situation())
+                if bad is not None:
+                    yield self._refused(bad, declared, fields)
                 continue
             situation = Situation(self.up, self.carrier, self.speed, dict(now), others)
-            request = complete(declared, now)
             bad = refusal(self.known, request, situation) or unsafe(self.known, request)
             if bad is not None:
                 yield self._refused(bad, declared, fields)

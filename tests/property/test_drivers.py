@@ -111,7 +111,13 @@ class Life:
             stopped=lambda: False,
         )
         told = [(o.id, o.error) for o in result.outcomes if o.error], result.unmet, result.warnings
-        assert result.code == ExitCode.OK, told
+        if result.code != ExitCode.OK:
+            # A rate that only the speed of a link that wasn't there could tell: refused, and from then on by the plan.
+            assert "rate" in str(told), told
+            again = make_plan(wanted, self.observe())
+            assert again.verdict == "blocked", (told, again)
+            assert any(d.code in ("driver-refuses", "rate-needs-link") for d in again.diagnostics), again.diagnostics
+            return None
         assert plan.actions or self.host.twin().writes == writes
         return make_plan(wanted, self.observe())
 

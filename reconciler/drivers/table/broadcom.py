@@ -38,7 +38,8 @@ DRIVERS = {
         lacks=NO_QUERY,  # bnxt_netdev_ops
         # bnxt_sriov_configure: 0 while the PF is down, and bnxt_sriov_enable makes as many as there are resources for
         count=VfCount(error=0, down="none-made"),
-        fresh=without(PLAIN, ("mac",)),  # bnxt_set_vf_attr; the VF's own MAC is reported
+        fresh=without(PLAIN, ("mac",)),  # bnxt_set_vf_attr
+        reports_own_mac=True,  # bnxt_get_vf_config
     ),
     "bnx2x": DriverFacts(
         name="bnx2x",
@@ -50,6 +51,7 @@ DRIVERS = {
         lacks=lacking("min_tx_rate", "max_tx_rate", "trust"),  # bnx2x_netdev_ops
         always_reads={"max_tx_rate": 10000},  # bnx2x_get_vf_config: a constant
         zero_mac="refused",  # bnx2x_set_vf_mac
+        reports_own_mac=True,  # bnx2x_get_vf_config: what the VF's queue uses
         # bnx2x_sriov_configure: EINVAL while the PF is down; as many as bnx2x_iov_init_one got, the rest is cut off
         count=VfCount(error=0, down="refused"),
         fresh={**without(CHECKED, ("trust",)), "max_tx_rate": 10000},

@@ -20,6 +20,7 @@ _IGB = DriverFacts(
     speed_change_clears_rate=True,  # igb_check_vf_rate_limit
     count=VfCount(limit=7, bounces_pf=True),  # igb_probe_vfs; igb_sriov_reinit closes the PF
     fresh=CHECKED,  # igb_vf_configure, igb_ndo_get_vf_config
+    reports_own_mac=True,  # igb_set_vf_mac_addr
     reload_for_mac=True,  # igb_ndo_set_vf_mac says so in dmesg
 )
 # igb_ndo_set_vf_bw: only the 82576 can do it, and the others refuse 0 as well
@@ -40,6 +41,7 @@ _IXGBE = DriverFacts(
     count=VfCount(limit=63, bounces_pf=True),
     fresh={**CHECKED, "query_rss": False},  # __ixgbe_enable_sriov
     resets_vf=frozenset({"trust"}),  # ixgbe_ndo_set_vf_trust clears CTS, which makes the VF reset
+    reports_own_mac=True,  # ixgbe_set_vf_mac_addr
     reload_for_mac=True,  # ixgbe_ndo_set_vf_mac says so in dmesg
 )
 # ixgbe_ndo_set_vf_rss_query_en: only below X550
@@ -68,6 +70,7 @@ DRIVERS = {
         count=VfCount(limit=128, error=errno.EPERM, bounces_pf=True),
         fresh=CHECKED,  # i40e_alloc_vfs
         resets_vf=RESET_ALL,  # i40e_vc_reset_vf from i40e_ndo_set_vf_{mac,port_vlan,trust}
+        reports_own_mac=True,  # i40e_update_vf_mac_addr
         reload_for_mac=True,  # i40e_ndo_set_vf_mac: "bring down and up the VF interface"
     ),
     "ice": DriverFacts(
@@ -86,6 +89,7 @@ DRIVERS = {
         count=VfCount(limit=256, error=errno.EOPNOTSUPP),  # ICE_MAX_SRIOV_VFS, ice_pci_sriov_ena
         fresh=CHECKED,  # ice_initialize_vf_entry
         resets_vf=RESET_ALL,  # ice_reset_vf from ice_set_vf_{mac,trust,port_vlan}
+        reports_own_mac=True,  # ice_vfhw_mac_add
     ),
     "fm10k": DriverFacts(
         name="fm10k",

@@ -28,6 +28,7 @@ _DIRECTORIES = (
     "lib/modprobe.d",
 )
 """In order of precedence (modprobe.d(5)): of files with the same name only the first counts."""
+_UDEV_SECONDS = 10.0
 _KERNEL_ARGUMENTS = ("modprobe.blacklist=", "module_blacklist=")
 
 
@@ -139,6 +140,13 @@ def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_F
             errno=error.errno or 0,
             code=77 if isinstance(error, PermissionError) else 1,
         ) from error
+
+
+def tell_udev(root: Path) -> None:
+    """Has udev read modprobe's configuration at once. It looks for changes only every three seconds, and would load a
+    driver for new VFs that was blacklisted just before (seen in the lab with 6.12 and systemd 257)."""
+    if (root / "run/udev/control").exists():
+        _command(["udevadm", "control", "--reload"], "udev could not be told of the new blacklist", _UDEV_SECONDS)
 
 
 def load(module: str, seconds: float) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.libvirt_writer import LibvirtWriter
-from reconciler.host.local.modules import OWN_FILE, OWN_UNTIL_REBOOT, load, unload, write_blacklist
+from reconciler.host.local.modules import OWN_FILE, OWN_UNTIL_REBOOT, load, tell_udev, unload, write_blacklist
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.vf_driver import VfBinding
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
@@ -37,6 +37,7 @@ class LocalWriter:
 
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         write_blacklist(self.root, modules, OWN_UNTIL_REBOOT if until_reboot else OWN_FILE)
+        tell_udev(self.root)
 
     def unload_module(self, module: str, deadline: float) -> None:
         unload(module, deadline)

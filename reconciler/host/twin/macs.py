@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 
+from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Vf
 from reconciler.host.twin.state import Twin
 from reconciler.state.desired import ZERO_MAC
-
-_REPORTED = frozenset({"igb"})
-"""Drivers that report what a VF asked for; others may, but were not seen."""
 
 
 def generated_mac(seed: str) -> str:
@@ -23,7 +21,8 @@ def generated_mac(seed: str) -> str:
 
 def made_up(twin: Twin, pf: Pf, vf: Vf) -> None:
     """A driver begins to work on the VF."""
-    if pf.driver in _REPORTED and pf.up and vf.attributes and vf.attributes.get("mac") == ZERO_MAC:
+    own = facts(pf.driver, pf.device_id).reports_own_mac
+    if own and pf.up and vf.attributes and vf.attributes.get("mac") == ZERO_MAC:
         vf.attributes["mac"] = generated_mac(f"netdev {vf.address}")
         twin.cards[pf.id].own_macs.append(vf.index)
 

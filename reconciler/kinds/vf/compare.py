@@ -113,6 +113,8 @@ def _attribute(
     same = matches(facts(pf.driver, pf.device_id), name, intent.value, vf.attributes, pf.speed)
     if same is None and given is not None and (name, intent.value) in _LIBVIRT_SETS:
         state.status = "same"
+    elif same is None and name == "mac" and name in vf.attributes and vf.driver is None:
+        state.status = "different"  # Nobody drives the VF who could have chosen it.
     elif same is None:
         _unverifiable(host, state)
     else:
@@ -138,9 +140,14 @@ def _libvirts(resolution: Resolution, vf_id: VfId, intent: Intent, given: tuple[
 def _unverifiable(host: Snapshot, state: FieldState) -> None:
     """Once written in this boot, an attribute that the driver doesn't report is taken as in sync."""
     applied = host.ledger.get(state.identity, {}).get(state.field)
+    here = applied is not None and applied.boot_id == host.host.boot_id
     state.status = "unverifiable"
-    state.written = applied is not None and applied.value == state.declared and applied.boot_id == host.host.boot_id
+    state.written = here and applied is not None and applied.value == state.declared
     state.note = "the driver does not report it"
+    if state.field == "mac" and state.declared == ZERO_MAC:
+        # What the VF chose for itself looks like what it was given: only what we gave it is known to be wrong.
+        state.written = not here or state.written
+        state.note = "the VF may have chosen this one for itself"
 
 
 def is_zero(name: str, value: object) -> bool:

@@ -162,3 +162,31 @@ def test_module_commands_that_hang_or_are_missing(monkeypatch: pytest.MonkeyPatc
 def test_names_for_an_alias(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "run", answer(0, out="igbvf\nigb-uio\n"))
     assert modules.names_for("pci:v1", 5) == ["igbvf", "igb_uio"]
+
+
+def test_udev_is_told_of_a_new_blacklist_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def command(argv: list[str], seconds: float) -> CompletedProcess[str]:
+        asked.append(argv)
+        return CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(modules, "run", command)
+    modules.tell_udev(tmp_path)
+    assert asked == []
+    (tmp_path / "run" / "udev").mkdir(parents=True)
+    (tmp_path / "run" / "udev" / "control").touch()
+    modules.tell_udev(tmp_path)
+    assert asked == [["udevadm", "control", "--reload"]]
+
+
+def test_the_blacklist_of_an_unconfirmed_apply_is_another_file(tmp_path: Path) -> None:
+    modules.write_blacklist(tmp_path, ["igbvf"])
+    modules.write_blacklist(tmp_path, ["ixgbevf"], modules.OWN_UNTIL_REBOOT)
+    found = modules.read_modules(tmp_path, [])
+    assert found.own == ["igbvf"]
+    assert [(entry.module, entry.file) for entry in found.blacklist or []] == [
+        ("ixgbevf", "/run/modprobe.d/reconciler-unconfirmed.conf")
+    ]
+    modules.write_blacklist(tmp_path, None, modules.OWN_UNTIL_REBOOT)
+    assert modules.read_modules(tmp_path, []).blacklist == []

@@ -102,7 +102,8 @@ def test_the_limit_of_vfs_in_a_guest_counts_those_that_are_not_declared() -> Non
 
 def test_a_pf_that_stays_down_cannot_give_vfs_to_guests() -> None:
     text = PF.replace('link = "up"\n', "") + '[domain.web.nic.a]\nvf = "int/1"\n'
-    assert found(text, host(igb(1, 4), domains=[guest("web", running=True)])) == {"pf-down pf.int": "warning"}
+    assert found(text, host(igb(1, 4), domains=[guest("web", running=True)])) == {"pf-down domain.web.nic.a": "error"}
+    assert found(text, host(igb(1, 4), domains=[guest("web")])) == {"pf-down pf.int": "warning"}
 
 
 def test_links_that_could_not_be_read_are_unknown_and_not_guessed() -> None:

@@ -181,6 +181,7 @@ def test_udev_is_told_of_a_new_blacklist_where_there_is_one(tmp_path: Path, monk
 
 
 def test_the_blacklist_of_an_unconfirmed_apply_is_another_file(tmp_path: Path) -> None:
+    Tree(tmp_path).write("proc/cmdline", "quiet")
     modules.write_blacklist(tmp_path, ["igbvf"])
     modules.write_blacklist(tmp_path, ["ixgbevf"], modules.OWN_UNTIL_REBOOT)
     found = modules.read_modules(tmp_path, [])

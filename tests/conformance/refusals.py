@@ -32,6 +32,7 @@ _LIBVIRT = (
     (r"[Nn]o network with matching name", "libvirt: no such network"),
     (r"[Nn]o domain with matching name|failed to get domain", "libvirt: no such domain"),
     (r"already exists with uuid", "libvirt: name taken"),
+    (r"is not an SR-IOV Virtual Function", "libvirt: no VF"),
     (r"Device .* not found: could not access", "libvirt: no such device"),
 )
 _COMMANDS = (

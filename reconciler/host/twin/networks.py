@@ -1,6 +1,6 @@
 """libvirt's hostdev networks: a list of VFs that is fixed at the start, and the naive way in which they are given out.
 
-Source: src/network/bridge_driver.c (networkCreateInterfacePool, networkAllocatePort, networkDestroy).
+Source: src/network/bridge_driver.c (networkValidate, networkCreateInterfacePool, networkAllocatePort, networkDestroy).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import uuid
 
 from reconciler.host.model import Network, NetworkPort, Nic
 from reconciler.host.protocol import PoolSpec
-from reconciler.host.twin.errors import LibvirtRefused, failed, internal, invalid
+from reconciler.host.twin.errors import LibvirtRefused, failed, internal, invalid, unsupported
 from reconciler.host.twin.state import Twin
 
 
@@ -22,7 +22,12 @@ def network_of(twin: Twin, name: str) -> Network:
 
 
 def define(twin: Twin, pool: PoolSpec) -> None:
-    """``virsh net-define``. One that is active goes on as it was started."""
+    """``virsh net-define``. Each address must be a VF's now; a start doesn't look again. One that is active goes on as
+    it was started."""
+    for address in pool.addresses:
+        if twin.find(address) is None:
+            device = f"/sys/bus/pci/devices/{address}"
+            raise unsupported(f"device '{device}' in network '{pool.name}' is not an SR-IOV Virtual Function")
     before = twin.libvirt.networks.get(pool.name)
     if before is not None and before.uuid != pool.uuid:
         raise failed(f"network '{pool.name}' already exists with uuid {before.uuid}")

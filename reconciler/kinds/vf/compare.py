@@ -144,7 +144,7 @@ def _unverifiable(host: Snapshot, state: FieldState) -> None:
     state.status = "unverifiable"
     state.written = here and applied is not None and applied.value == state.declared
     state.note = "the driver does not report it"
-    if state.field == "mac" and state.declared == ZERO_MAC:
+    if state.field == "mac" and state.declared == ZERO_MAC and state.observed is not None:
         # What the VF chose for itself looks like what it was given: only what we gave it is known to be wrong.
         state.written = not here or state.written
         state.note = "the VF may have chosen this one for itself"

@@ -79,8 +79,9 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             declared = intents.get((identity, old.index), {})
             where = address("pf", name, "vf", old.index)
             for values in own_settings(before, old):
-                if refusal(known, complete(values, new.attributes or {}), situation_of(now, new)) is not None:
-                    continue  # A rate, on a port that is to be down: the driver has dropped it with the link anyway.
+                then = (new.attributes or {}) | {key: intent.value for key, intent in declared.items()}
+                if refusal(known, complete(values, then), situation_of(now, new)) is not None:
+                    continue  # A rate on a port that is to be down, or one that contradicts what is declared now.
                 for key, value in values.items():
                     if key not in declared and (new.attributes or {}).get(key) != value:
                         differing.setdefault((identity, old.index), {})[key] = (value, where)

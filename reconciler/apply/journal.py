@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -109,9 +110,16 @@ def run_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
 
 
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def plan_header(plan: Plan) -> dict[str, Any]:
     """Who carries out which file, and when: the first record of a run."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    user = os.environ.get("SUDO_USER") or _user()
     return {
         "at": now(),
         "by": user,

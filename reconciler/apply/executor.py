@@ -29,6 +29,8 @@ OutcomeKind = Literal["changed", "unchanged", "failed", "skipped"]
 _LETTING_GO = 3.0
 """Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
 udev renames a netdev that has just appeared."""
+_FELL_SHORT = 2.0
+"""Seconds for which less than was ordered has to stay so, until it is taken for all that comes."""
 _APPEARING = 90.0
 """Seconds within which the host's driver has made the netdev of a new VF: about one per VF and port."""
 
@@ -221,6 +223,7 @@ class Executor:
         """Reads back until the effect is there; what the host can't report counts once it was accepted. A reading that
         fails is tried again like one that doesn't show the effect yet. ``read`` false: it was read just now."""
         until, pause = self.writer.clock.monotonic() + deadline, 0.02
+        short_since: float | None = None
         while True:
             missing: ReconcilerError = _not_seen(action, deadline)
             seen: bool | None = False
@@ -234,7 +237,12 @@ class Executor:
                 self._note_unverifiable(action)
             if seen is not False:
                 return
-            if self.writer.clock.monotonic() >= until:
+            now = self.writer.clock.monotonic()
+            short = OPERATIONS[action.op].fell_short(self.host, action.args)
+            short_since = (short_since if short_since is not None else now) if short else None
+            if short_since is not None and now >= short_since + _FELL_SHORT:
+                raise HostError("The effect fell short.", short)
+            if now >= until:
                 raise missing
             self.writer.clock.sleep(min(pause, max(0.0, until - self.writer.clock.monotonic())))
             pause, read = min(pause * 1.5, 0.5), True

@@ -16,8 +16,9 @@ from reconciler.apply.run import RunResult, carry_out
 from reconciler.clock import Clock
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import HostError
+from reconciler.host.twin.clock import settle
 from reconciler.host.twin.host import TwinHost
-from reconciler.host.twin.state import Loss
+from reconciler.host.twin.state import Loss, Twin
 from reconciler.kinds.action import Action
 from reconciler.plan.document import Plan
 from reconciler.state.desired import Desired
@@ -88,13 +89,24 @@ def rehearse(plan: Plan, desired: Desired, observed: Snapshot, twin: TwinHost, f
             stopped=lambda: False,
             before=_refuse(plan.actions[fail_at - 1].id if fail_at else ""),
         )
+    seconds = twin.monotonic() - began
+    with twin.changing() as truth:
+        settle(truth)  # A link that comes back and a VF that is reset are no loss for good.
     for moment in watch.moments:
         moment.at -= began
     losses = twin.losses()
     for loss in losses:
         loss.since -= began
         loss.until = None if loss.until is None else loss.until - began
-    return Rehearsal(result, watch.moments, losses, twin.monotonic() - began, twin.observe())
+    return Rehearsal(result, watch.moments, losses, seconds, twin.observe())
+
+
+def stage(twin: Twin) -> TwinHost:
+    """A twin to rehearse on: in memory, at rest, without a past, without faults, and with seconds that cost nothing."""
+    twin.pace = 0.0
+    settle(twin)
+    twin.losses, twin.faults, twin.writes = [], [], 0
+    return TwinHost(twin)
 
 
 def _refuse(chosen: str) -> Callable[[Action], None]:

@@ -57,7 +57,8 @@ def rehearse(
 
 def _twin(options: Options, desired: Desired, snapshot: Path | None) -> tuple[Snapshot, TwinHost]:
     """The host as it is, and a twin of it in memory: of a simulated host with all that can't be seen of it."""
-    from reconciler.host.twin.host import TwinHost, read_twin
+    from reconciler.apply.rehearse import stage
+    from reconciler.host.twin.host import read_twin
     from reconciler.host.twin.make import from_snapshot
 
     if snapshot is not None:
@@ -68,7 +69,7 @@ def _twin(options: Options, desired: Desired, snapshot: Path | None) -> tuple[Sn
         options = replace(options, host=f"snapshot:{snapshot}")
     observed = options.observe(options.reader(desired.host_name))
     kind, _, path = options.host.partition(":")
-    return observed, TwinHost(read_twin(Path(path)) if kind == "sim" else from_snapshot(observed))
+    return observed, stage(read_twin(Path(path)) if kind == "sim" else from_snapshot(observed))
 
 
 def _refuse(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> None:

@@ -27,6 +27,8 @@ class Operation:
     """Whether the host is as the operation would make it; ``None``: the host can't say."""
     simulate: Callable[[Snapshot, Args], None]
     """Makes the predicted effect in a snapshot, in place."""
+    fell_short: Callable[[Snapshot, Args], str] = lambda host, args: ""
+    """Why its effect will not be seen any more, although the host took it; "" as long as it may."""
     forget: Callable[[Snapshot, Args], None] = lambda host, args: None
     """What the ledger no longer knows once it is done: called by planning and by apply alike."""
     deadline: Callable[[Args], float] = lambda args: 10.0

@@ -72,7 +72,7 @@ class _View:
             color=self.style.enabled,
             width=self.width,
         )
-        return [text.rstrip("\n").split("\n")]
+        return [section.split("\n") for section in text.rstrip("\n").split("\n\n")[:-1]]  # The verdict is apply's.
 
     def verdict(self) -> str:
         count = plural(len(self.document.get("actions") or []), "action")

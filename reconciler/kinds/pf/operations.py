@@ -57,6 +57,18 @@ def _numvfs_set(host: Snapshot, args: Args) -> bool:
     return pf is not None and pf.num_vfs == args["vfs"] == len(pf.vfs)
 
 
+def _fewer_vfs(host: Snapshot, args: Args) -> str:
+    """The write makes all VFs before it returns; some drivers make fewer than they were asked for and say nothing
+    (sriov_numvfs_store in drivers/pci/iov.c takes any count that is not negative; bnxt, bnx2x)."""
+    pf = _pf(host, args)
+    if pf is None or pf.num_vfs is None or pf.num_vfs >= args["vfs"]:
+        return ""
+    return (
+        f"{pf.driver} took the order and made {pf.num_vfs} of {args['vfs']} VFs: the card has no room for more. "
+        "Declare at most that many, or free what they take (queues, other ports' VFs)."
+    )
+
+
 def _set_numvfs(host: Snapshot, args: Args) -> None:
     pf = host.pfs[args["pf"]]
     known = facts(pf.driver, pf.device_id)
@@ -107,5 +119,13 @@ OPERATIONS = (
     Operation("pf.wait_link", pf_scope, _link_there, _wait_link, deadline=lambda args: 30.0),
     Operation("pf.set_mtu", pf_scope, _mtu_set, _set_mtu),
     Operation("pf.set_autoprobe", pf_scope, _autoprobe_set, _set_autoprobe),
-    Operation("pf.set_numvfs", pf_scope, _numvfs_set, _set_numvfs, _forget_vfs, _numvfs_deadline),
+    Operation(
+        "pf.set_numvfs",
+        pf_scope,
+        _numvfs_set,
+        _set_numvfs,
+        fell_short=_fewer_vfs,
+        forget=_forget_vfs,
+        deadline=_numvfs_deadline,
+    ),
 )

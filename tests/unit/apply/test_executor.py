@@ -472,3 +472,20 @@ def test_what_was_not_acknowledged_may_have_been_written(tmp_path: Path) -> None
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\nvlan = 5\n'), before)
     outcomes, _ = run(Unheard(before), plan, tmp_path)
     assert [(o.outcome, o.written) for o in outcomes.values()] == [("failed", True)]
+
+
+class Short(DataHost):
+    """A driver that takes any count and makes two VFs (bnxt when its firmware has no more resources)."""
+
+    def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
+        super().set_numvfs(pf, min(count, 2), deadline)
+
+
+def test_fewer_vfs_than_ordered_are_counted_and_not_waited_for(tmp_path: Path) -> None:
+    machine = Short(clean())
+    machine.clock = Jumps()
+    outcomes, _ = run(machine, make_plan(desired(FILE), clean()), tmp_path)
+    made = outcomes["pf.set_numvfs pf.int"]
+    assert made.outcome == "failed"
+    assert made.written
+    assert "igb took the order and made 2 of 3 VFs" in made.error

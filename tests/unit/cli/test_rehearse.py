@@ -63,6 +63,7 @@ def test_a_failure_leaves_behind_what_is_shown(folder: Folder) -> None:
     assert "No running guest would lose anything." in done.stdout
     assert "VFs 2 of 7, 1 in use" in done.stdout
     assert "It does not arrive" in done.stdout
+    assert "apply again" not in done.stdout
 
 
 def test_every_step_can_be_the_one_that_fails(folder: Folder) -> None:
@@ -111,3 +112,29 @@ def test_a_host_that_is_as_declared(folder: Folder) -> None:
     done = folder.run("rehearse", "host.toml", "--snapshot", "host.json")
     assert done.returncode == ExitCode.OK, done.stdout
     assert "Nothing to do" in done.stdout
+
+
+def test_a_link_that_comes_back_is_not_lost_for_good(folder: Folder) -> None:
+    """Another MTU is the last step, and bounces the port that web1's VF is on."""
+    file = FILE.replace("vfs = 4", "vfs = 2\nmtu = 1600").replace("int/3", "int/1")
+    folder.write("host.toml", file)
+    done = folder.run("rehearse", "host.toml", "--snapshot", "host.json")
+    assert done.returncode == ExitCode.OK, done.stdout
+    assert "What running guests would lose:\n  web1  ua-rec-data  enp1s0 vf 1" in done.stdout
+    assert "for good" not in done.stdout
+    assert "up, 1000 Mbit/s, MTU 1600" in done.stdout
+
+
+def test_a_simulated_host_is_rehearsed_without_its_past_and_its_faults(folder: Folder) -> None:
+    folder.run("sim", "new", "host.sim", "--profile", "igb-lab")
+    on_sim = ("--host", "sim:host.sim")
+    assert folder.run(*on_sim, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    for command in ("ip link set enp1s0 down", "ip link set enp1s0 up"):
+        assert folder.run("sim", "run", "host.sim", command).returncode == ExitCode.OK
+    assert folder.run("sim", "fault", "host.sim", "--at", "1", "--crash").returncode == ExitCode.OK
+    before = (folder.path / "host.sim").read_bytes()
+    folder.write("host.toml", FILE.replace('mac = "52:54:00:00:00:01"', 'mac = "52:54:00:00:00:01"\nvlan = 7'))
+    done = folder.run(*on_sim, "rehearse", "host.toml")
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    assert "No running guest would lose anything." in done.stdout
+    assert (folder.path / "host.sim").read_bytes() == before

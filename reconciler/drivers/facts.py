@@ -36,7 +36,9 @@ class Rate:
     """What a driver takes as a rate, in Mbit/s. 0 (no limit) is always among it, unless ``zero`` says otherwise."""
 
     lowest: int = 1
-    """The smallest rate other than 0."""
+    """The smallest rate other than 0 …"""
+    lowest_part: int = 0
+    """… or the link's speed divided by this, if that is more."""
     highest: int | None = None
     """The driver's own bound; ``None``: it has none."""
     within_link: bool = False
@@ -121,6 +123,10 @@ class DriverFacts:
     """Attributes of which only these values are taken (EINVAL for others): ``{"qos": {0}}``."""
     ignored: Mapping[str, frozenset[AttributeValue] | None] = field(default_factory=dict)
     """Values that are accepted and do nothing; ``None``: all but the default. They never read back."""
+    fixed_while_held: frozenset[str] = frozenset()
+    """Attributes that can't be changed while a guest has the VF (EBUSY)."""
+    resetting: int = 0
+    """What any request is refused with while the driver resets the VF; 0: it waits, or doesn't mind."""
     needs_up: bool = False
     """VF attributes can't be set while the PF is down (EAGAIN)."""
 

@@ -7,7 +7,7 @@ complete. Planning asks before anything is written; the simulated host answers b
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from reconciler.drivers.facts import PLAIN, DriverFacts, Rate
@@ -28,6 +28,8 @@ class Situation:
     """The VF as it is before."""
     other_min_rates: int = 0
     """Sum of min_tx_rate of the PF's other VFs."""
+    held: bool | None = None
+    """A guest has the VF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,17 @@ class Refusal:
     attribute: str
     passing: bool = False
     """It is the situation that is wrong (no link, PF down), not the value."""
+    remedy: str = ""
+    """What has to change in a situation that is wrong: a sentence."""
 
 
-def refusal(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Refusal | None:
-    """The first reason for which the driver refuses a request; ``None`` when it takes it, or may take it."""
-    return next(_refusals(facts, wanted, situation), None)
+def refusal(
+    facts: DriverFacts, wanted: Attributes, situation: Situation, declared: Collection[str] = ()
+) -> Refusal | None:
+    """The first reason for which the driver refuses a request, one that is about a ``declared`` attribute before one
+    about what only completes the request; ``None`` when it takes it, or may take it."""
+    found = list(_refusals(facts, wanted, situation))
+    return min(found, key=lambda item: item.attribute not in declared, default=None)
 
 
 def remarks(facts: DriverFacts, wanted: Attributes, situation: Situation) -> list[str]:
@@ -96,13 +104,13 @@ def kept(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Attrib
 
 def accepted_rates(rate: Rate, situation: Situation) -> str:
     """``0 or 11..10000 Mbit/s``: what a driver takes on a link of this speed, as far as that is known."""
-    bounds = _bounds(rate, situation)
-    low = f"{rate.lowest}.." if rate.lowest > 1 else "0.."
-    zero = "0 or " if rate.lowest > 1 else ""
+    bounds, lowest = _bounds(rate, situation), _lowest(rate, situation)
+    low = f"{lowest}.." if lowest > 1 else "0.."
+    zero = "0 or " if lowest > 1 else ""
     high = f"{min(bounds)} Mbit/s" if bounds else ("the link's speed" if rate.within_link else "")
     step = _step(rate, situation)
     steps = f" in steps of {step}" if step > 1 and rate.off_step == "refused" else ""
-    return (f"{zero}{low}{high}" if high else f"0 or {rate.lowest} Mbit/s and more") + steps
+    return (f"{zero}{low}{high}" if high else f"0 or {lowest} Mbit/s and more") + steps
 
 
 def _refusals(facts: DriverFacts, wanted: Attributes, situation: Situation) -> Iterator[Refusal]:
@@ -118,13 +126,18 @@ def _refusals(facts: DriverFacts, wanted: Attributes, situation: Situation) -> I
             takes = ", ".join(sorted(map(_text, facts.only[name])))
             yield Refusal(errno.EINVAL, f"{facts.name} accepts {name} = {takes}; {name} = {_text(value)}", name)
     yield from _mac(facts, wanted, situation)
+    if situation.held and not facts.fixed_while_held.isdisjoint(wanted):
+        name = next(name for name in wanted if name in facts.fixed_while_held)
+        why = f"{facts.name} changes {name} only while no guest's driver has the VF"
+        yield Refusal(errno.EBUSY, why, name, True, "Detach the NIC, or shut its guest down, before this is applied.")
     if facts.qos_needs_vlan and wanted.get("qos") and not wanted.get("vlan"):
         yield Refusal(errno.EINVAL, f"{facts.name} takes a qos only with a vlan; qos = {wanted['qos']}", "qos")
     if "min_tx_rate" in wanted or "max_tx_rate" in wanted:
         yield from _rates(facts, wanted, situation)
     if facts.needs_up and situation.up is False:
         name = next(iter(wanted))
-        yield Refusal(errno.EAGAIN, f"{facts.name} sets {name} only while the PF is up", name, passing=True)
+        why = f"{facts.name} sets {name} only while the PF is up"
+        yield Refusal(errno.EAGAIN, why, name, True, "Set the PF up.")
 
 
 def _does_not_take(facts: DriverFacts, name: str, value: AttributeValue) -> str:
@@ -165,18 +178,26 @@ def _rate(facts: DriverFacts, rate: Rate, name: str, value: int, situation: Situ
     takes = f"{facts.name} accepts {accepted_rates(rate, situation)}; {name} = {value}"
     beyond = rate.beyond == "refused" and _over(rate, value, situation)
     off_step = rate.off_step == "refused" and value % _step(rate, situation) != 0
-    if 0 < value < rate.lowest or off_step or beyond:
+    if 0 < value < _lowest(rate, situation) or off_step or beyond:
         yield Refusal(rate.error, takes, name)
     down = situation.carrier is False or situation.up is False
     if down and (rate.link == "any" or (rate.link == "rate" and value)):
-        yield Refusal(rate.link_error, f"{facts.name} refuses a rate without a link; {name} = {value}", name, True)
+        why = f"{facts.name} refuses a rate without a link; {name} = {value}"
+        yield Refusal(rate.link_error, why, name, True, "Give the port a link.")
     if rate.link_speed is not None and situation.speed not in (None, rate.link_speed) and not down:
         why = f"{facts.name} takes rates on a link of {rate.link_speed} Mbit/s, and this one has {situation.speed}"
-        yield Refusal(rate.link_error, f"{why}; {name} = {value}", name, True)
+        remedy = f"Give the port a link of {rate.link_speed} Mbit/s: with this one no value is taken."
+        yield Refusal(rate.link_error, f"{why}; {name} = {value}", name, True, remedy)
 
 
 def _rate_of(facts: DriverFacts, name: str) -> Rate | None:
     return {"max_tx_rate": facts.max_rate, "min_tx_rate": facts.min_rate}.get(name)
+
+
+def _lowest(rate: Rate, situation: Situation) -> int:
+    if rate.lowest_part and situation.speed is not None:
+        return max(situation.speed // rate.lowest_part, rate.lowest)
+    return rate.lowest
 
 
 def _step(rate: Rate, situation: Situation) -> int:

@@ -13,6 +13,7 @@ from reconciler.drivers.rules import Refusal, Situation, kept, refusal, remarks,
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.holders import VfId
+from reconciler.kinds.nic.compare import must_move
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Intent, Resolution, intents_on, overlay, vf_count
 from reconciler.state.address import address
@@ -31,7 +32,7 @@ def check_drivers(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
         if pf.driver is None:
             continue
         found += _count(resolution, desired, pf)
-        found += _Card(resolution, desired, pf).attributes(wanted)
+        found += _Card(resolution, host, desired, pf).attributes(wanted)
     return list(dict.fromkeys(found))
 
 
@@ -66,8 +67,8 @@ def _first_of_pool(resolution: Resolution, nic: NicIntent) -> list[VfId]:
 class _Card:
     """The checks of one PF's VFs."""
 
-    def __init__(self, resolution: Resolution, desired: DesiredPf, pf: Pf) -> None:
-        self.resolution, self.desired, self.pf = resolution, desired, pf
+    def __init__(self, resolution: Resolution, host: Snapshot, desired: DesiredPf, pf: Pf) -> None:
+        self.resolution, self.host, self.desired, self.pf = resolution, host, desired, pf
         self.known = facts(pf.driver, pf.device_id)
         self.up = desired.link == "up" if desired.link is not None else pf.up
         there = bool(self.up and pf.up and pf.carrier)
@@ -79,7 +80,10 @@ class _Card:
         """Findings on all attributes of all VFs that there will be."""
         mine = [(vf[1], fields) for vf, fields in wanted if vf[0] == self.pf.id]
         count = vf_count(self.desired, self.pf)
-        least = {index: self._least(index, fields) for index, fields in mine if index < count}
+        least = {index: int(self._before(index).get("min_tx_rate", 0)) for index in range(count)}
+        for index, fields in mine:
+            if index < count and "min_tx_rate" in fields:
+                least[index] = int(fields["min_tx_rate"].value)
         for index, fields in mine:
             if index < count:
                 yield from self._vf(index, fields, sum(least.values()) - least[index])
@@ -88,10 +92,6 @@ class _Card:
         vf = None if self.remade else self.pf.vf(index)
         seen = (vf.attributes if vf is not None else self.known.fresh) or {}
         return dict(seen)
-
-    def _least(self, index: int, fields: Fields) -> int:
-        declared = fields.get("min_tx_rate")
-        return int(declared.value if declared is not None else self._before(index).get("min_tx_rate", 0))
 
     def _vf(self, index: int, fields: Fields, others: int) -> Iterator[Diagnostic]:
         """In the order in which they are set: what was set before counts for what comes after."""
@@ -106,17 +106,51 @@ class _Card:
                 # It is so now, and can't be made so again: after a reset, or once the VF has chosen a MAC.
                 bad = unsafe(self.known, request)
                 if bad is None and "mac" in request:
-                    bad = refusal(self.known, request, Situation())
+                    bad = refusal(self.known, request, Situation(), declared)
                 if bad is not None:
                     yield self._refused(bad, declared, fields)
                 continue
-            situation = Situation(self.up, self.carrier, self.speed, dict(now), others)
-            bad = refusal(self.known, request, situation) or unsafe(self.known, request)
+            keeper = self._keeper(index)
+            situation = Situation(self.up, self.carrier, self.speed, dict(now), others, held=keeper is not None)
+            bad = refusal(self.known, request, situation, declared) or unsafe(self.known, request)
             if bad is not None:
                 yield self._refused(bad, declared, fields)
                 continue
+            if keeper is not None and "mac" in declared and self.known.reload_for_mac:
+                yield self._needs_reload(keeper, index, fields["mac"])
             yield from self._altered(declared, request, situation, fields)
             now.update(kept(self.known, request, situation))
+
+    def _keeper(self, index: int) -> str | None:
+        """The running guest that keeps a VF throughout the plan, so that what is declared for the VF is set under it.
+        MAC and VLAN of an interface that nobody declares are libvirt's, and are not set."""
+        vf = None if self.remade else self.pf.vf(index)
+        here = [
+            (domain.name, nic)
+            for domain in self.host.libvirt.domains.values()
+            if domain.running and vf is not None and vf.address
+            for nic in domain.live
+            if nic.vf_address == vf.address
+        ]
+        for guest, nic in here:
+            ours = next((item for item in self.resolution.nics if item.live is nic), None)
+            if ours is None and nic.method == "hostdev":
+                return guest
+            if ours is not None and ours.nic.state == "present" and not must_move(self.host, ours, nic):
+                return guest
+        return None
+
+    def _needs_reload(self, guest: str, index: int, intent: Intent) -> Diagnostic:
+        return self._say(
+            "warning",
+            "mac-needs-reload",
+            "A guest keeps its old MAC until its VF driver is loaded again.",
+            f"{guest} has VF {index} of {self._card} and runs, and {self.known.name} tells the VF of its new MAC, "
+            f"{intent.value}, only when the VF's driver starts: until then the guest sends with the old one, and with "
+            "spoofchk its frames are dropped. Reload the driver in the guest, or set its interface down and up.",
+            intent,
+            "mac",
+        )
 
     def _same(self, name: str, value: object, seen: Attributes) -> bool:
         return matches(self.known, name, value, seen, self.speed) is True  # type: ignore[arg-type]
@@ -140,11 +174,14 @@ class _Card:
                 name,
             )
         answer = f"{self._card}: the kernel would answer {_error(bad.errno)}." if bad.errno else f"{self._card}."
+        remedy = bad.remedy or f"Declare a value that it takes, or take {name} out of the state file."
         return self._say(
             "error",
             "driver-refuses",
-            "The card's driver does not take this value.",
-            f"{bad.why}. It drives {answer} Declare a value that it takes, or take {name} out of the state file.",
+            "The card's driver does not take this value now."
+            if bad.passing
+            else "The card's driver does not take this value.",
+            f"{bad.why}. It drives {answer} {remedy}",
             fields[name],
             name,
         )

@@ -43,8 +43,8 @@ ATTRIBUTES = {
     "trust": st.booleans(),
     "link_state": st.sampled_from(["auto", "enable", "disable"]),
     "query_rss": st.booleans(),
-    "min_tx_rate": st.sampled_from([0, 10, 100]),
-    "max_tx_rate": st.sampled_from([0, 5, 11, 120, 500, 1000, 10000, 100000]),
+    "min_tx_rate": st.sampled_from([0, 10, 100, 6000, 9900, 13000, 24000]),
+    "max_tx_rate": st.sampled_from([0, 5, 11, 120, 500, 1000, 10000, 25000, 100000]),
 }
 MACS = st.sampled_from(["none", "52:54:00:00:00:11", "52:54:00:00:00:12"])
 

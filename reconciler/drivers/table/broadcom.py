@@ -32,8 +32,9 @@ DRIVERS = {
         max_rate=Rate(within_link=True),
         min_rate=Rate(within_link=True),
         qos_needs_vlan=True,  # bnxt_set_vf_vlan
-        # bnxt_set_vf_vlan: BNXT_FW_CAP_DFLT_VLAN_TPID_PCP; bnxt_set_vf_spoofchk: ENOTSUPP before HWRM 1.7.1
-        firmware=frozenset({"802.1ad", "qos", "spoofchk"}),
+        # bnxt_set_vf_vlan: BNXT_FW_CAP_DFLT_VLAN_TPID_PCP; bnxt_set_vf_spoofchk: ENOTSUPP before HWRM 1.7.1;
+        # bnxt_set_vf_trust: success also where the firmware refuses, which bnxt_is_trusted_vf then asks
+        firmware=frozenset({"802.1ad", "qos", "spoofchk", "trust"}),
         always_reads={"vlan_proto": "802.1Q"},  # bnxt_get_vf_config doesn't fill it
         lacks=NO_QUERY,  # bnxt_netdev_ops
         # bnxt_sriov_configure: 0 while the PF is down, and bnxt_sriov_enable makes as many as there are resources for
@@ -67,7 +68,8 @@ DRIVERS = {
         # qed_set_vf_rate: 0 does nothing; qed_inform_vf_link_state: cut to the link's speed, which is what 0 reads as
         max_rate=Rate(within_link=True, beyond="clamped", zero="ignored"),
         unset_rate_reads_speed=True,  # qed_get_vf_config
-        min_rate=Rate(within_link=True, zero="ignored"),  # qed_init_wfq_param
+        # qed_init_wfq_param: at least a hundredth of the link's speed (QED_WFQ_UNIT)
+        min_rate=Rate(lowest_part=100, within_link=True, zero="ignored"),
         min_sum_within_link=True,
         ignored={"qos": None},  # qede_set_vf_vlan takes it, qed_get_vf_config reports 0
         refuses=ONLY_Q,  # qede_set_vf_vlan

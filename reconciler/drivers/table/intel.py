@@ -70,6 +70,7 @@ DRIVERS = {
         count=VfCount(limit=128, error=errno.EPERM, bounces_pf=True),
         fresh=CHECKED,  # i40e_alloc_vfs
         resets_vf=RESET_ALL,  # i40e_vc_reset_vf from i40e_ndo_set_vf_{mac,port_vlan,trust}
+        resetting=errno.EAGAIN,  # i40e_check_vf_init_timeout
         reports_own_mac=True,  # i40e_update_vf_mac_addr
         reload_for_mac=True,  # i40e_ndo_set_vf_mac: "bring down and up the VF interface"
     ),
@@ -89,6 +90,7 @@ DRIVERS = {
         count=VfCount(limit=256, error=errno.EOPNOTSUPP),  # ICE_MAX_SRIOV_VFS, ice_pci_sriov_ena
         fresh=CHECKED,  # ice_initialize_vf_entry
         resets_vf=RESET_ALL,  # ice_reset_vf from ice_set_vf_{mac,trust,port_vlan}
+        resetting=errno.EBUSY,  # ice_check_vf_ready_for_cfg
         reports_own_mac=True,  # ice_vfhw_mac_add
     ),
     "fm10k": DriverFacts(

@@ -14,7 +14,9 @@ DRIVERS = {
         vf_driver="mlx5_core",
         queues="as many as its MSI-X vectors, which can be resized",  # mlx5_core_sriov_set_msix_vec_count
         min_rate=Rate(),  # mlx5_esw_qos_set_vport_rate: no bound of the driver's, a share of the link
-        firmware=frozenset({"max_tx_rate", "min_tx_rate"}),  # esw_rate_limit and esw_bw_share of the QoS capabilities
+        # esw_rate_limit and esw_bw_share of the QoS capabilities; the rest is EOPNOTSUPP in switchdev mode
+        # (mlx5_eswitch_set_vport_{vlan,spoofchk,trust,state}: MLX5_ESWITCH_LEGACY)
+        firmware=frozenset({"max_tx_rate", "min_tx_rate", "vlan", "spoofchk", "trust", "link_state"}),
         refuses=ONLY_Q,  # mlx5e_set_vf_vlan
         lacks=NO_QUERY,  # mlx5e_netdev_ops
         # The firmware's NUM_OF_VFS is what sriov_totalvfs says.
@@ -41,6 +43,7 @@ DRIVERS = {
         lacks={**NO_QUERY, "trust": errno.EOPNOTSUPP, "min_tx_rate": errno.EPROTONOSUPPORT},  # mlx4_netdev_ops
         zero_mac="refused-with-spoofchk",  # mlx4_set_vf_mac
         spoofchk_needs_mac=True,  # mlx4_set_vf_spoofchk
+        reload_for_mac=True,  # mlx4_set_vf_mac: "will take effect only after vf restart"
         # mlx4_driver has no sriov_configure (main.c)
         count=VfCount(
             limit=126,

@@ -41,7 +41,9 @@ DRIVERS = {
         lacks=lacking("min_tx_rate", "max_tx_rate", "trust"),  # efx_netdev_ops
         unreported=frozenset({"spoofchk"}),  # efx_ef10_sriov_get_vf_config doesn't fill it
         fresh=without(PLAIN, ("mac", "spoofchk", "trust")),  # a random MAC each time
-        reload_for_mac=True,  # efx_ef10_sriov_set_vf_mac fails while the guest's driver is loaded
+        # efx_ef10_sriov_set_vf_mac, efx_ef10_sriov_set_vf_vlan: the VF's vport can't be reassigned while the guest's
+        # driver is loaded ("unload the driver in the VM"); the number is the firmware's, EBUSY is assumed
+        fixed_while_held=frozenset({"mac", "vlan", "qos", "vlan_proto"}),
     ),
     # sfc/ef100_netdev.c: no VF operation at all; representors and devlink do it
     "sfc_ef100": DriverFacts(

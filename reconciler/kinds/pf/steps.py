@@ -75,7 +75,7 @@ def _set_count(builder: Builder, pf: Pf, where: str, count: int) -> Action:
     holders = builder.resolution.holders
     if count == 0:
         impact = impact_on_vfs(holders, [(pf.id, vf.index) for vf in pf.vfs], free="vf-reset")
-        undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": pf.num_vfs}), *restore(pf, where)]
+        undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": pf.num_vfs}), *restore(builder, pf, where)]
     else:
         impact = Impact()
         undo = [Step("pf.set_numvfs", where, {"pf": pf.id, "vfs": 0})]
@@ -124,10 +124,12 @@ _QUIET: Attributes = {
 """What hardly any driver reports of a VF that nobody has touched otherwise; spoofchk differs by driver."""
 
 
-def own_settings(pf: Pf, vf: Vf) -> list[Attributes]:
+def own_settings(builder: Builder, pf: Pf, vf: Vf) -> list[Attributes]:
     """What a VF has that a new one wouldn't have, in the groups and the order in which it is written."""
     usual = facts(pf.driver, pf.device_id).fresh or _QUIET
-    attributes = vf.attributes or {}
+    attributes = dict(vf.attributes or {})
+    if _mac_of_its_own(builder, pf, vf):
+        del attributes["mac"]
     groups = []
     for group in GROUPS:
         different = {
@@ -140,7 +142,20 @@ def own_settings(pf: Pf, vf: Vf) -> list[Attributes]:
     return groups
 
 
-def restore(pf: Pf, where: str) -> list[Step]:
+def _mac_of_its_own(builder: Builder, pf: Pf, vf: Vf) -> bool:
+    """Whether nobody may have given a VF its MAC: the PF's driver made it up, or the VF's own, here or in a guest.
+    Written as the administrator's, it would be one that the next user of the VF may not change any more."""
+    mac = (vf.attributes or {}).get("mac")
+    given = builder.observed.ledger.get(f"{pf.id}/{vf.index}", {}).get("mac")
+    if mac is None or (given is not None and given.value == mac):
+        return False
+    known = facts(pf.driver, pf.device_id)
+    generated = known.fresh is not None and "mac" not in known.fresh and "mac" not in known.survives
+    driven = vf.driver not in (None, "vfio-pci") or bool(builder.resolution.holders.get((pf.id, vf.index)))
+    return generated or (known.reports_own_mac and driven)
+
+
+def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
     """Steps that give VFs that were made again what they had."""
     steps = []
     for vf in pf.vfs:
@@ -150,6 +165,6 @@ def restore(pf: Pf, where: str) -> list[Step]:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "vfio-pci"}))
         elif vf.driver is None and pf.autoprobe:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "none"}))
-        for values in own_settings(pf, vf):
+        for values in own_settings(builder, pf, vf):
             steps.append(Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values}))
     return steps

@@ -65,7 +65,7 @@ def _set(host: Snapshot, args: Args) -> None:
 
 
 def situation_of(pf: Pf, vf: Vf) -> Situation:
-    """What a driver's answer depends on, as far as it can be observed."""
+    """What a driver's answer depends on, as far as the PF tells; not whether somebody has the VF."""
     known = facts(pf.driver, pf.device_id)
     others = (other.attributes or {} for other in pf.vfs if other is not vf)
     return Situation(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from reconciler.drivers.readback import GROUPS, complete, matches
 from reconciler.drivers.rules import refusal
 from reconciler.drivers.table import facts
 from reconciler.host.model import Vf
-from reconciler.kinds.action import Step, Undo
+from reconciler.kinds.action import Action, Step, Undo
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId
@@ -38,6 +39,7 @@ def plan(builder: Builder) -> None:
     _kept(builder, differing)
     _complete(builder, differing)
     _rates_need_link(builder, differing)
+    _lower_minimums(builder, differing)
     for vf in sorted(differing):
         _set(builder, vf, differing[vf])
 
@@ -72,16 +74,25 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
         before = builder.remade.get(identity, builder.observed.pfs[identity])
         now = builder.host.pfs[identity]
         known = facts(now.driver, now.device_id)
+        least = {
+            index: int(fields["min_tx_rate"].value)
+            for (pf, index), fields in intents.items()
+            if pf == identity and "min_tx_rate" in fields
+        }
         for old in before.vfs:
             new = now.vf(old.index)
             if new is None:
                 continue
             declared = intents.get((identity, old.index), {})
             where = address("pf", name, "vf", old.index)
-            for values in own_settings(before, old):
+            for values in own_settings(builder, before, old):
                 then = (new.attributes or {}) | {key: intent.value for key, intent in declared.items()}
-                if refusal(known, complete(values, then), situation_of(now, new)) is not None:
+                others = sum(value for index, value in least.items() if index != old.index)
+                situation = replace(situation_of(now, new), other_min_rates=others)
+                if refusal(known, complete(values, then), situation) is not None:
                     continue  # A rate on a port that is to be down, or one that contradicts what is declared now.
+                if "min_tx_rate" in values:
+                    least.setdefault(old.index, int(values["min_tx_rate"]))
                 for key, value in values.items():
                     if key not in declared and (new.attributes or {}).get(key) != value:
                         differing.setdefault((identity, old.index), {})[key] = (value, where)
@@ -113,6 +124,25 @@ def _rates_need_link(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             wait_link(builder, identity)
 
 
+def _lower_minimums(builder: Builder, differing: dict[VfId, Wanted]) -> None:
+    """Where the minimums of a PF's VFs share its link, those that go down are written before any goes up: what one VF
+    is to get, another may still have."""
+    lowered = []
+    for vf, wanted in sorted(differing.items()):
+        pf = builder.host.pfs[vf[0]]
+        seen = pf.vf(vf[1])
+        before = ((seen.attributes if seen is not None else None) or {}).get("min_tx_rate", 0)
+        if (
+            not facts(pf.driver, pf.device_id).min_sum_within_link
+            or wanted.get("min_tx_rate", (before, ""))[0] >= before
+        ):
+            continue
+        rates: Wanted = {name: wanted.pop(name) for name in ("min_tx_rate", "max_tx_rate") if name in wanted}
+        lowered += [(f"lowered {vf[0]}", action) for action in _set(builder, vf, rates)]
+    for name, action in lowered:
+        builder.also_makes(name, action)
+
+
 def _ordered(wanted: Wanted) -> list[Wanted]:
     """One entry per request: spoofchk off first and on after the MAC, as Intel's drivers need it; the rest in the
     order of the groups."""
@@ -121,14 +151,16 @@ def _ordered(wanted: Wanted) -> list[Wanted]:
     return sorted(groups, key=lambda group: "spoofchk" not in group or bool(group["spoofchk"][0]))
 
 
-def _set(builder: Builder, vf: VfId, wanted: Wanted) -> None:
+def _set(builder: Builder, vf: VfId, wanted: Wanted) -> list[Action]:
+    actions = []
     for group in _ordered(wanted):
         values = {name: value for name, (value, _) in group.items()}
         where = next(iter(group.values()))[1]
-        add_set(builder, vf, where, {"pf": vf[0], "vf": vf[1]}, values)
+        actions.append(add_set(builder, vf, where, {"pf": vf[0], "vf": vf[1]}, values))
+    return actions
 
 
-def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], values: Attributes) -> None:
+def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], values: Attributes) -> Action:
     """Adds one ``vf.set``; ``target`` says which VF, by PF and index or by a guest's NIC."""
     pf = builder.host.pfs[vf[0]]
     observed = pf.vf(vf[1])
@@ -137,9 +169,9 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
     held: Disruption = "none"
     if values.get("link_state") == "disable":
         held = "guest"
-    elif not known.resets_vf.isdisjoint(values):
+    elif not known.resets_vf.isdisjoint(values) or ("mac" in values and known.reload_for_mac):
         held = "vf-traffic"
-    builder.add(
+    return builder.add(
         "vf.set",
         where,
         {**target, "set": values},
@@ -147,7 +179,7 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
             f"vfs {vf[0]}",
             f"free {vf[0]}/{vf[1]}",
             f"bound {vf[0]}/{vf[1]}",
-            *([f"carrier {vf[0]}"] if rate else []),
+            *([f"carrier {vf[0]}", f"lowered {vf[0]}"] if rate else []),
             *([f"link {vf[0]}"] if rate or known.needs_up else []),
             *([f"attached {where}"] if "alias" in target else []),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from reconciler.drivers.facts import PLAIN
 from reconciler.drivers.readback import matches
 from reconciler.drivers.rules import Situation, refusal
 from reconciler.drivers.table import DRIVERS, facts
+from reconciler.host.model import Applied, Nic, Snapshot
 from reconciler.plan.inventory import take_inventory
 from reconciler.plan.planner import make_plan
 from reconciler.report.diagnostics_text import diagnostic_lines
@@ -207,3 +209,129 @@ def test_cards_have_names() -> None:
     assert card_name(None, None) is None
     [pf] = take_inventory(host(igb(1))).pfs
     assert (pf.card, pf.queues_per_vf) == ("Intel 82576", "1")
+
+
+def rates_host(*pairs: tuple[int, int], driver: str = "ice", speed: int = 10000, **card: Any) -> Snapshot:
+    """A card with a link whose VFs have these (min_tx_rate, max_tx_rate)."""
+    pf = igb(1, len(pairs), driver=driver, device_id="ffff", up=True, carrier=True, speed=speed, total_vfs=64, **card)
+    for vf, (least, most) in zip(pf.vfs, pairs, strict=True):
+        (vf.attributes or {}).update(min_tx_rate=least, max_tx_rate=most)
+    return host(pf)
+
+
+def minimums(*rates: int, vfs: str = "") -> str:
+    text = f'[pf.int]\nmatch = {{ name = "enp1s0" }}\n{vfs}\n'
+    return text + "".join(f"[pf.int.vf.{index}]\nmin_tx_rate = {rate}\n" for index, rate in enumerate(rates))
+
+
+@pytest.mark.parametrize("driver", ["ice", "qede"])
+def test_a_minimum_goes_down_before_another_goes_up(driver: str) -> None:
+    plan = make_plan(desired(minimums(6000, 1000)), rates_host((1000, 0), (6000, 0), driver=driver))
+    assert plan.verdict == "changes"
+    assert [(a.args["vf"], a.args["set"]["min_tx_rate"]) for a in plan.actions] == [(1, 1000), (0, 6000)]
+    lower, raises = plan.actions
+    assert raises.needs == [lower.id]
+    only = make_plan(desired(minimums(6000, 1000)), rates_host((1000, 0), (6000, 0)), targets=["pf.int.vf.0"])
+    assert [a.args["vf"] for a in only.actions] == [1, 0]
+
+
+def test_minimums_that_nobody_declares_count_too() -> None:
+    plan = make_plan(desired(minimums(6000)), rates_host((0, 0), (6000, 0)))
+    assert [(d.severity, d.code, d.address) for d in plan.diagnostics] == [("error", "driver-refuses", "pf.int.vf.0")]
+    assert "they would be 12000" in plan.diagnostics[0].detail
+    assert make_plan(desired(minimums(4000)), rates_host((0, 0), (6000, 0))).verdict == "changes"
+
+
+def test_a_minimum_that_no_longer_fits_is_not_given_back_to_new_vfs() -> None:
+    plan = make_plan(desired(minimums(6000, vfs="vfs = 3")), rates_host((0, 0), (6000, 0)))
+    assert plan.verdict == "changes"
+    rates = [(a.args["vf"], a.args["set"]["min_tx_rate"]) for a in plan.actions if a.op == "vf.set"]
+    assert rates == [(0, 6000)]
+
+
+@pytest.mark.parametrize(("driver", "restored"), [("cxgb4", False), ("sfc", False), ("be2net", False), ("i40e", True)])
+def test_a_generated_mac_is_not_made_the_administrators(driver: str, restored: bool) -> None:
+    card = igb(1, 2, driver=driver, device_id="ffff", up=True, carrier=True, speed=10000, total_vfs=64)
+    for vf in card.vfs:
+        (vf.attributes or {})["mac"] = f"02:00:00:00:01:0{vf.index}"
+    there = host(card)
+    there.ledger[f"{card.id}/1"] = {"mac": Applied("02:00:00:00:01:01", "boot-1", "run-1")}
+    actions = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), there).actions
+    given = [(a.args["vf"], a.args["set"]["mac"]) for a in actions if a.op == "vf.set" and "mac" in a.args["set"]]
+    ours = (1, "02:00:00:00:01:01")
+    assert given == ([(0, "02:00:00:00:01:00"), ours] if restored else [ours])
+    undone = [step.args["set"]["mac"] for step in actions[0].undo.steps if "mac" in step.args.get("set", {})]
+    assert undone == [mac for _, mac in given]
+
+
+def test_a_mac_that_a_vfs_driver_chose_is_not_made_the_administrators() -> None:
+    card = igb(1, 1, driver="i40e", up=True, carrier=True, speed=10000)
+    card.vfs[0].driver = "iavf"
+    (card.vfs[0].attributes or {})["mac"] = "02:00:00:00:01:00"
+    actions = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), host(card)).actions
+    assert [a.op for a in actions] == ["pf.set_numvfs", "pf.set_numvfs"]
+
+
+def keeps(driver: str, method: str = "hostdev") -> Snapshot:
+    """A guest that runs and has the card's VF 0."""
+    card = igb(1, 1, driver=driver, device_id="ffff", up=True, carrier=True, speed=10000)
+    card.vfs[0].driver = "vfio-pci"
+    nic = Nic(method, "ua-rec-a", vf_address=card.vfs[0].address)  # type: ignore[arg-type]
+    nic.mac = None if method == "hostdev" else "52:54:00:00:00:99"
+    return host(card, domains=[guest("web", running=True, live=[nic], config=[nic])])
+
+
+NEW_MAC = '[pf.int]\nmatch = { name = "enp1s0" }\n[pf.int.vf.0]\nmac = "52:54:00:00:00:51"\n'
+
+
+@pytest.mark.parametrize("driver", ["igb", "ixgbe", "mlx4_core", "nfp"])
+def test_a_running_guest_keeps_its_old_mac_until_it_reloads_its_driver(driver: str) -> None:
+    plan = make_plan(desired(NEW_MAC), keeps(driver))
+    warnings = [d for d in plan.diagnostics if d.severity == "warning"]
+    assert [(d.code, d.address) for d in warnings] == [("mac-needs-reload", "pf.int.vf.0")]
+    assert warnings[0].detail.startswith("web has VF 0 of enp1s0 (0000:01:00.0) and runs")
+    [action] = plan.actions
+    assert (action.disruption, action.impact.domains) == ("vf-traffic", ["web"])
+
+
+def test_a_new_mac_that_arrives_at_once_is_no_trouble() -> None:
+    plan = make_plan(desired(NEW_MAC), keeps("bnxt_en"))
+    assert plan.diagnostics == []
+    assert [action.disruption for action in plan.actions] == ["none"]
+
+
+def test_sfc_changes_no_mac_under_a_guest() -> None:
+    [item] = make_plan(desired(NEW_MAC), keeps("sfc")).diagnostics
+    assert (item.severity, item.code, item.address) == ("error", "driver-refuses", "pf.int.vf.0")
+    assert "the kernel would answer EBUSY. Detach the NIC, or shut its guest down" in item.detail
+    refused = refusal(DRIVERS["sfc"], {"vlan": 5}, replace(UP, held=True))
+    assert refused is not None
+    assert refused.attribute == "vlan"
+    assert refusal(DRIVERS["sfc"], {"spoofchk": True}, replace(UP, held=True)) is None
+
+
+@pytest.mark.parametrize("driver", ["bnx2x", "sfc", "enic"])
+def test_the_refused_attribute_is_the_declared_one(driver: str) -> None:
+    [item] = diagnostics("max_tx_rate = 100", driver)
+    assert item.detail.startswith(f"{driver} has no max_tx_rate.")
+
+
+def test_what_has_to_change_is_the_link_where_it_takes_no_value() -> None:
+    [item] = diagnostics("max_tx_rate = 100", "ixgbe", speed=1000)
+    assert item.detail.endswith("Give the port a link of 10000 Mbit/s: with this one no value is taken.")
+    assert "Declare a value" not in item.detail
+
+
+def test_what_depends_on_the_cards_mode() -> None:
+    assert codes("vlan = 5\ntrust = true", "mlx5_core") == [("note", "driver-depends")] * 2
+    assert codes("trust = true", "bnxt_en") == [("note", "driver-depends")]
+
+
+def test_more_cards_have_names() -> None:
+    assert [card_name("14e4", device) for device in ("1761", "1762", "1763", "168d")] == [
+        "Broadcom BCM57604",
+        "Broadcom BCM57602",
+        "Broadcom BCM57601",
+        "QLogic 57840",
+    ]
+    assert card_name("8086", "15ab") == "Intel X552"

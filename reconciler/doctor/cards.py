@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, FindingSeverity, Unchecked
 from reconciler.doctor.facts import Facts, Found
 from reconciler.drivers.table import facts as driver_facts
 from reconciler.host.model import Pf
@@ -11,6 +11,8 @@ from reconciler.host.platform import CapableDevice
 
 def check_capability(facts: Facts) -> Found:
     """Cards that could make VFs and can't here. Only with a file that names such a card, or without a file."""
+    if facts.platform.capable is None and (facts.desired is None or len(facts.matched) < len(facts.desired.pfs)):
+        yield Unchecked("cards", "whether there are cards that could make VFs and show no PF")
     for device in facts.platform.capable or []:
         if not device.attribute and _wanted(facts, device):
             yield Finding(
@@ -45,6 +47,8 @@ def check_capability(facts: Facts) -> Found:
                 facts.address(pf),
                 facts.line(facts.address(pf)),
             )
+        elif pf.total_vfs is None and pf.bus == "pci":
+            yield Unchecked("cards", f"how many VFs {pf.netdev} can make")
         elif pf.total_vfs is not None:
             yield Checked("cards", f"{pf.netdev} ({pf.driver}): {_count(pf)}")
 
@@ -64,24 +68,50 @@ def _count(pf: Pf) -> str:
 
 def check_link(facts: Facts) -> Found:
     """libvirt reads and sets a VF through its PF, and refuses while that is down (virNetDevSaveNetConfig); some drivers
-    make no VFs then. A link that the file sets up is only a note."""
+    make no VFs then, which the plan tells. A problem if a guest of the file gets a VF so, and without a file if there
+    are VFs; a link that the file sets up is only a note."""
     for pf in facts.pfs:
         address = facts.address(pf)
-        declared = facts.desired.pfs[address.removeprefix("pf.")].link if facts.desired and address else None
-        if pf.up:
+        link = facts.desired.pfs[address.removeprefix("pf.")].link if facts.desired and address else None
+        needed = _needs_link(facts, address.removeprefix("pf.")) if address else bool(pf.num_vfs)
+        if pf.up is None and link is None:
+            yield Unchecked("links", f"whether {pf.netdev} is up")
+        elif pf.up and link != "down":
             yield Checked("links", f"{pf.netdev} is up" + ("" if pf.carrier else ", without a carrier"))
-        if pf.up is not False or declared == "down":
-            continue
-        seen = f"{pf.netdev} is down."
-        why = 'libvirt refuses to give out a VF of it ("the PF is not online"), and its VFs have no link.'
-        line = facts.line(address)
-        if declared == "up":
-            yield Finding("note", "pf-down", pf.netdev, seen, why, "`reconciler apply` sets it up.", address, line)
-        else:
+        elif pf.up is False and link == "up":
+            yield _down(facts, pf, "note", f"{pf.netdev} is down.", "`reconciler apply` sets it up.")
+        elif link == "down" and needed:
+            seen = f"The file declares {pf.netdev} down and has guests that get a VF of it."
+            yield _down(facts, pf, "problem", seen, f'Declare link = "up" in {address}.')
+        elif pf.up is False and link is None:
+            severity: FindingSeverity = "problem" if needed else "note" if _plain(facts, pf) else "warning"
             todo = f'`ip link set {pf.netdev} up` now, and link = "up" in the state file for ever.'
-            yield Finding(
-                "problem" if pf.num_vfs or address else "warning", "pf-down", pf.netdev, seen, why, todo, address, line
-            )
+            yield _down(facts, pf, severity, f"{pf.netdev} is down.", todo)
+
+
+def _needs_link(facts: Facts, name: str) -> bool:
+    """Whether libvirt is to give out VFs of this PF as interfaces: by a NIC, or by a pool."""
+    if facts.desired is None:
+        return False
+    pools = [pool for pool in facts.desired.pools.values() if pool.state == "present"]
+    nics = [nic for domain in facts.desired.domains.values() for nic in domain.nics.values()]
+    nics = [nic for nic in nics if nic.state == "present" and nic.method == "interface"]
+    return any(name == pool.pf or any(vf.pf == name for vf in pool.vfs) for pool in pools) or any(
+        name == nic.pf or (nic.vf is not None and nic.vf.pf == name) for nic in nics
+    )
+
+
+def _plain(facts: Facts, pf: Pf) -> bool:
+    """A PF that the file declares, and no VF of it."""
+    address = facts.address(pf)
+    desired = facts.desired.pfs[address.removeprefix("pf.")] if facts.desired and address else None
+    return desired is not None and not (pf.num_vfs if desired.vfs is None else desired.vfs)
+
+
+def _down(facts: Facts, pf: Pf, severity: FindingSeverity, seen: str, todo: str) -> Finding:
+    why = 'libvirt refuses to give out a VF of it ("the PF is not online"), and its VFs have no link.'
+    address = facts.address(pf)
+    return Finding(severity, "pf-down", pf.netdev, seen, why, todo, address, facts.line(address))
 
 
 def check_vf_driver(facts: Facts) -> Found:
@@ -94,6 +124,9 @@ def check_vf_driver(facts: Facts) -> Found:
     blacklist |= dict.fromkeys(modules.own or [], "reconciler's own file")
     declared = {name.replace("-", "_") for name in facts.desired.blacklist or ()} if facts.desired else set()
     for module, pfs in facts.vf_modules().items():
+        if modules.blacklist is None or (modules.loaded is None and facts.platform.modules is None):
+            yield Unchecked("VF driver", f"whether {module} is loaded, and whether it is blacklisted")
+            continue
         state = "loaded" if module in (modules.loaded or []) else (facts.platform.modules or {}).get(module)
         where = blacklist.get(module, "the state file" if module in declared else "")
         if where and state in ("loaded", "builtin"):

@@ -40,6 +40,15 @@ class Checked:
 
 
 @dataclass(slots=True)
+class Unchecked:
+    """A check that was left out, in whole or in part, since what it looks at is not known."""
+
+    subject: str
+    missing: str
+    """What is not known, as the end of a sentence: ``the host's IOMMU groups``."""
+
+
+@dataclass(slots=True)
 class Report:
     """All of it. The field names are the JSON names."""
 
@@ -48,13 +57,15 @@ class Report:
     host: HostIdentity = field(default_factory=HostIdentity)
     source: Source | None = None
     """The state file; null without one."""
-    verdict: Literal["ok", "problems"] = "ok"
-    """``problems``: at least one finding is a problem."""
+    verdict: Literal["ok", "problems", "incomplete"] = "ok"
+    """``problems``: at least one finding is a problem; else ``incomplete``: a check was left out."""
     findings: list[Finding] = field(default_factory=list)
     """Problems, warnings, notes; each in the order in which things depend on each other."""
     checked: list[Checked] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+    """Checks that this host, or this file, needs and that were left out: nothing is said about their subjects."""
     unread: list[str] = field(default_factory=list)
-    """What could not be read, and why: nothing is said about it."""
+    """What could not be read, and why."""
 
 
 def report_to_json(report: Report) -> dict[str, Any]:

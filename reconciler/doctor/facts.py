@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.drivers.table import facts as driver_facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.kinds.match import match_pfs
 from reconciler.state.desired import Desired
 
-Found = Iterator[Finding | Checked]
+Found = Iterator[Finding | Checked | Unchecked]
 
 
 @dataclass(slots=True)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found
 from reconciler.host.model import Pf
 from reconciler.host.platform import IommuGroup
 
+_HOW_TO_SWITCH_ON = {
+    "GenuineIntel": "Switch on VT-d in the firmware's setup, add intel_iommu=on iommu=pt to the kernel's arguments, "
+    "and reboot.",
+    "AuthenticAMD": "Switch on AMD-Vi (IOMMU) in the firmware's setup and reboot: the kernel then uses it by itself. "
+    "iommu=pt leaves the host's own DMA untranslated.",
+    "": "Switch on the IOMMU in the firmware's setup (VT-d, AMD-Vi, SMMU), add intel_iommu=on iommu=pt to the kernel's "
+    "arguments if the processor is Intel's, and reboot.",
+}
+"""By the processor's vendor. amd_iommu is on by default (Documentation/admin-guide/kernel-parameters.txt)."""
 _ASKS = ("intel_iommu=on", "amd_iommu=on", "iommu=pt", "iommu.passthrough=1")
+
+
+_SHOWN = 4
+"""Devices of a group that are named."""
 
 
 def check_processor(facts: Facts) -> Found:
     """/dev/kvm is there when the module could be loaded and firmware left virtualisation on."""
     platform = facts.platform
-    if not facts.wants_guests or platform.kvm is None:
+    if not facts.wants_guests:
+        return
+    if platform.kvm is None:
+        yield Unchecked("KVM", "whether there is /dev/kvm")
         return
     if platform.kvm:
         yield Checked("KVM", "/dev/kvm is there")
@@ -35,7 +51,10 @@ def check_iommu(facts: Facts) -> Found:
     """By its effect: groups exist exactly when an IOMMU driver serves devices (drivers/iommu/iommu.c,
     iommu_probe_device), whatever the command line says."""
     groups = facts.platform.iommu_groups
-    if not facts.wants_passthrough or groups is None:
+    if not facts.wants_passthrough:
+        return
+    if groups is None:
+        yield Unchecked("IOMMU", "the host's IOMMU groups")
         return
     if not groups:
         yield _iommu_off(facts)
@@ -68,10 +87,7 @@ def _iommu_off(facts: Facts) -> Finding:
             "also called IOMMU, in the firmware's setup. In a virtual machine, give it an IOMMU."
         )
     else:
-        todo = (
-            "Switch on VT-d (Intel) or AMD-Vi in the firmware's setup, and on Intel add intel_iommu=on iommu=pt to the "
-            "kernel's arguments (on AMD it is on by default); then reboot."
-        )
+        todo = _HOW_TO_SWITCH_ON.get(platform.cpu_vendor or "", _HOW_TO_SWITCH_ON[""])
     return Finding("problem", "iommu-off", "IOMMU", seen, "Without it no VF can be given to a guest.", todo)
 
 
@@ -81,8 +97,12 @@ def _groups_of(pfs: list[Pf], groups: list[IommuGroup]) -> list[IommuGroup]:
 
 
 def check_groups(facts: Facts) -> Found:
-    """A group goes to one guest as a whole (Documentation/driver-api/vfio.rst). Cards without VFs yet are judged by
-    the PF's own group."""
+    """A group goes to one guest as a whole (Documentation/driver-api/vfio.rst).
+
+    VFs that are there are judged by their groups. Of a card without VFs only this can be said: a port above it without
+    ACS takes all that is below it into its own group, VFs that come later as well (drivers/iommu/iommu.c,
+    pci_device_group). Other functions in the PF's group say nothing: they lack ACS among themselves.
+    """
     groups = facts.platform.iommu_groups
     if not facts.wants_passthrough or not groups:
         return
@@ -92,12 +112,12 @@ def check_groups(facts: Facts) -> Found:
         shared = {members[vf].number: members[vf] for vf in vfs if vf and len(members[vf].devices) > 1}
         if shared:
             group = next(iter(shared.values()))
-            others = f", and {len(shared) - 1} more groups" if len(shared) > 1 else ""
+            others = f"; and {len(shared) - 1} more such groups" if len(shared) > 1 else ""
             yield Finding(
                 "problem",
                 "group-shared",
                 pf.netdev,
-                f"VFs share IOMMU group {group.number} with other devices: {', '.join(group.devices)}{others}.",
+                f"VFs share IOMMU group {group.number} with other devices: {_few(group.devices)}{others}.",
                 "Devices of one group can only go to the same guest.",
                 "Switch on ACS (and ARI) in the firmware's setup, or move the card to another slot.",
                 facts.address(pf),
@@ -105,12 +125,42 @@ def check_groups(facts: Facts) -> Found:
             )
         elif vfs:
             yield Checked("IOMMU groups", f"{pf.netdev}: each of its {len(vfs)} VFs has a group of its own")
+        elif pf.vfs and pf.bus == "pci":
+            yield Unchecked("IOMMU groups", f"the groups of {pf.netdev}'s VFs")
+        elif pf.device in members:
+            yield _before_vfs(facts, pf, members[pf.device])
+
+
+def _before_vfs(facts: Facts, pf: Pf, group: IommuGroup) -> Finding | Checked:
+    strangers = [device for device in group.devices if device.rpartition(".")[0] != pf.device.rpartition(".")[0]]
+    if not strangers:
+        return Checked("IOMMU groups", f"{pf.netdev} shares its group with no other card; its VFs have none yet")
+    return Finding(
+        "warning",
+        "group-will-be-shared",
+        pf.netdev,
+        f"{pf.netdev} is in IOMMU group {group.number} with other devices: {_few(strangers)}.",
+        "A port above the card lacks ACS, so its VFs will join that group, and all of one group can only go to the "
+        "same guest.",
+        "Switch on ACS in the firmware's setup, or move the card to another slot.",
+        facts.address(pf),
+        facts.line(facts.address(pf)),
+    )
+
+
+def _few(devices: list[str]) -> str:
+    """The first ones, and how many more there are."""
+    more = f" and {len(devices) - _SHOWN} more" if len(devices) > _SHOWN else ""
+    return f"{', '.join(devices[:_SHOWN])}{more}"
 
 
 def check_vfio(facts: Facts) -> Found:
     """vfio-pci is what takes a VF from the host for a guest."""
     modules = facts.platform.modules
-    if not facts.wants_passthrough or modules is None:
+    if not facts.wants_passthrough:
+        return
+    if modules is None:
+        yield Unchecked("vfio", "whether the kernel has vfio-pci")
         return
     missing = [name for name in ("vfio", "vfio_pci") if modules.get(name, "missing") == "missing"]
     if missing:

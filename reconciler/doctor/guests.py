@@ -1,84 +1,15 @@
-"""The guests: memory that has to be pinned, free slots, how many VFs."""
+"""The guests: free slots, how many VFs, what can't work inside. Their memory: `reconciler.doctor.memory`."""
 
 from __future__ import annotations
 
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found, vf_nics
 from reconciler.host.model import Domain
-from reconciler.host.platform import GuestHardware
 
-_GIB = 1024 * 1024
-"""KiB in a GiB: what libvirt adds to a guest's memory for its limit (qemuDomainGetMemLockLimitBytes)."""
 USUAL_LIMIT = 32
 """VFs per guest where no state file says otherwise: the most that RHEL 6 and 7 supported; libvirt has no limit."""
 HARD_LIMIT = 64
 """RHEL's QEMU starts a guest with 64 and not with 65 (tp-libvirt, sriov_scalability_max_vf.cfg)."""
-
-
-def check_memory(facts: Facts) -> Found:
-    """VFIO pins all RAM of a guest, so that of all guests with VFs together has to fit (vfio_iommu_type1)."""
-    guests, total = facts.platform.guests, facts.platform.memory_total_kib
-    if not facts.wants_guests or guests is None:
-        return
-    wanting = {
-        domain.name: guests[domain.name] for domain in facts.domains if domain.name in guests and _wants(facts, domain)
-    }
-    for name, guest in wanting.items():
-        yield from _hard_limit(facts, name, guest)
-    if not wanting or total is None:
-        return
-    need = sum(guest.memory_kib for guest in wanting.values())
-    if need > total:
-        yield Finding(
-            "problem",
-            "memory-too-small",
-            "memory",
-            f"Guests with VFs have {_size(need)} together, and the host {_size(total)}.",
-            "All memory of a guest with a VF is pinned from its start on: neither overcommitted nor swapped. They "
-            "can't all run.",
-            f"Give these guests less memory, or run fewer at a time: {', '.join(wanting)}.",
-        )
-        return
-    yield Checked("memory", f"{_size(need)} pinned when all {len(wanting)} guests with VFs run, of {_size(total)}")
-    available = facts.platform.memory_available_kib
-    for domain in facts.domains:
-        hardware = wanting.get(domain.name)
-        if hardware and available is not None and not domain.running and hardware.memory_kib > available:
-            yield Finding(
-                "warning",
-                "memory-not-free",
-                f"guest {domain.name}",
-                f"{domain.name} needs {_size(hardware.memory_kib)} at once, and {_size(available)} are available.",
-                "With a VF its memory is pinned at its start, which fails or pushes others out.",
-                "Free memory first.",
-            )
-
-
-def _wants(facts: Facts, domain: Domain) -> bool:
-    """Whether it has VFs, or the file gives it some."""
-    declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
-    given = any(nic.state == "present" for nic in declared.nics.values()) if declared else False
-    return given or bool(vf_nics(domain.live) or vf_nics(domain.config))
-
-
-def _hard_limit(facts: Facts, name: str, guest: GuestHardware) -> Found:
-    limit = guest.hard_limit_kib
-    if limit is not None and limit < guest.memory_kib + _GIB:
-        yield Finding(
-            "problem",
-            "hard-limit-too-low",
-            f"guest {name}",
-            f"<memtune><hard_limit> is {_size(limit)}, for {_size(guest.memory_kib)} of memory.",
-            "It takes the place of libvirt's own limit for pinned memory (memory and 1 GiB), so attaching a VF or "
-            'starting the guest may fail with "Cannot allocate memory", or the guest may be killed.',
-            f"Take <hard_limit> out of the definition, or raise it above {_size(guest.memory_kib + _GIB)}.",
-            f"domain.{name}" if facts.desired is not None else "",
-            facts.line(f"domain.{name}") if facts.desired is not None else 0,
-        )
-
-
-def _size(kib: int) -> str:
-    return f"{kib / _GIB:.1f} GiB" if kib >= _GIB else f"{kib // 1024} MiB"
 
 
 def check_ports(facts: Facts) -> Found:
@@ -88,9 +19,12 @@ def check_ports(facts: Facts) -> Found:
         return
     for domain in facts.domains:
         guest = (facts.platform.guests or {}).get(domain.name)
+        need = to_attach(facts, domain)
+        if guest is None and domain.running and (need or facts.desired is None):
+            yield Unchecked("root ports", f"how many free ones {domain.name} has")
         if guest is None or guest.free_root_ports is None or not domain.running:
             continue
-        need, free = _to_attach(facts, domain), guest.free_root_ports
+        free = guest.free_root_ports
         if free >= max(need, 1):
             yield Checked("root ports", f"{domain.name}: {free} free")
             continue
@@ -109,7 +43,7 @@ def check_ports(facts: Facts) -> Found:
         )
 
 
-def _to_attach(facts: Facts, domain: Domain) -> int:
+def to_attach(facts: Facts, domain: Domain) -> int:
     """NICs of the file that the running guest doesn't have yet, by MAC and by how many there are."""
     declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
     wanted = [nic for nic in declared.nics.values() if nic.state == "present"] if declared else []

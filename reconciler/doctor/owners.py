@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found
 from reconciler.host.platform import OwnerLine
 
@@ -19,7 +19,10 @@ _OTHERWISE = "Remove the line, or comment it out."
 def check_owners(facts: Facts) -> Found:
     """A finding per file. A file that only names a PF, for its address perhaps, is no trouble unless it says more."""
     owners = facts.platform.owners
-    if owners is None or not facts.pfs:
+    if not facts.pfs:
+        return
+    if owners is None:
+        yield Unchecked("other owners", "what other tools' files say of these cards")
         return
     concerned = [line for line in owners if _concerns(facts, line)]
     for path in dict.fromkeys(line.path for line in concerned):
@@ -29,12 +32,13 @@ def check_owners(facts: Facts) -> Found:
     if not any(line.makes_vfs for line in concerned):
         yield Checked("other owners", "no other tool's file makes VFs or sets what they are like")
     manager = (facts.platform.services or {}).get("NetworkManager")
-    if manager is not None and manager.active:
+    if manager is not None and (manager.active or manager.enabled):
         yield Finding(
             "note",
             "networkmanager-runs",
             "NetworkManager",
-            "NetworkManager runs, and takes every VF that gets an interface of the host.",
+            f"NetworkManager {'runs' if manager.active else 'starts at boot'}, and takes every VF that gets an "
+            "interface of the host.",
             "It may set such a VF up and ask for an address on it before a guest gets it.",
             'Keep the host\'s driver away from VFs (vf_driver = "none"), or list them in unmanaged-devices.',
         )
@@ -67,5 +71,6 @@ def _neighbour(lines: list[OwnerLine]) -> Finding:
         "pf-configured-elsewhere",
         first.owner,
         f"{first.path}:{first.line} configures {', '.join(first.names)}: {first.text}.",
-        "That is fine for addresses. If it sets the link or the MTU as well, leave these out of the state file.",
+        "That is fine for addresses; two that set the link or the MTU undo each other's work.",
+        "If it sets the link or the MTU, leave these out of the state file.",
     )

@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found
+from reconciler.doctor.versions import OLDEST_QEMU, QUIRKS, STARTS_ONCE, version_text
 from reconciler.host.model import Domain, Network
 from reconciler.kinds.holders import find_holders
-
-
-@dataclass(frozen=True, slots=True)
-class KnownBug:
-    """What some versions of libvirt do; ``first`` and ``fixed`` as libvirt counts, ``fixed`` not included."""
-
-    first: int
-    fixed: int
-    severe: bool
-    seen: str
-    source: str
-
-    def concerns(self, version: int) -> bool:
-        """Whether this version has it."""
-        return self.first <= version < self.fixed
-
-
-KNOWN_BUGS = (
-    KnownBug(0, 5_005_000, False, "can't say which guest has which VF of a pool", "NEWS 5.5.0: network port API"),
-    KnownBug(9_000_000, 9_005_000, True, "may fail to start a guest with a VF as <interface>", "NEWS 9.5.0"),
-    KnownBug(
-        12_001_000,
-        12_002_000,
-        True,
-        "crashes when an interface of a hostdev network is attached to a running guest",
-        "NEWS 12.2.0",
-    ),
-)
-"""From libvirt's NEWS.rst."""
-
-OLDEST_QEMU = ((12_004_000, 7_002_000),)
-"""From this libvirt on, QEMU has to be at least that (NEWS 12.4.0)."""
-
-
-def version_text(version: int) -> str:
-    """``11.3.0`` for 11003000."""
-    return f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}"
 
 
 def check_libvirt(facts: Facts) -> Found:
@@ -64,25 +26,29 @@ def check_libvirt(facts: Facts) -> Found:
         return
     version = libvirt.version
     if version is None:
+        yield Unchecked("libvirt", "its version, and so its known faults")
         return
-    bugs = [bug for bug in KNOWN_BUGS if bug.concerns(version)]
-    for bug in bugs:
+    concerned = [quirk for quirk in QUIRKS if quirk.concerns(version) and quirk.matters(facts)]
+    for quirk in concerned:
         yield Finding(
-            "warning" if bug.severe else "note",
-            "libvirt-known-bug",
+            "warning" if quirk.bug else "note",
+            "libvirt-known-bug" if quirk.bug else "libvirt-lacks",
             "libvirt",
-            f"libvirt {version_text(version)} {bug.seen} ({bug.source}).",
-            "This is a known fault of this version.",
-            f"Update libvirt to {version_text(bug.fixed)} or newer.",
+            f"libvirt {version_text(version)} {quirk.seen} (NEWS {version_text(quirk.until)}).",
+            quirk.why,
+            f"Update libvirt to {version_text(quirk.until)} or newer{quirk.otherwise}.",
         )
-    if not bugs:
+    if not any(quirk.bug for quirk in concerned):
         yield Checked("libvirt", f"{version_text(version)} at {libvirt.uri}")
 
 
 def check_qemu(facts: Facts) -> Found:
     """The QEMU that libvirt starts guests with."""
     qemu, libvirt = facts.platform.qemu, facts.host.libvirt
-    if not facts.wants_guests or not libvirt.available or qemu is None:
+    if not facts.wants_guests or not libvirt.available:
+        return
+    if qemu is None:
+        yield Unchecked("QEMU", "its version")
         return
     oldest = next((least for since, least in OLDEST_QEMU if (libvirt.version or 0) >= since), 0)
     if not qemu:
@@ -140,8 +106,7 @@ def check_pools(facts: Facts) -> Found:
                 "pool-inactive",
                 f"pool {network.name}",
                 f"The pool is not active, and autostart is {'on' if network.autostart else 'off'}.",
-                "Guests with a NIC of it don't start. libvirt tries autostart once per boot only, and VFs that come "
-                "later are too late for it.",
+                f"Guests with a NIC of it don't start.{_autostart(facts)}",
                 "`reconciler apply` starts it."
                 if facts.desired
                 else f"`virsh net-start {network.name}`, once its VFs are there.",
@@ -152,6 +117,13 @@ def check_pools(facts: Facts) -> Found:
             yield Checked(
                 "pools", f"{network.name}: active, {len(network.live_addresses)} VFs, {len(network.ports)} in use"
             )
+
+
+def _autostart(facts: Facts) -> str:
+    version = facts.host.libvirt.version
+    if version is None or version < STARTS_ONCE:
+        return ""
+    return " libvirt tries autostart once per boot only, and VFs that come later are too late for it."
 
 
 def _forgotten(facts: Facts, network: Network) -> list[tuple[str, str]]:

@@ -95,6 +95,9 @@ class GuestHardware:
     """``<memory>``: all that it may have, so all that is pinned."""
     hard_limit_kib: int | None = None
     """``<memtune><hard_limit>``; ``None``: there is none."""
+    huge_page_kib: int | None = None
+    """Size of the huge pages that it is backed by (``<memoryBacking><hugepages>``; of several sizes the first), 0: the
+    host's default size; ``None``: ordinary pages."""
     viommu: bool = False
     machine: str = ""
     """``pc-q35-10.0``."""
@@ -128,9 +131,11 @@ class Platform:
     memory_total_kib: int | None = None
     memory_available_kib: int | None = None
     huge_pages: list[HugePages] | None = None
+    default_huge_page_kib: int | None = None
+    """``Hugepagesize`` of /proc/meminfo."""
     owners: list[OwnerLine] | None = None
     services: dict[str, Service] | None = None
-    """``NetworkManager``, ``systemd-networkd``, … as far as they are installed; ``None``: no systemd."""
+    """``NetworkManager`` if it is installed; ``None``: no systemd, or it didn't answer."""
     guests: dict[str, GuestHardware] | None = None
     """By domain name; ``None``: libvirt could not be asked."""
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What doctor found, as text: problems first, then warnings and notes, and at the end what is fine."""
+"""What doctor found, as text: problems first, then warnings and notes, at the end what is fine and what is unknown."""
 
 from __future__ import annotations
 
@@ -16,27 +16,33 @@ def render_doctor(document: dict[str, Any], *, color: bool, width: int = 0) -> s
     document, style = clean(document), Style(color)
     path = (document.get("source") or {}).get("path", "")
     blocks = [[_headline(document, path, style)]]
-    blocks += [_finding(item, path, style, width) for item in document["findings"] if item["code"] != "no-card"]
-    blocks += [_checked(document["checked"], style, width), _unread(document, style, width)]
+    blocks += [_finding(item, path, style, width) for item in document["findings"]]
+    blocks += [
+        _checked(document["checked"], style, width),
+        _unchecked(document["unchecked"], style, width),
+        _unread(document, style, width),
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _headline(document: dict[str, Any], path: str, style: Style) -> str:
-    findings = document["findings"]
-    without: str | None = next((item["seen"] for item in findings if item["code"] == "no-card"), None)
-    if without is not None:
-        return style.paint(f"{host_name(document)}: ", "bold") + without
+    """Ready only if everything that matters was looked at."""
+    findings, subjects = document["findings"], _by_subject(document["unchecked"])
+    ready = f"ready for {path}" if path else "ready for SR-IOV"
+    if any(item["severity"] == "problem" for item in findings):
+        verdict = f"not {ready}"
+    elif subjects:
+        verdict = "no problem found in what could be read"
+    else:
+        verdict = f"{ready}, as far as could be read" if document["unread"] else ready
     counts = [
         plural(count, severity)
         for severity in _LOOKS
         if (count := sum(item["severity"] == severity for item in findings))
     ]
-    if any(item["severity"] == "problem" for item in findings):
-        verdict = f"not ready for {path}" if path else "not ready for SR-IOV"
-    else:
-        verdict = f"ready for {path}" if path else "ready for SR-IOV"
     told = f" ({', '.join(counts)})" if counts else ""
-    return style.paint(f"{host_name(document)}: {verdict}", "bold") + f"{told}."
+    left = f"; {plural(len(subjects), 'thing')} could not be checked: {', '.join(subjects)}" if subjects else ""
+    return style.paint(f"{host_name(document)}: {verdict}", "bold") + f"{told}{left}."
 
 
 def _finding(item: dict[str, Any], path: str, style: Style, width: int) -> list[str]:
@@ -56,15 +62,29 @@ def _finding(item: dict[str, Any], path: str, style: Style, width: int) -> list[
 
 
 def _checked(items: list[dict[str, Any]], style: Style, width: int) -> list[str]:
-    """One line per subject, whatever number of things was looked at."""
-    by_subject: dict[str, list[str]] = {}
-    for item in items:
-        by_subject.setdefault(item["subject"], []).append(item["seen"])
     sign = style.paint("✓", "green")
+    return _lines({subject: "; ".join(seen) for subject, seen in _by_subject(items, "seen").items()}, sign, width)
+
+
+def _unchecked(items: list[dict[str, Any]], style: Style, width: int) -> list[str]:
+    sign = style.paint("?", "yellow")
+    told = {subject: f"not known: {'; '.join(what)}" for subject, what in _by_subject(items).items()}
+    return _lines(told, sign, width)
+
+
+def _by_subject(items: list[dict[str, Any]], key: str = "missing") -> dict[str, list[str]]:
+    """Whatever number of things was looked at, one line per subject."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        found.setdefault(item["subject"], []).append(item[key])
+    return found
+
+
+def _lines(told: dict[str, str], sign: str, width: int) -> list[str]:
     lines: list[str] = []
-    for subject, seen in by_subject.items():
-        told = paragraph(f"{subject}: {'; '.join(seen)}", indent=2, width=width)
-        lines += [f"{sign}{told[0][1:]}", *told[1:]]
+    for subject, text in told.items():
+        wrapped = paragraph(f"{subject}: {text}", indent=2, width=width)
+        lines += [f"{sign}{wrapped[0][1:]}", *wrapped[1:]]
     return lines
 
 

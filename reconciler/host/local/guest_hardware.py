@@ -31,6 +31,7 @@ def guest_hardware(xml: str) -> GuestHardware:
     return GuestHardware(
         memory_kib=_kib(domain.find("memory")) or 0,
         hard_limit_kib=_kib(domain.find("memtune/hard_limit")),
+        huge_page_kib=_huge_page_kib(domain.find("memoryBacking/hugepages")),
         viommu=domain.find("devices/iommu") is not None,
         machine=machine.get("machine", "") if machine is not None else "",
         hostdevs=len(hostdevs) + len(pools),
@@ -44,6 +45,16 @@ def _kib(element: Element | None) -> int | None:
     unit = _UNITS.get((element.get("unit") or "KiB").lower())
     text = (element.text or "").strip()
     return int(text) * unit // 1024 if unit is not None and text.isdigit() else None
+
+
+def _huge_page_kib(element: Element | None) -> int | None:
+    if element is None:
+        return None
+    page = element.find("page")
+    if page is None:
+        return 0
+    size, unit = page.get("size", ""), _UNITS.get(page.get("unit", "KiB").lower())
+    return int(size) * unit // 1024 if unit is not None and size.isdigit() else 0
 
 
 def _free_root_ports(domain: Element) -> int | None:

@@ -17,7 +17,7 @@ from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.platform import CapableDevice, HugePages, IommuGroup, ModuleState, Platform, Service
 
 _VFIO = ("vfio", "vfio_pci", "vfio_iommu_type1")
-_SERVICES = ("NetworkManager", "systemd-networkd", "networking", "openvswitch-switch", "sriov-config")
+_SERVICES = ("NetworkManager",)
 _CLASS_NETWORK = "0x02"
 """The base class of a PCI device's class code: network controller."""
 _SECONDS = 10.0
@@ -54,20 +54,24 @@ def read_platform(root: Path) -> Platform:
     found.kvm = os.path.lexists(root / "dev/kvm")
     found.capable = _capable(root, sysfs)
     found.modules = _modules(root, sysfs)
-    found.memory_total_kib, found.memory_available_kib = _memory(sysfs)
+    memory = _memory(sysfs)
+    found.memory_total_kib = memory.get("MemTotal")
+    found.memory_available_kib = memory.get("MemAvailable")
+    found.default_huge_page_kib = memory.get("Hugepagesize")
     found.huge_pages = _huge_pages(sysfs)
     found.owners = read_owners(root, _pf_names(root, sysfs), found.notes)
     found.services = _services(root, found.notes)
     return found
 
 
-def _iommu_groups(sysfs: _Below) -> list[IommuGroup]:
-    groups = []
+def _iommu_groups(sysfs: _Below) -> list[IommuGroup] | None:
+    """None at all, or ``None`` when they can't be listed."""
+    told, groups = len(sysfs.notes), []
     for name in sorted(filter(str.isdigit, sysfs.names("sys/kernel/iommu_groups")), key=int):
         folder = f"sys/kernel/iommu_groups/{name}"
         kind = sysfs.text(f"{folder}/type")
         groups.append(IommuGroup(int(name), kind, sorted(sysfs.names(f"{folder}/devices"))))
-    return groups
+    return groups or (None if len(sysfs.notes) > told else [])
 
 
 def _processor(sysfs: _Below) -> tuple[str | None, bool | None]:
@@ -153,11 +157,10 @@ def _vf_drivers(root: Path, sysfs: _Below) -> Iterable[str]:
             yield canonical(known)
 
 
-def _memory(sysfs: _Below) -> tuple[int | None, int | None]:
-    lines = (sysfs.text("proc/meminfo") or "").splitlines()
-    fields = {line.split(":")[0]: line.split()[1] for line in lines if len(line.split()) >= 2}
-    total, available = (fields.get(name, "") for name in ("MemTotal", "MemAvailable"))
-    return (int(total) if total.isdigit() else None), (int(available) if available.isdigit() else None)
+def _memory(sysfs: _Below) -> dict[str, int]:
+    """The fields of /proc/meminfo, in KiB (those of them that are sizes)."""
+    lines = [line.split() for line in (sysfs.text("proc/meminfo") or "").splitlines()]
+    return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}
 
 
 def _huge_pages(sysfs: _Below) -> list[HugePages]:

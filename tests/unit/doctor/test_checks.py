@@ -9,7 +9,7 @@ import pytest
 from reconciler.doctor.diagnose import diagnose
 from reconciler.host.model import BlacklistEntry, Libvirt, Nic, Snapshot, Use
 from reconciler.host.platform import CapableDevice, IommuGroup, OwnerLine, Platform, Service
-from tests.hosts import desired, guest, host
+from tests.hosts import desired, guest, host, igb
 from tests.unit.doctor.samples import GIB, VF0, VF1, by_code, examine, platform, sound
 
 PF = "pci/0000:01:00.0"
@@ -120,6 +120,7 @@ def test_what_is_broken_is_found(breaks: Breaks, code: str, severity: str, says:
     assert finding.severity == severity
     assert says in finding.seen
     assert finding.why
+    assert finding.todo
 
 
 def test_qemu_that_is_too_old_for_its_libvirt() -> None:
@@ -143,13 +144,8 @@ def test_what_to_do_about_an_iommu_depends_on_what_was_asked_of_the_kernel() -> 
     assert "it had no effect" in examine(sound(), facts)["iommu-off"].todo
     facts.cmdline = "quiet"
     assert "add intel_iommu=on iommu=pt" in examine(sound(), facts)["iommu-off"].todo
-
-
-def test_what_could_not_be_read_is_no_finding() -> None:
-    facts = Platform(notes=["Nothing could be read."])
-    report = diagnose(sound(), facts)
-    assert report.verdict == "ok"
-    assert report.unread == ["Nothing could be read."]
+    facts.cpu_vendor = "AuthenticAMD"
+    assert "AMD-Vi" in examine(sound(), facts)["iommu-off"].todo
 
 
 def test_a_machine_without_a_card_has_one_finding() -> None:
@@ -181,8 +177,65 @@ def test_a_file_that_does_not_fit_is_told_as_by_the_plan() -> None:
     report = diagnose(sound(), platform(), desired(CARD.replace("vfs = 2", "vfs = 9")))
     (problem,) = [finding for finding in report.findings if finding.severity == "problem"]
     assert problem.address == "pf.int"
-    assert "9" in problem.why
+    assert "9" in problem.seen
+    assert problem.todo.startswith("Declare at most that many")
     assert "state file" not in {item.subject for item in report.checked}
+
+
+def long_group(host: Snapshot, facts: Platform) -> None:
+    facts.iommu_groups = [IommuGroup(1, "DMA", ["0000:01:00.0", *(f"0000:01:10.{n}" for n in range(62))])]
+
+
+def test_of_a_large_group_only_a_few_devices_are_named() -> None:
+    snapshot, facts = sound(), platform()
+    long_group(snapshot, facts)
+    seen = examine(snapshot, facts)["group-shared"].seen
+    assert seen.count("0000:") == 4
+    assert "and 59 more" in seen
+
+
+@pytest.mark.parametrize(
+    ("others", "warns"),
+    [([], False), (["0000:01:00.1"], False), (["0000:00:01.0"], True), (["0000:00:01.0", "0000:01:00.1"], True)],
+)
+def test_a_card_without_vfs_is_judged_by_who_else_is_in_its_group(others: list[str], warns: bool) -> None:
+    """Another function of the card says nothing about VFs; a port above it, or another card, does."""
+    snapshot, facts = host(igb(1, up=True, carrier=True)), platform()
+    facts.iommu_groups = [IommuGroup(1, "identity", ["0000:01:00.0", *others])]
+    report = diagnose(snapshot, facts)
+    assert ("group-will-be-shared" in by_code(report)) is warns
+    assert ("IOMMU groups" in {item.subject for item in report.checked}) is not warns
+    assert "group-shared" not in by_code(report)
+
+
+@pytest.mark.parametrize(
+    ("file", "severity"),
+    [
+        ("", "note"),
+        ("vfs = 0\n", "note"),
+        ("vfs = 2\n", "warning"),
+        ('vfs = 2\nlink = "up"\n', "note"),
+        ('vfs = 2\n[pool.p]\npf = "int"\n', "problem"),
+        ('vfs = 2\n[domain.db1.nic.a]\nvf = "int/1"\nmac = "52:54:00:00:01:05"\n', "problem"),
+        ('vfs = 2\nlink = "down"\n[domain.db1.nic.a]\nvf = "int/1"\nmac = "52:54:00:00:01:05"\n', "problem"),
+        ('vfs = 2\n[domain.db1.nic.a]\npf = "int"\nmethod = "hostdev"\nmac = "52:54:00:00:01:05"\n', "warning"),
+        ('vfs = 2\n[domain.db1.nic.a]\nvf = "int/1"\nstate = "absent"\n', "warning"),
+    ],
+)
+def test_a_pf_that_is_down_is_a_problem_to_whoever_needs_it(file: str, severity: str) -> None:
+    down = igb(1, 0, up=False)
+    report = diagnose(
+        host(down, domains=[guest("db1")]), platform(), desired('[pf.int]\nmatch = { name = "enp1s0" }\n' + file)
+    )
+    finding = by_code(report)["pf-down"]
+    assert finding.severity == severity
+    assert (report.verdict == "problems") is (severity == "problem")
+
+
+def test_a_link_that_is_declared_down_and_not_needed_is_nobodys_trouble() -> None:
+    snapshot = host(igb(1, up=False))
+    file = desired('[pf.int]\nmatch = { name = "enp1s0" }\nlink = "down"\nvfs = 2\n')
+    assert "pf-down" not in by_code(diagnose(snapshot, platform(), file))
 
 
 def test_ports_are_counted_against_what_the_file_adds() -> None:

@@ -110,7 +110,7 @@ def test_a_huge_file_is_read_in_part_and_an_unreadable_one_is_a_note(tmp_path: P
 def test_the_platform_of_a_tree(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.pf(vfs=1)
-    tree.write("proc/meminfo", "MemTotal:  16000 kB\nMemFree: 1 kB\nMemAvailable: 8000 kB\n")
+    tree.write("proc/meminfo", "MemTotal:  16000 kB\nMemFree: 1 kB\nMemAvailable: 8000 kB\nHugepagesize: 2048 kB\n")
     tree.write("proc/cpuinfo", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu vmx\n\nprocessor : 1\n")
     tree.write("sys/kernel/iommu_groups/7/type", "identity\n")
     tree.write("sys/kernel/iommu_groups/7/devices/0000:01:00.0", "")
@@ -121,7 +121,7 @@ def test_the_platform_of_a_tree(tmp_path: Path) -> None:
     tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4\n")
     tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n")
     found = read_platform(tmp_path)
-    assert (found.memory_total_kib, found.memory_available_kib) == (16000, 8000)
+    assert (found.memory_total_kib, found.memory_available_kib, found.default_huge_page_kib) == (16000, 8000, 2048)
     assert (found.cpu_vendor, found.cpu_virtualisation, found.kvm) == ("GenuineIntel", True, False)
     assert found.iommu_groups is not None
     assert IommuGroup(7, "identity", ["0000:01:00.0"]) in found.iommu_groups
@@ -162,3 +162,26 @@ def test_the_hardware_of_a_guest() -> None:
     old = guest_hardware("<domain><memory>1024</memory><devices/></domain>")
     assert (old.memory_kib, old.hard_limit_kib, old.free_root_ports) == (1024, None, None)
     assert guest_hardware("<domain><memory unit='furlong'>x</memory></domain>").memory_kib == 0
+
+
+@pytest.mark.parametrize(
+    ("backing", "size"),
+    [
+        ("", None),
+        ("<memoryBacking><locked/></memoryBacking>", None),
+        ("<memoryBacking><hugepages/></memoryBacking>", 0),
+        ("<memoryBacking><hugepages><page size='1' unit='G'/></hugepages></memoryBacking>", 1024 * 1024),
+        ("<memoryBacking><hugepages><page size='2048'/></hugepages></memoryBacking>", 2048),
+    ],
+)
+def test_the_huge_pages_of_a_guest(backing: str, size: int | None) -> None:
+    assert guest_hardware(f"<domain><memory>1024</memory>{backing}<devices/></domain>").huge_page_kib == size
+
+
+def test_groups_that_can_not_be_listed_are_unknown_and_not_none_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "sys/kernel/iommu_groups"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(place)
+    found = read_platform(tmp_path)
+    assert found.iommu_groups is None
+    assert any("iommu_groups" in note for note in found.notes)

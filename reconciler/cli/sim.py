@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno as errors
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -40,9 +41,11 @@ def new(
 
     if bool(profile) == bool(snapshot):
         raise _wrong("Give one of --profile and --snapshot: what the simulated host is made from.")
+    if not math.isfinite(pace):
+        raise _wrong(f"--pace {pace}: it is a number of seconds.")
     twin = make_from(profile) if profile else from_snapshot(load(read_file(snapshot), snapshot))
     twin.pace = pace
-    check(twin, profile or snapshot)
+    check(twin, profile or snapshot, "The profile can't be used." if profile else "The snapshot can't be simulated.")
     write_new(file, dump(twin), overwrite=False)
     say(f"Made {file} from the {twin.origin}. Look at it: reconciler --host sim:{file} inspect")
     return ExitCode.OK

@@ -37,8 +37,7 @@ def load(data: bytes, path: str) -> Snapshot:
         raise ReconcilerError(_INVALID, f"{path} is no JSON: {error}.", code=65) from error
     given = document.get("format") if isinstance(document, dict) else None
     if given != SNAPSHOT_FORMAT:
-        found = f"its format is {given!r}" if given is not None else "it has no format"
-        raise ReconcilerError(_INVALID, f"{path} is no {SNAPSHOT_FORMAT} document: {found}.", code=65)
+        raise ReconcilerError(_INVALID, f"{path} is no {SNAPSHOT_FORMAT} document: {_other(given, path)}", code=65)
     try:
         snapshot = _adapter().validate_python(document)
     except ValidationError as error:
@@ -73,6 +72,14 @@ class SnapshotReader:
         if self.snapshot.platform is not None:
             return self.snapshot.platform
         return Platform(notes=["This snapshot was taken without what doctor looks at: take it again."])
+
+
+def _other(given: Any, path: str) -> str:
+    if isinstance(given, str) and given.startswith("reconciler-sim/"):
+        return f"it is a simulated host. Use it with --host sim:{path}"
+    if isinstance(given, str) and given.startswith("reconciler-snapshot/"):
+        return f"its format is {given!r}, which takes a newer reconciler."
+    return f"its format is {given!r}." if given is not None else "it has no format."
 
 
 @cache

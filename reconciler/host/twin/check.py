@@ -19,14 +19,12 @@ def is_pci_address(text: str) -> bool:
     return _PCI.fullmatch(text) is not None
 
 
-def check(twin: Twin, path: str) -> None:
-    """Raises `ReconcilerError` with code 65 that names the first few; `path` is for the message."""
+def check(twin: Twin, path: str, summary: str = "The simulated host can't be read.") -> None:
+    """Raises `ReconcilerError` with code 65 that names the first few; `path` and `summary` are for the message."""
     wrong = list(_wrong(twin))
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise ReconcilerError(
-            "The simulated host can't be read.", f"{path}: {'; '.join(wrong[:_SHOWN])}{more}.", code=65
-        )
+        raise ReconcilerError(summary, f"{path}: {'; '.join(wrong[:_SHOWN])}{more}.", code=65)
 
 
 def _wrong(twin: Twin) -> Iterator[str]:

@@ -60,6 +60,7 @@ def run(host: TwinHost, command: str | Sequence[str]) -> Result:
     """Does one command. Raises `Usage` (a ValueError) for one that isn't known."""
     words = split(command) if isinstance(command, str) else list(command)
     act = _parse(words)
+    known = len(host.twin().log)
     try:
         with host.changing():
             host.do(act)
@@ -74,7 +75,7 @@ def run(host: TwinHost, command: str | Sequence[str]) -> Result:
         return Result(False, 0, str(error))
     except HostError as error:
         return Result(False, error.errno, f"{error.summary} {error.detail}".strip())
-    return Result(True)
+    return Result(True, message="\n".join(host.twin().log[known:]))
 
 
 def split(line: str) -> list[str]:

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -335,6 +336,8 @@ class TwinHost:
 def read_twin(path: Path) -> Twin:
     """Reads a simulated host's file. Raises `ReconcilerError`: 64 when there is none, 65 when it is something else."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # A pipe or a device may never come to an end.
+            raise ReconcilerError("The simulated host can't be read.", f"{path} is no regular file.", code=64)
         data = path.read_bytes()
     except FileNotFoundError:
         raise ReconcilerError(

@@ -206,9 +206,10 @@ def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
     pf, vf = found
     if vf.iommu_group is None:
         raise unsupported("host doesn't support passthrough of host PCI devices")
-    other = modules.guests_of(twin, vf.address)
-    if other:
-        raise invalid(f"PCI device {vf.address} is in use by driver QEMU, domain {other[0][0].name}")
+    for device in [vf, *_group_of(twin, vf)]:
+        others = [guest.name for guest, _ in modules.guests_of(twin, device.address)]
+        if others and (device is vf or domain.name not in others):
+            raise invalid(f"PCI device {device.address} is in use by driver QEMU, domain {others[0]}")
     if modules.holders(twin, vf):
         raise internal(
             f"qemu unexpectedly closed the monitor: vfio {vf.address}: failed to open /dev/vfio/"
@@ -227,6 +228,13 @@ def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:
     except LibvirtRefused:
         _release(twin, pf, vf, restore=True)
         raise
+
+
+def _group_of(twin: Twin, vf: Vf) -> list[Vf]:
+    """The other VFs of its IOMMU group, which only one guest may have (virHostdevIsPCINodeDeviceUsed)."""
+    return [
+        other for pf in twin.pfs.values() for other in pf.vfs if other.iommu_group == vf.iommu_group and other is not vf
+    ]
 
 
 def _save(pf: Pf, vf: Vf) -> None:
@@ -283,7 +291,7 @@ def _release(twin: Twin, pf: Pf, vf: Vf, *, restore: bool) -> None:
     if restore:
         saved = vf.saved or {}
         mac, vlan = str(saved.get("mac", ZERO_MAC)), int(saved.get("vlan", 0))
-        for candidate in (mac, _ALT_ZERO):
+        for candidate in (mac, _ALT_ZERO) if mac == ZERO_MAC else (mac,):
             # A failure to restore is only logged.
             with contextlib.suppress(LibvirtRefused):
                 _set(twin, pf, vf, candidate, vlan)

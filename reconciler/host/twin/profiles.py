@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -23,7 +24,10 @@ from reconciler.host.twin.state import Card, Guest, Twin
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_INVALID = "The profile can't be read."
+_UNREADABLE = "The profile can't be read."
+_INVALID = "The profile is not valid."
+_MAC = re.compile(r"(?!00:00:00:00:00:00)[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
+"""Of one device: lower case, not zero and no group's."""
 _STRICT = {"extra": "forbid"}
 
 
@@ -133,7 +137,7 @@ def read_profile(name: str) -> Profile:
     try:
         data = Path(name).read_bytes() if own else _packaged_file(name)
     except OSError as error:
-        raise ReconcilerError(_INVALID, f"{name}: {error.strerror}.", code=64) from error
+        raise ReconcilerError(_UNREADABLE, f"{name}: {error.strerror}.", code=64) from error
     return parse_profile(data, name)
 
 
@@ -168,6 +172,7 @@ def parse_profile(data: bytes, path: str) -> Profile:
 
 
 def _wrong(profile: Profile) -> Iterator[str]:
+    yield from _wrong_sizes(profile)
     seen: set[tuple[str, str]] = set()
     for netdev, port in profile.port.items():
         if port.card not in profile.card:
@@ -179,6 +184,25 @@ def _wrong(profile: Profile) -> Iterator[str]:
         if (port.bus, port.device) in seen:
             yield f"port.{netdev}: another port is at {port.device}, too"
         seen.add((port.bus, port.device))
+        if not _MAC.fullmatch(port.mac):
+            yield f"port.{netdev}: {port.mac!r} is no MAC of a port, which is as 52:54:00:00:00:01"
+        if port.bus == "pci" and port.offset < 1:
+            yield f"port.{netdev}: offset = {port.offset}, and VF 0 would be at the port's own address or before it"
+
+
+def _wrong_sizes(profile: Profile) -> Iterator[str]:
+    """Numbers that are too small to be any."""
+    sizes = [("host.memory_gib", profile.host.memory_gib, 1)]
+    for name, card in profile.card.items():
+        sizes += [(f"card.{name}.speed", card.speed, 1), (f"card.{name}.stride", card.stride, 1)]
+        sizes += [(f"card.{name}.max_mtu", card.max_mtu, 68)]
+        limits = (("total_vfs", card.total_vfs), ("max_vfs", card.max_vfs))
+        sizes += [(f"card.{name}.{key}", limit, 0) for key, limit in limits if limit is not None]
+    for name, port in profile.port.items():
+        sizes.append((f"port.{name}.mtu", port.mtu, 68))
+    for name, domain in profile.domain.items():
+        sizes += [(f"domain.{name}.slots", domain.slots, 0), (f"domain.{name}.memory_mib", domain.memory_mib, 1)]
+    yield from (f"{what} = {value}: it is at least {least}" for what, value, least in sizes if value < least)
 
 
 @cache

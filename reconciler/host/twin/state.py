@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SIM_FORMAT = "reconciler-sim/1"
 _INVALID = "The simulated host can't be read."
+_REQUIRED = ("host", "pfs", "modules", "libvirt")
+"""Without these it would be an empty host."""
 
 EventKind = Literal["autoload", "netdev", "name", "carrier", "vf-ready", "unplug", "ask-again", "off"]
 
@@ -196,6 +198,9 @@ def load(data: bytes, path: str) -> Twin:
     given = document.get("format") if isinstance(document, dict) else None
     if given != SIM_FORMAT:
         raise ReconcilerError(_INVALID, f"{path} is no {SIM_FORMAT} document: {_other(given, path)}", code=65)
+    lacking = [key for key in _REQUIRED if key not in document]
+    if lacking:
+        raise ReconcilerError(_INVALID, f"{path} is not a whole one: it lacks {', '.join(lacking)}.", code=65)
     try:
         twin = _adapter().validate_python(document)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.drivers.readback import GROUPS, complete, matches
-from reconciler.drivers.rules import refusal
+from reconciler.drivers.rules import kept, refusal
 from reconciler.drivers.table import facts
 from reconciler.host.model import Vf
 from reconciler.kinds.action import Action, Step, Undo
@@ -89,8 +89,11 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
                 then = (new.attributes or {}) | {key: intent.value for key, intent in declared.items()}
                 others = sum(value for index, value in least.items() if index != old.index)
                 situation = replace(situation_of(now, new), other_min_rates=others)
-                if refusal(known, complete(values, then), situation) is not None:
+                request = complete(values, then)
+                if refusal(known, request, situation) is not None:
                     continue  # A rate on a port that is to be down, or one that contradicts what is declared now.
+                done = kept(known, request, situation)
+                values = {key: value for key, value in values.items() if done[key] == value}  # Else it isn't seen.
                 if "min_tx_rate" in values:
                     least.setdefault(old.index, int(values["min_tx_rate"]))
                 for key, value in values.items():

@@ -335,3 +335,10 @@ def test_more_cards_have_names() -> None:
         "QLogic 57840",
     ]
     assert card_name("8086", "15ab") == "Intel X552"
+
+
+def test_what_a_new_vf_would_not_keep_is_not_given_back_to_it() -> None:
+    there = rates_host((0, 20000), (0, 500), driver="qede")
+    plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), there)
+    rates = [(a.args["vf"], a.args["set"]) for a in plan.actions if "max_tx_rate" in a.args.get("set", {})]
+    assert rates == [(1, {"max_tx_rate": 500})]

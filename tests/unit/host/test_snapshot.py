@@ -113,6 +113,8 @@ def changed(**values: Any) -> bytes:
         (b"{}", "it has no format"),
         (b"null", "it has no format"),
         (b'{"format": "reconciler-plan/1"}', "its format is 'reconciler-plan/1'"),
+        (b'{"format": "reconciler-snapshot/2"}', "'reconciler-snapshot/2', which takes a newer reconciler"),
+        (b'{"format": "reconciler-sim/1"}', "it is a simulated host. Use it with --host sim:f"),
         (b'{"format": ["reconciler-snapshot/1"]}', "its format is ["),
         (changed(pfs=[]), "pfs: "),
         (changed(pfs={"pci/x": {"bus": "pci"}}), 'pfs."pci/x".device: Field required'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.host.model import Use
 from reconciler.host.protocol import NicSpec, PoolSpec
+from reconciler.host.twin.hands import run
 from tests.unit.host.twin.twins import EXT, INT, attach, do, lab, pf
 
 
@@ -69,3 +70,15 @@ def test_what_was_never_defined_is_gone() -> None:
     do(host, "reboot")
     assert host.observe().libvirt.networks == {}
     assert host.observe().libvirt.domains["web1"].live == []
+
+
+def test_a_reboot_says_what_did_not_start_by_itself() -> None:
+    host = lab(vfs=1)
+    with host.changing() as twin:
+        twin.libvirt.domains["web1"].autostart = True
+    attach(host)
+    result = run(host, "reboot")
+    assert result.ok
+    assert result.message.startswith("boot 2: domain web1 did not start by itself: ")
+    assert "\n" not in result.message
+    assert run(host, "ip link set enp1s0 up").message == ""

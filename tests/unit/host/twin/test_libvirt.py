@@ -182,3 +182,35 @@ def test_what_libvirt_says_of_unknown_things() -> None:
     assert "no network with matching name 'nosuch'" in run(host, "virsh net-start nosuch").message
     assert "no device found with alias ua-x" in run(host, "virsh detach-device-alias web1 ua-x --live").message
     assert host.observe().pfs[INT].up
+
+
+@pytest.mark.parametrize(
+    ("saved", "then"),
+    [(ZERO_MAC, "02:00:00:00:00:00"), ("52:54:00:00:00:09", "52:54:00:00:00:09"), ("01:00:5e:00:00:01", MAC)],
+)
+def test_another_mac_than_the_saved_one_is_only_tried_for_the_zero_one(saved: str, then: str) -> None:
+    host = lab(vfs=1)
+    attach(host)
+    with host.changing() as twin:
+        twin.pfs[INT].driver = "bnx2x"  # It refuses the zero MAC, as all do with one of a group.
+        twin.pfs[INT].vfs[0].saved = {"mac": saved, "vlan": 0}
+    do(host, "virsh destroy web1")
+    assert attributes(host)["mac"] == then
+
+
+def test_an_iommu_group_belongs_to_one_guest() -> None:
+    host = lab(vfs=3)
+    with host.changing() as twin:
+        for item in twin.pfs[INT].vfs[:2]:
+            item.iommu_group = 40
+    attach(host)
+    attach(host, index=1, alias="ua-rec-second", mac="52:54:00:6d:90:02")
+    assert [nic.alias for nic in live(host)] == ["ua-rec-net", "ua-rec-second"], "its own guest may have the rest"
+    do(host, "virsh detach-device-alias web1 ua-rec-second --live")
+    host.sleep(5)
+    attach(host, "db1", index=1)
+    refused = run(host, "virsh start db1")
+    assert not refused.ok
+    assert f"PCI device {vf(host).address} is in use by driver QEMU, domain web1" in refused.message
+    attach(host, "idle1", index=2)
+    do(host, "virsh start idle1")

@@ -120,3 +120,33 @@ def test_profiles_that_are_none(tmp_path: Path, text: str, says: str) -> None:
     assert says in refused.value.detail
     with pytest.raises(ReconcilerError):
         parse_profile(b"\xff", "x")
+
+
+GOOD = """title = "x"
+host = { name = "h", memory_gib = 4 }
+card.c = { driver = "igb", total_vfs = 7, speed = 1000 }
+port.p = { card = "c", device = "0000:01:00.0", mac = "52:54:00:00:00:01", offset = 128 }
+domain.d = { running = true, slots = 6, memory_mib = 512 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("52:54:00:00:00:01", "zz", "port.p: 'zz' is no MAC"),
+        ("52:54:00:00:00:01", "01:00:5e:00:00:01", "is no MAC of a port"),
+        ("52:54:00:00:00:01", "00:00:00:00:00:00", "is no MAC of a port"),
+        ("speed = 1000", "speed = -5", "card.c.speed = -5: it is at least 1"),
+        ("memory_gib = 4", "memory_gib = -4", "host.memory_gib = -4"),
+        ("memory_mib = 512", "memory_mib = -1", "domain.d.memory_mib = -1"),
+        ("slots = 6", "slots = -1", "domain.d.slots = -1"),
+        (", offset = 128", "", "port.p: offset = 0, and VF 0 would be at the port's own address"),
+    ],
+)
+def test_values_that_no_host_has(old: str, new: str, says: str) -> None:
+    parse_profile(GOOD.encode(), "own.toml")
+    assert old in GOOD
+    with pytest.raises(ReconcilerError) as refused:
+        parse_profile(GOOD.replace(old, new).encode(), "own.toml")
+    assert (refused.value.code, refused.value.summary) == (65, "The profile is not valid.")
+    assert says in refused.value.detail

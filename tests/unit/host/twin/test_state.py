@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,15 @@ def test_between_two_who_open_it_time_has_passed(tmp_path: Path) -> None:
     assert state.load(path.read_bytes(), "x").events == []
 
 
+PF = {"bus": "pci", "device": "x", "netdev": "n"}
+
+
+def whole(**values: Any) -> bytes:
+    """An empty host's document with these values."""
+    parts = {"host": {}, "pfs": {}, "modules": {}, "libvirt": {}}
+    return json.dumps({"format": "reconciler-sim/1", **parts, **values}).encode()
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -60,28 +71,19 @@ def test_between_two_who_open_it_time_has_passed(tmp_path: Path) -> None:
         (b'{"format": "reconciler-sim/2"}', "takes a newer reconciler"),
         (b'{"format": "reconciler-plan/1"}', "'reconciler-plan/1'"),
         (b'{"format": "reconciler-snapshot/1"}', "reconciler sim new NEW --snapshot"),
-        (b'{"format": "reconciler-sim/1", "pfs": 3}', "pfs"),
-        (b'{"format": "reconciler-sim/1", "clock": "soon"}', "clock"),
-        (b'{"format": "reconciler-sim/1", "cards": {"pci/x": {}}}', "pci/x is no PF"),
+        (b'{"format": "reconciler-sim/1"}', "is not a whole one: it lacks host, pfs, modules, libvirt."),
+        (b'{"format": "reconciler-sim/1", "host": {}, "pfs": {}, "libvirt": {}}', "it lacks modules."),
+        (whole(pfs=3), "pfs"),
+        (whole(clock="soon"), "clock"),
+        (whole(cards={"pci/x": {}}), "pci/x is no PF"),
+        (whole(pfs={"a": PF}), "'a' is listed under that name but is 'pci/x'"),
+        (whole(pfs={"pci/x": {**PF, "vfs": [{"index": 0}]}}), "pci/x vf 0 has no attributes"),
         (
-            b'{"format": "reconciler-sim/1", "pfs": {"a": {"bus": "pci", "device": "x", "netdev": "n"}}}',
-            "'a' is listed under that name but is 'pci/x'",
-        ),
-        (
-            b'{"format": "reconciler-sim/1", "pfs": {"pci/x": {"bus": "pci", "device": "x", "netdev": "n", "vfs": '
-            b'[{"index": 0}]}}}',
-            "pci/x vf 0 has no attributes",
-        ),
-        (
-            b'{"format": "reconciler-sim/1", "pfs": {"sim/x": {"bus": "sim", "device": "x", "netdev": "n", '
-            b'"num_vfs": 2, "vfs": [{"index": 1, "attributes": {}}, {"index": 1, "attributes": {}}]}}}',
+            whole(pfs={"sim/x": {**PF, "bus": "sim", "num_vfs": 2, "vfs": [{"index": 1, "attributes": {}}] * 2}}),
             "the VFs of sim/x are not in order",
         ),
-        (
-            b'{"format": "reconciler-sim/1", "pfs": {"pci/x": {"bus": "pci", "device": "x", "netdev": "n"}}}',
-            "'x' is no",
-        ),
-        (b'{"format": "reconciler-sim/1", "clock": NaN}', "a time is no number of seconds"),
+        (whole(pfs={"pci/x": PF}), "'x' is no PCI address"),
+        (whole(clock=float("nan")), "a time is no number of seconds"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, data: bytes, says: str) -> None:
@@ -113,3 +115,11 @@ def test_what_is_observed_is_a_valid_snapshot() -> None:
     attach(host)
     observed = host.observe()
     assert snapshot.load(snapshot.dump(observed).encode(), "x") == observed
+
+
+def test_a_device_or_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path)):
+        with pytest.raises(ReconcilerError) as refused:
+            open_reader(f"sim:{path}", "", None)
+        assert (refused.value.code, refused.value.detail) == (64, f"{path} is no regular file.")

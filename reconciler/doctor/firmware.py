@@ -134,7 +134,7 @@ def check_groups(facts: Facts) -> Found:
 def _before_vfs(facts: Facts, pf: Pf, group: IommuGroup) -> Finding | Checked:
     strangers = [device for device in group.devices if device.rpartition(".")[0] != pf.device.rpartition(".")[0]]
     if not strangers:
-        return Checked("IOMMU groups", f"{pf.netdev} shares its group with no other card; its VFs have none yet")
+        return Checked("IOMMU groups", f"{pf.netdev}: no other card in its group, and no VFs yet")
     return Finding(
         "warning",
         "group-will-be-shared",

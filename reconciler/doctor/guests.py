@@ -44,11 +44,11 @@ def check_ports(facts: Facts) -> Found:
 
 
 def to_attach(facts: Facts, domain: Domain) -> int:
-    """NICs of the file that the running guest doesn't have yet, by MAC and by how many there are."""
+    """How many NICs of the file the guest doesn't have yet, by alias and by MAC."""
     declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
     wanted = [nic for nic in declared.nics.values() if nic.state == "present"] if declared else []
     aliases = {nic.alias for nic in domain.live} | {nic.alias for nic in domain.config if nic.alias}
-    macs = {nic.mac for nic in vf_nics(domain.live)}
+    macs = {nic.mac for nic in vf_nics(domain.live if domain.running else domain.config)}
     return sum(f"ua-rec-{nic.key}" not in aliases and nic.attributes.get("mac") not in macs for nic in wanted)
 
 

@@ -1,4 +1,4 @@
-"""What doctor found, as text: problems first, then warnings and notes, at the end what is fine and what is unknown."""
+"""What doctor found, as text: problems first, then warnings and notes, then what is unknown, then what is fine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def render_doctor(document: dict[str, Any], *, color: bool, width: int = 0) -> s
     blocks = [[_headline(document, path, style)]]
     blocks += [_finding(item, path, style, width) for item in document["findings"]]
     blocks += [
-        _checked(document["checked"], style, width),
         _unchecked(document["unchecked"], style, width),
+        _checked(document["checked"], style, width),
         _unread(document, style, width),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -41,7 +41,7 @@ def _headline(document: dict[str, Any], path: str, style: Style) -> str:
         if (count := sum(item["severity"] == severity for item in findings))
     ]
     told = f" ({', '.join(counts)})" if counts else ""
-    left = f"; {plural(len(subjects), 'thing')} could not be checked: {', '.join(subjects)}" if subjects else ""
+    left = f"; {plural(len(subjects), 'thing')} could not be checked" if subjects else ""
     return style.paint(f"{host_name(document)}: {verdict}", "bold") + f"{told}{left}."
 
 

@@ -83,6 +83,8 @@ def test_devices_that_the_file_adds_count_for_the_limit() -> None:
     finding = by_code(diagnose(snapshot, facts, desired(file)))["hard-limit-too-low"]
     assert "2 devices" in finding.seen
     assert finding.address == "domain.big"
+    snapshot.libvirt.domains["big"].config[0].mac = "52:54:00:00:01:05"
+    assert "hard-limit-too-low" not in by_code(diagnose(snapshot, facts, desired(file)))
 
 
 @pytest.mark.parametrize(("version", "warns"), [(8_006_000, True), (8_007_000, False)])

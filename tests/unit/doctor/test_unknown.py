@@ -94,7 +94,7 @@ def test_a_problem_comes_first_and_what_was_left_out_is_told_all_the_same() -> N
     facts.iommu_groups, facts.kvm = [], None
     report = diagnose(sound(), facts)
     assert report.verdict == "problems"
-    assert headline(report) == "lab: not ready for SR-IOV (1 problem, 1 note); 1 thing could not be checked: KVM."
+    assert headline(report) == "lab: not ready for SR-IOV (1 problem, 1 note); 1 thing could not be checked."
 
 
 def test_a_note_of_the_reader_alone_limits_what_is_said() -> None:

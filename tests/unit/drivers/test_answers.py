@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from reconciler.drivers.facts import PLAIN, DriverFacts
 from reconciler.drivers.readback import GROUPS, complete, matches, reported
 from reconciler.drivers.rules import Situation, kept, refusal, remarks, unsafe
 from reconciler.drivers.table import DRIVERS, VARIANTS, facts
+from reconciler.host.local.vf_reports import decode
 from reconciler.state.desired import VF_ATTRIBUTES, ZERO_MAC, Attributes
 
 ANSWERS = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())
@@ -97,6 +99,45 @@ def test_reads_back(driver: str, row: Row) -> None:
     name = next(iter(wanted))
     report = reported(known, {**situation.vf, **kept(known, wanted, situation)}, situation.speed)
     assert report.get(name, "none") == row["back"]
+
+
+def link_message(report: dict[str, int]) -> bytes:
+    """The kernel's message of a PF with two VFs, VF 0 with these numbers; ``missing``: without it."""
+
+    def attribute(kind: int, data: bytes) -> bytes:
+        return struct.pack("=HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
+
+    def entry(index: int, got: dict[str, int]) -> bytes:
+        tag, proto = struct.pack("=III", index, got.get("vlan", 0), got.get("qos", 0)), got.get("vlan_proto", 0x8100)
+        return attribute(
+            1,
+            attribute(1, struct.pack("=I", index) + got.get("mac", 0).to_bytes(6, "big") + bytes(26))
+            + attribute(2, tag)
+            + attribute(6, struct.pack("=III", index, got.get("min_tx_rate", 0), got.get("max_tx_rate", 0)))
+            + attribute(4, struct.pack("=II", index, got.get("spoofchk", 0)))
+            + attribute(5, struct.pack("=II", index, got.get("link_state", 0)))
+            + attribute(12, attribute(1, tag + struct.pack(">Hxx", proto))),
+        )
+
+    entries = entry(1, {}) if report.get("missing") else entry(0, report) + entry(1, {})
+    return bytes(16) + attribute(21, struct.pack("=I", 2)) + attribute(22, entries)
+
+
+@pytest.mark.parametrize(("driver", "row"), rows("kernel"))
+def test_what_the_kernel_reports_is_understood(driver: str, row: Row) -> None:
+    known, wanted, situation = parts(driver, row)
+    [(name, value)] = wanted.items()
+    found = decode(link_message(row["report"])).entries
+    assert 1 in found
+    same = matches(known, name, value, found.get(0, {}), situation.speed)
+    assert same == {"unknown": None}.get(row["same"], row["same"])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_whose_new_vfs_have_a_mac_of_their_own(driver: str) -> None:
+    known = DRIVERS[driver]
+    generates = known.fresh is not None and "mac" not in {*known.fresh, *known.lacks, *known.unreported}
+    assert generates == ANSWERS[driver].get("generates_mac", False)
 
 
 def limited(known: DriverFacts) -> set[str]:

@@ -1,8 +1,8 @@
 """What is known of each driver, with its source beside it, by maker. An unknown driver gets the careful values of
 `UNKNOWN`.
 
-The table is that of Linux 6.12. In 6.1, ixgbe_ndo_get_vf_config doesn't report the link state, so that ``disable`` never
-reads back; and bnxt_set_vf_vlan refuses every priority (EINVAL) and 802.1ad. There an apply stops and says so.
+The table is that of Linux 6.12. In 6.1, ixgbe_ndo_get_vf_config doesn't report the link state, so that ``disable``
+never reads back; and bnxt_set_vf_vlan refuses every priority (EINVAL) and 802.1ad. There an apply stops and says so.
 """
 
 from __future__ import annotations

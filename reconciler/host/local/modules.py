@@ -144,9 +144,16 @@ def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_F
 
 def tell_udev(root: Path) -> None:
     """Has udev read modprobe's configuration at once. It looks for changes only every three seconds, and would load a
-    driver for new VFs that was blacklisted just before (seen in the lab with 6.12 and systemd 257)."""
-    if (root / "run/udev/control").exists():
-        _command(["udevadm", "control", "--reload"], "udev could not be told of the new blacklist", _UDEV_SECONDS)
+    driver for new VFs that was blacklisted just before (seen in the lab with 6.12 and systemd 257). What it looks at
+    are the times of the folders that were there when it last read (kmod_validate_resources): a new one in /run goes
+    unseen unless another one looks changed."""
+    if not (root / "run/udev/control").exists():
+        return
+    known = [root / name for name in _DIRECTORIES if not name.startswith("run/") and (root / name).is_dir()]
+    if known:
+        with contextlib.suppress(OSError):  # On a folder that can't be touched udev is just three seconds late.
+            os.utime(known[0])
+    _command(["udevadm", "control", "--reload"], "udev could not be told of the new blacklist", _UDEV_SECONDS)
 
 
 def load(module: str, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Snapshot, Vf
@@ -32,7 +33,23 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
                 Action(key, step.op, step.address, step.args, needs, impact=_impact(action, step, before, holders))
             )
             ids.setdefault(action.id, []).append(key)
-    return back
+    return _pools_after_vfs(back)
+
+
+def _pools_after_vfs(back: list[Action]) -> list[Action]:
+    """libvirt defines a pool only with VFs that are there: its old list comes after the old VFs."""
+    counts = [action.id for action in back if action.op == "pf.set_numvfs"]
+    defines = [action for action in back if action.op == "pool.define"]
+    if not counts or not defines:
+        return back
+    moved = {action.id for action in defines}
+    others = [
+        replace(action, needs=[need for need in action.needs if need not in moved])
+        for action in back
+        if action.id not in moved
+    ]
+    place = 1 + max(number for number, action in enumerate(others) if action.op == "pf.set_numvfs")
+    return [*others[:place], *(replace(action, needs=counts) for action in defines), *others[place:]]
 
 
 def irreversible(actions: Sequence[Action], done: Collection[str]) -> list[str]:

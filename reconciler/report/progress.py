@@ -64,7 +64,7 @@ class LineProgress:
 
     def start(self, total: int) -> None:
         """Says how many there are."""
-        self._total = total
+        self._total, self._count = total, 0
         self._write(f"Applying {plural(total, 'action')}.")
 
     def begin(self, action: dict[str, Any]) -> None:

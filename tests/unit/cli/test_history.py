@@ -75,6 +75,29 @@ def test_a_failure_in_the_middle_is_taken_back(folder: Folder) -> None:
     assert "failed, rolled back" in sim(folder, "history").stdout
 
 
+SHRINKING = """schema = 1
+[pf.int]
+match = { name = "enp1s0" }
+vfs = 4
+[pool.p]
+vfs = ["int/0-3"]
+"""
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_pool_gets_its_old_list_back_after_its_vfs(folder: Folder, number: int) -> None:
+    """libvirt defines a pool only with VFs that are there."""
+    folder.write("host.toml", SHRINKING)
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    before = facts(folder)
+    folder.write("host.toml", SHRINKING.replace("vfs = 4", "vfs = 2").replace("0-3", "0-1"))
+    folder.run("sim", "fault", "host.sim", "--at", str(number), "--errno", "EIO")
+    done = sim(folder, "apply", "host.toml", "--yes", "--on-error", "rollback")
+    if done.returncode != ExitCode.OK:  # There are fewer writes than that.
+        assert done.returncode in (ExitCode.ROLLED_BACK, ExitCode.FAILED), done.stdout + done.stderr
+        assert facts(folder) == before
+
+
 def test_a_run_step_by_step(folder: Folder) -> None:
     sim(folder, "apply", "host.toml", "--yes")
     name = sim(folder, "history").stdout.splitlines()[1].split()[0]

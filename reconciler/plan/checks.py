@@ -225,7 +225,8 @@ def _downs(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
             continue
         users = [n for n in resolution.nics if n.vf is not None and n.vf[0] == identity and n.nic.method != "hostdev"]
         users = [n for n in users if n.nic.state == "present"]
-        now = [n for n in users if n.domain.running and (n.live is None or must_move(host, n, n.live))]
+        remade = desired.vfs is not None and desired.vfs != pf.num_vfs
+        now = [n for n in users if n.domain.running and (remade or n.live is None or must_move(host, n, n.live))]
         for nic in now:
             yield _error(
                 resolution,

@@ -342,3 +342,17 @@ def test_what_a_new_vf_would_not_keep_is_not_given_back_to_it() -> None:
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), there)
     rates = [(a.args["vf"], a.args["set"]) for a in plan.actions if "max_tx_rate" in a.args.get("set", {})]
     assert rates == [(1, {"max_tx_rate": 500})]
+
+
+@pytest.mark.parametrize(("count", "severity"), [(2, "warning"), (3, "error")])
+def test_a_port_that_goes_down_gives_nobody_his_vf_again(count: int, severity: str) -> None:
+    """A NIC that stays is left alone; one on a VF that is made again would have to be attached without a link."""
+    card = igb(1, 2, up=True, carrier=True)
+    card.vfs[0].driver = "vfio-pci"
+    nic = Nic("interface", "ua-rec-a", mac="52:54:00:00:00:99", vf_address=card.vfs[0].address)
+    text = (
+        f'[pf.int]\nmatch = {{ name = "enp1s0" }}\nlink = "down"\nvfs = {count}\n'
+        '[domain.web.nic.a]\nvf = "int/0"\nmac = "52:54:00:00:00:99"\n'
+    )
+    there = host(card, domains=[guest("web", running=True, live=[nic], config=[nic])])
+    assert [(d.severity, d.code) for d in make_plan(desired(text), there).diagnostics] == [(severity, "pf-down")]

@@ -349,6 +349,7 @@ def test_a_port_that_goes_down_gives_nobody_his_vf_again(count: int, severity: s
     """A NIC that stays is left alone; one on a VF that is made again would have to be attached without a link."""
     card = igb(1, 2, up=True, carrier=True)
     card.vfs[0].driver = "vfio-pci"
+    (card.vfs[0].attributes or {})["mac"] = "52:54:00:00:00:99"
     nic = Nic("interface", "ua-rec-a", mac="52:54:00:00:00:99", vf_address=card.vfs[0].address)
     text = (
         f'[pf.int]\nmatch = {{ name = "enp1s0" }}\nlink = "down"\nvfs = {count}\n'

@@ -91,6 +91,7 @@ class Life:
 
     def apply(self, wanted: Desired) -> Plan | None:
         """Applies a file; the plan that is left to do then, ``None`` when the file was refused before any write."""
+        self.host.sleep(5)  # What a port without a link was given before counts once it has one.
         observed = self.observe()
         plan = make_plan(wanted, observed)
         assert not [d for d in plan.diagnostics if d.code == "plan-incomplete"], plan.diagnostics

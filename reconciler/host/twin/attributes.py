@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 from reconciler.drivers.readback import reported
 from reconciler.drivers.rules import Situation, kept, refusal
 from reconciler.host.model import Pf, Vf
-from reconciler.host.twin import macs
+from reconciler.host.twin import macs, modules
 from reconciler.host.twin.errors import kernel_error
 from reconciler.host.twin.kernel import known, pf_of
 from reconciler.host.twin.state import Twin
@@ -17,13 +18,14 @@ _RESET = 0.5
 """Seconds until a VF works again that its driver has reset."""
 
 
-def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes) -> None:
-    """One request for one VF. Raises OSError as the kernel answers."""
+def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes, *, patient: bool = False) -> None:
+    """One request for one VF. Raises OSError as the kernel answers. ``patient``: it comes when the reset that the one
+    before began is over, as libvirt's do: each waits in the kernel up to 0.3 s (i40e_check_vf_init_timeout)."""
     pf = pf_of(twin, identity)
     vf = pf.vf(index)
     if vf is None or vf.attributes is None:
         raise kernel_error(errno.EINVAL)
-    driver, situation = known(pf), situation_of(pf, vf)
+    driver, situation = known(pf), replace(situation_of(pf, vf), held=bool(modules.guests_of(twin, vf.address)))
     if not _sane(wanted):
         raise kernel_error(errno.EINVAL)
     refused = refusal(driver, wanted, situation)

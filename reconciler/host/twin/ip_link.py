@@ -89,9 +89,8 @@ def _set_vf(twin: Twin, pf: Pf, index: int, wanted: Attributes) -> float:
     rates = requests.get("rate", {})
     if 0 < int(rates.get("max_tx_rate", 0)) < int(rates.get("min_tx_rate", 0)):
         raise kernel_error(errno.EINVAL)  # iproute2 itself looks at them, before it sends anything.
-    for kind in _ORDER:
-        if kind in requests:
-            set_attributes(twin, pf.id, index, requests[kind])
+    for number, kind in enumerate(kind for kind in _ORDER if kind in requests):
+        set_attributes(twin, pf.id, index, requests[kind], patient=number > 0)
     return _NETLINK
 
 

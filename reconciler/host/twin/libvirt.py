@@ -270,7 +270,7 @@ def _set(twin: Twin, pf: Pf, vf: Vf, mac: str, vlan: int) -> None:
     ]
     for what, value, attributes in wanted:
         try:
-            set_attributes(twin, pf.id, vf.index, attributes)
+            set_attributes(twin, pf.id, vf.index, attributes, patient=True)
         except OSError as error:
             raise LibvirtRefused(
                 f"Cannot set interface {what} to {value} for ifname {pf.netdev} vf {vf.index}: "

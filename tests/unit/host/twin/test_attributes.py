@@ -6,12 +6,12 @@ import errno
 
 import pytest
 
-from reconciler.host.protocol import VfSet
+from reconciler.host.protocol import NicSpec, VfSet
 from reconciler.host.twin.hands import run
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.profiles import make_from
 from reconciler.state.desired import Attributes
-from tests.unit.host.twin.twins import INT, attributes, do, lab
+from tests.unit.host.twin.twins import INT, MAC, attach, attributes, do, lab
 
 
 def with_vfs(profile: str, netdev: str) -> tuple[TwinHost, str]:
@@ -97,3 +97,22 @@ def test_a_vlan_by_hand_takes_the_priority_away() -> None:
     assert attributes(host)["qos"] == 3
     do(host, "ip link set enp1s0 vf 0 vlan 8")
     assert (attributes(host)["vlan"], attributes(host)["qos"]) == (8, 0)
+
+
+def test_libvirt_sets_mac_and_vlan_one_after_the_other_also_where_each_resets_the_vf() -> None:
+    host, identity = with_vfs("x710", "ens1f0")
+    where = host.observe().pfs[identity].vfs[0].address
+    host.attach_nic("web1", NicSpec("interface", "ua-rec-net", MAC, 5, where), live=True, config=True)
+    seen = attributes(host, 0, identity)
+    assert (seen["mac"], seen["vlan"]) == (MAC, 5)
+
+
+def test_sfc_changes_no_mac_and_no_vlan_under_a_guest() -> None:
+    host = lab(vfs=1)
+    with host.changing() as twin:
+        twin.pfs[INT].driver = "sfc"
+    attach(host, vlan=5)
+    answers = host.set_vfs(INT, [VfSet(0, {"mac": MAC[:-1] + "9"}), VfSet(0, {"spoofchk": False})])
+    assert [answer.errno if answer else 0 for answer in answers] == [errno.EBUSY, 0]
+    do(host, "virsh destroy web1")
+    assert host.set_vfs(INT, [VfSet(0, {"mac": MAC[:-1] + "9"})]) == [None]

@@ -124,11 +124,12 @@ _QUIET: Attributes = {
 """What hardly any driver reports of a VF that nobody has touched otherwise; spoofchk differs by driver."""
 
 
-def own_settings(builder: Builder, pf: Pf, vf: Vf) -> list[Attributes]:
-    """What a VF has that a new one wouldn't have, in the groups and the order in which it is written."""
+def own_settings(builder: Builder, pf: Pf, vf: Vf, *, back: bool = False) -> list[Attributes]:
+    """What a VF has that a new one wouldn't have, in the groups and the order in which it is written. ``back``: to take
+    a change back, which gives a VF the MAC again that it may have chosen for itself."""
     usual = facts(pf.driver, pf.device_id).fresh or _QUIET
     attributes = dict(vf.attributes or {})
-    if _mac_of_its_own(builder, pf, vf):
+    if _mac_of_its_own(builder, pf, vf, back):
         del attributes["mac"]
     groups = []
     for group in GROUPS:
@@ -142,7 +143,7 @@ def own_settings(builder: Builder, pf: Pf, vf: Vf) -> list[Attributes]:
     return groups
 
 
-def _mac_of_its_own(builder: Builder, pf: Pf, vf: Vf) -> bool:
+def _mac_of_its_own(builder: Builder, pf: Pf, vf: Vf, back: bool) -> bool:
     """Whether nobody may have given a VF its MAC: the PF's driver made it up, or the VF's own, here or in a guest.
     Written as the administrator's, it would be one that the next user of the VF may not change any more."""
     mac = (vf.attributes or {}).get("mac")
@@ -152,7 +153,7 @@ def _mac_of_its_own(builder: Builder, pf: Pf, vf: Vf) -> bool:
     known = facts(pf.driver, pf.device_id)
     generated = known.fresh is not None and "mac" not in known.fresh and "mac" not in known.survives
     driven = vf.driver not in (None, "vfio-pci") or bool(builder.resolution.holders.get((pf.id, vf.index)))
-    return generated or (known.reports_own_mac and driven)
+    return generated or (known.reports_own_mac and driven and not back)
 
 
 def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
@@ -165,6 +166,6 @@ def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "vfio-pci"}))
         elif vf.driver is None and pf.autoprobe:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "none"}))
-        for values in own_settings(builder, pf, vf):
+        for values in own_settings(builder, pf, vf, back=True):
             steps.append(Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values}))
     return steps

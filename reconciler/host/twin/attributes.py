@@ -28,6 +28,8 @@ def set_attributes(twin: Twin, identity: str, index: int, wanted: Attributes, *,
     driver, situation = known(pf), replace(situation_of(pf, vf), held=bool(modules.guests_of(twin, vf.address)))
     if not _sane(wanted):
         raise kernel_error(errno.EINVAL)
+    if driver.resetting and index in twin.cards[pf.id].resetting and not patient:
+        raise kernel_error(driver.resetting)
     refused = refusal(driver, wanted, situation)
     if refused is not None:
         raise kernel_error(refused.errno)

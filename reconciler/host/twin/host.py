@@ -36,6 +36,9 @@ _ATTACH, _START = 1.3, 2.0
 """Seconds that libvirt takes for it."""
 _NETLINK = 0.002
 """Seconds for one request."""
+_BUSY = (errno.EAGAIN, errno.EBUSY)
+_ASKED_AGAIN, _PAUSE = 5.0, 0.35
+"""Seconds for which a busy driver is asked again, and between two times."""
 
 Act = Callable[[Twin], float | None]
 """Does something to a twin; returns the seconds that it takes."""
@@ -158,10 +161,19 @@ class TwinHost:
         self._do(act, words, deadline, pf)
 
     def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
-        """Many requests, each with its own answer."""
+        """Many requests, each with its own answer. A driver that is busy is asked again for a while, as it is on a real
+        host (`reconciler.host.local.rtnl`)."""
         card = self._pf(pf)
-        with self.changing():  # One reading and one saving for all of them.
-            return [self._set_vf(card, request) for request in requests]
+        with self.changing() as twin:  # One reading and one saving for all of them.
+            until = twin.clock + _ASKED_AGAIN
+            answers = []
+            for request in requests:
+                answer = self._set_vf(card, request)
+                while answer is not None and answer.errno in _BUSY and twin.clock + _PAUSE <= until:
+                    advance(twin, _PAUSE)
+                    answer = self._set_vf(card, request)
+                answers.append(answer)
+            return answers
 
     def _set_vf(self, pf: Pf, request: VfSet) -> HostError | None:
         def words(error: Exception) -> HostError:

@@ -116,3 +116,20 @@ def test_sfc_changes_no_mac_and_no_vlan_under_a_guest() -> None:
     assert [answer.errno if answer else 0 for answer in answers] == [errno.EBUSY, 0]
     do(host, "virsh destroy web1")
     assert host.set_vfs(INT, [VfSet(0, {"mac": MAC[:-1] + "9"})]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("profile", "netdev", "code"), [("x710", "ens1f0", errno.EAGAIN), ("e810", "ens2f0np0", errno.EBUSY)]
+)
+def test_a_vf_that_is_being_reset_takes_no_request(profile: str, netdev: str, code: int) -> None:
+    """The writer asks again until it does, as the local one; `ip` doesn't."""
+    host, identity = with_vfs(profile, netdev)
+    requests = [VfSet(0, {"mac": "52:54:00:00:00:07"}), VfSet(0, {"spoofchk": False}), VfSet(1, {"spoofchk": False})]
+    began = host.monotonic()
+    assert host.set_vfs(identity, requests) == [None, None, None]
+    assert attributes(host, 0, identity)["spoofchk"] is False
+    assert host.monotonic() - began >= 0.5
+    do(host, f"ip link set {netdev} vf 1 mac 52:54:00:00:00:08 vlan 7")
+    assert run(host, f"ip link set {netdev} vf 1 vlan 8").errno == code
+    host.sleep(1.0)
+    assert run(host, f"ip link set {netdev} vf 1 vlan 8").ok

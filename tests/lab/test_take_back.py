@@ -11,7 +11,9 @@ from tests.lab.conftest import WORK, Host
 from tests.lab.machinery.basics import wait_until
 
 IN_SYNC = 0
-OF_THE_MOMENT = re.compile(r'"(ifindex|operstate|qdisc|promiscuity|allmulti|link_index|txqlen)":[^,}]*,?|LOWER_UP|NO-CARRIER')
+OF_THE_MOMENT = re.compile(
+    r'"(ifindex|operstate|qdisc|promiscuity|allmulti|link_index|txqlen)":[^,}]*,?|LOWER_UP|NO-CARRIER'
+)
 """What comes and goes by itself: a port's link takes seconds, one that was up once has a queue discipline, and an index
 is never given twice."""
 

@@ -16,6 +16,7 @@ _HOW_TO_SWITCH_ON = {
     "arguments if the processor is Intel's, and reboot.",
 }
 """By the processor's vendor. amd_iommu is on by default (Documentation/admin-guide/kernel-parameters.txt)."""
+_FORBIDS = ("intel_iommu=off", "amd_iommu=off", "iommu=off")
 _ASKS = ("intel_iommu=on", "amd_iommu=on", "iommu=pt", "iommu.passthrough=1")
 
 
@@ -77,11 +78,18 @@ def check_iommu(facts: Facts) -> Found:
 
 def _iommu_off(facts: Facts) -> Finding:
     platform = facts.platform
-    asked = [word for word in (platform.cmdline or "").split() if word in _ASKS]
+    words = (platform.cmdline or "").split()
+    asked = [word for word in words if word in _ASKS]
+    forbidden = next((word for word in words if word in _FORBIDS), "")
     seen = "The IOMMU is off: /sys/kernel/iommu_groups is empty."
     if platform.iommu_units:
         seen += f" The kernel found {', '.join(platform.iommu_units)} and doesn't use it."
-    if "intel_iommu=on" in asked or "amd_iommu=on" in asked:
+    if forbidden:
+        todo = (
+            f"The kernel was started with {forbidden}: take that out of its arguments (on Intel's IOMMU put "
+            "intel_iommu=on iommu=pt there), and reboot."
+        )
+    elif "intel_iommu=on" in asked or "amd_iommu=on" in asked:
         todo = (
             f"The kernel was started with {' '.join(asked)} and it had no effect: switch on VT-d (Intel) or AMD-Vi, "
             "also called IOMMU, in the firmware's setup. In a virtual machine, give it an IOMMU."

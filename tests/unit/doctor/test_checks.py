@@ -142,6 +142,8 @@ def test_what_to_do_about_an_iommu_depends_on_what_was_asked_of_the_kernel() -> 
     facts = platform()
     facts.iommu_groups = []
     assert "it had no effect" in examine(sound(), facts)["iommu-off"].todo
+    facts.cmdline = "quiet intel_iommu=off"
+    assert "started with intel_iommu=off: take that out" in examine(sound(), facts)["iommu-off"].todo
     facts.cmdline = "quiet"
     assert "add intel_iommu=on iommu=pt" in examine(sound(), facts)["iommu-off"].todo
     facts.cpu_vendor = "AuthenticAMD"

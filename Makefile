@@ -1,7 +1,7 @@
 # make demo      the main job on a simulated host, in under a minute, without root
 # make demo-lab  the same in the lab: a real kernel, set up from nothing
 # make test      lint, types, import contracts, all tests, with the lab
-# make unit      the tests that need no lab, in a minute or two
+# make unit      the tests that need no lab, in three minutes
 # make lab       an open lab to work in
 
 VENV := .venv

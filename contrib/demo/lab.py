@@ -16,7 +16,7 @@ PLACE = Place(
     guest="web1",
     look="ip link show enp1s0; virsh dumpxml web1 | sed -n \"/<interface type='hostdev'/,/<.interface>/p\"",
     meddling="ip link set enp1s0 vf 4 max_tx_rate 20 spoofchk off && virsh net-destroy sriov-ext",
-    fewer=f"sed 's/^vfs = 7/vfs = 6/; s/4-6/4-5/' {STATE} > /tmp/fewer-vfs.toml",
+    fewer=f"sed 's/^vfs = 7/vfs = 6/; s/4-6/4-5/; s/3-6/3-5/' {STATE} > /tmp/fewer-vfs.toml",
     changed="/tmp/fewer-vfs.toml",
 )
 

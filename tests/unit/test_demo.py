@@ -7,7 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from contrib.demo import lab
+from reconciler.state.load import load
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_the_labs_file_with_fewer_vfs_is_a_valid_one(tmp_path: Path) -> None:
+    command = lab.PLACE.fewer.replace(lab.STATE, str(ROOT / "states/lab.toml"))
+    subprocess.run(["sh", "-c", command.replace(lab.PLACE.changed, str(tmp_path / "fewer.toml"))], check=True)
+    fewer = load("fewer.toml", (tmp_path / "fewer.toml").read_bytes())
+    assert {pf.vfs for pf in fewer.pfs.values()} == {6}
 
 
 def test_the_story_arrives(tmp_path: Path) -> None:

@@ -101,10 +101,9 @@ def recorded_runs(state_dir: Path) -> list[RecordedRun]:
     return [run for name in names if (run := _read_run(runs / name)) is not None]
 
 
-def interrupted_run(state_dir: Path) -> RecordedRun | None:
-    """The last run, if it has no end."""
-    last = next(iter(recorded_runs(state_dir)), None)
-    return last if last is not None and last.end is None else None
+def last_run(state_dir: Path) -> RecordedRun | None:
+    """The last run that is on record."""
+    return next(iter(recorded_runs(state_dir)), None)
 
 
 def _read_run(folder: Path) -> RecordedRun | None:

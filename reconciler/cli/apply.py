@@ -21,6 +21,7 @@ from reconciler.exit_codes import ExitCode
 if TYPE_CHECKING:
     from reconciler.apply.confirm import Countdown
     from reconciler.apply.run import RunResult
+    from reconciler.apply.runs import RecordedRun
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
     from reconciler.plan.confirm import Halves
@@ -253,18 +254,19 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
     from reconciler.apply.ledger import read_ledger
     from reconciler.apply.lock import locked
     from reconciler.apply.run import carry_out
-    from reconciler.apply.runs import interrupted_run
+    from reconciler.apply.runs import last_run
     from reconciler.clock import now
     from reconciler.host.open import open_writer
     from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
     with locked(_who(approved), now(), options.lock):
-        before = interrupted_run(options.state_dir)
-        if before is not None:
-            doing = f" during {', '.join(before.unfinished)}" if before.unfinished else ""
-            say(f"Note: run {before.name} was interrupted{doing}. The host was read again.")
+        before_this = last_run(options.state_dir)
+        if before_this is not None and before_this.end is None:
+            doing = f" during {', '.join(before_this.unfinished)}" if before_this.unfinished else ""
+            say(f"Note: run {before_this.name} was interrupted{doing}. The host was read again.")
         observed = options.observe(reader)
+        _refuse_while_one_waits(before_this, observed)
         plan = _fresh(approved, desired, observed)
         if refusals(plan, desired, observed, [item.value for item in manner.allow]):
             _show(options, plan)  # It is no longer the one that was shown.
@@ -296,6 +298,18 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
     if timer is not None and halves is not None:
         tell_waiting(timer, halves, result)
     return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+
+
+def _refuse_while_one_waits(last: RecordedRun | None, observed: Snapshot) -> None:
+    """Another run on top of one that waits would leave its timer nothing that it could take back. After a reboot there
+    is neither timer nor change any more."""
+    if last is not None and last.waits and last.header.get("boot_id") == observed.host.boot_id:
+        raise ReconcilerError(
+            "Another run waits for its confirmation.",
+            f"First keep run {last.name} with `reconciler confirm`, or take it back with `reconciler rollback`. "
+            "Nothing was changed.",
+            code=ExitCode.LOCKED,
+        )
 
 
 def _to_be_confirmed(options: Options, plan: Plan, manner: Manner) -> tuple[Countdown | None, Halves | None]:

@@ -57,9 +57,9 @@ def confirm(context: typer.Context) -> int:
 
 
 def _waiting(options: Options) -> RecordedRun:
-    from reconciler.apply.runs import recorded_runs
+    from reconciler.apply.runs import last_run
 
-    last = next(iter(recorded_runs(options.state_dir)), None)
+    last = last_run(options.state_dir)
     if last is None or not last.waits:
         why = "No run is on record." if last is None else f"The last run, {last.name}, {_settled(last)}."
         raise ReconcilerError("Nothing waits for a confirmation.", why, code=ExitCode.FAILED)

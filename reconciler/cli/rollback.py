@@ -105,9 +105,9 @@ def _overdue(options: Options, name: str) -> bool:
     """Whether a run still waits for its confirmation and its time is over. It is not when the countdown began again,
     for which another timer stands, nor after it was confirmed or taken back."""
     from reconciler.apply.confirm import boot_seconds
-    from reconciler.apply.runs import recorded_runs
+    from reconciler.apply.runs import last_run
 
-    last = next(iter(recorded_runs(options.state_dir)), None)
+    last = last_run(options.state_dir)
     if last is None or last.name != name or not last.waits or last.armed is None:
         say(f"Run {name} does not wait for a confirmation any more: nothing is taken back.")
         return False

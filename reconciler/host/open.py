@@ -9,7 +9,6 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.host.protocol import Reader, Writer
 
 if TYPE_CHECKING:
-    from reconciler.host.model import Snapshot
     from reconciler.host.twin.host import TwinHost
 
 _FORMS = "It is one of: local · snapshot:FILE · snapshot:DIR · sim:FILE."
@@ -55,19 +54,6 @@ def open_sim(path: Path) -> TwinHost:
     from reconciler.host.twin.host import TwinHost
 
     return TwinHost.open(path)
-
-
-def open_twin(host_uri: str, observed: Snapshot) -> TwinHost:
-    """A twin in memory, to try things on: of the host that was observed there, or of a simulated host with all that
-    can't be seen of it. Nothing that happens to it is kept."""
-    from reconciler.host.twin.host import TwinHost
-    from reconciler.host.twin.make import from_snapshot
-    from reconciler.host.twin.state import clone
-
-    kind, _, path = host_uri.partition(":")
-    if kind == "sim" and path:
-        return TwinHost(clone(open_sim(Path(path)).twin()))
-    return TwinHost(from_snapshot(observed))
 
 
 def _open_snapshot(path: Path, host_name: str | None) -> Reader:

@@ -221,11 +221,6 @@ def save(twin: Twin, path: Path) -> None:
         ) from error
 
 
-def clone(twin: Twin) -> Twin:
-    """One of its own, with nothing shared."""
-    return load(dump(twin).encode(), "the twin")
-
-
 @cache
 def _adapter() -> TypeAdapter[Twin]:
     from pydantic import TypeAdapter

@@ -13,7 +13,7 @@ import pytest
 from reconciler.apply import executor as executor_module
 from reconciler.apply.executor import Executor, Outcome
 from reconciler.apply.journal import Journal, read_journal
-from reconciler.apply.runs import interrupted_run
+from reconciler.apply.runs import last_run
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Applied, Libvirt, Network, NetworkPort, Nic, Process, Snapshot
 from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
@@ -407,13 +407,15 @@ def test_a_killed_run_is_found_with_what_it_was_doing(tmp_path: Path) -> None:
     journal.close()
     with (tmp_path / "runs" / "20260101T000000-1" / "journal.jsonl").open("a") as file:
         file.write('{"event": "done", "acti')
-    found = interrupted_run(tmp_path)
+    found = last_run(tmp_path)
     assert found is not None
     assert (found.name, found.unfinished) == ("20260101T000000-1", ["b", "c"])
     journal = Journal(tmp_path, "20260102T000000-1", {}, {})
     journal.write("end", code=0)
     journal.close()
-    assert interrupted_run(tmp_path) is None
+    found = last_run(tmp_path)
+    assert found is not None
+    assert found.end is not None
 
 
 def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +433,7 @@ def test_a_run_that_was_killed_before_it_began_is_none(tmp_path: Path) -> None:
     journal.write("begin", actions=["a"])
     journal.close()
     (tmp_path / "runs" / "20260102T000000-1").mkdir()
-    found = interrupted_run(tmp_path)
+    found = last_run(tmp_path)
     assert found is not None
     assert (found.name, found.unfinished) == ("20260101T000000-1", ["a"])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.journal import add_record
 from reconciler.exit_codes import ExitCode
 from tests.unit.cli.test_commands import Folder
 
@@ -129,6 +130,20 @@ def test_a_run_that_is_not_on_record(folder: Folder, name: str) -> None:
 def test_without_runs(folder: Folder) -> None:
     assert sim(folder, "history").stdout == "Nothing was applied here yet.\n"
     assert sim(folder, "rollback").returncode == ExitCode.FAILED
+
+
+def test_nothing_is_applied_on_top_of_a_run_that_waits_for_its_confirmation(folder: Folder) -> None:
+    sim(folder, "apply", "host.toml", "--yes")
+    (run,) = (folder.path / "host.sim.state" / "runs").iterdir()
+    add_record(run, "armed", unit="reconciler-test", until=0.0)
+    folder.write("host.toml", FILE.replace("vlan = 7", "vlan = 8"))
+    before = facts(folder)
+    done = sim(folder, "apply", "host.toml", "--yes")
+    assert done.returncode == ExitCode.LOCKED, done.stdout + done.stderr
+    assert f"First keep run {run.name} with `reconciler confirm`" in done.stderr
+    assert facts(folder) == before
+    assert folder.run("sim", "run", "host.sim", "reboot").returncode == ExitCode.OK
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
 
 
 def test_a_damaged_record_is_said(folder: Folder) -> None:

@@ -1,5 +1,5 @@
-"""Plays steps inside the lab: reads ``{"steps": […], "macs": […]}`` as JSON and prints what was seen as JSON. Run there
-as root with ``python3 -m tests.conformance.in_lab``."""
+"""Plays steps inside the lab: reads ``{"look": …, "steps": […], "macs": […], "recorded": […]}`` as JSON and prints what
+was seen as JSON. Run there as root with ``python3 -m tests.conformance.in_lab``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.host.local.reader import LocalReader
 from reconciler.host.local.writer import LocalWriter
 from reconciler.host.model import Snapshot
 from tests.conformance.cases import Step
-from tests.conformance.comparable import flat
+from tests.conformance.comparable import Flat, flat
 from tests.conformance.playing import Played, play
 from tests.conformance.refusals import OK, said
 
@@ -29,11 +29,14 @@ def main() -> None:
     asked = json.load(sys.stdin)
     reader = LocalReader(_URI)
 
-    def settle(step: Step) -> Snapshot:
-        return _settled(reader, step)
+    def settle(step: Step, expected: Flat | None) -> Snapshot:
+        return _settled(reader, step, asked["macs"], expected)
 
-    start = [Played("", OK, flat(settle({}), asked["macs"]))] if asked["look"] else []
-    played = play(asked["steps"], asked["macs"], _shell, LocalWriter(_URI), settle)
+    recorded: list[Flat | None] = asked["recorded"]
+    start = []
+    if asked["look"]:
+        start = [Played("", OK, flat(settle({}, recorded[0] if recorded else None), asked["macs"]))]
+    played = play(asked["steps"], asked["macs"], _shell, LocalWriter(_URI), settle, recorded[len(start) :])
     json.dump([asdict(item) for item in start + played], sys.stdout)
 
 
@@ -44,9 +47,9 @@ def _shell(command: str) -> str:
     return OK if done.returncode == 0 else said(done.stderr)
 
 
-def _settled(reader: LocalReader, step: Step) -> Snapshot:
-    """What is seen when nothing moves any more: udev is idle, links and netdevs that have to come are there, and two
-    looks in a row are the same. At the deadline it is what it is."""
+def _settled(reader: LocalReader, step: Step, macs: list[str], expected: Flat | None) -> Snapshot:
+    """What is seen when nothing moves any more: udev is idle, and it is what was recorded; or links and netdevs that
+    have to come are there, and two looks in a row are the same. At the deadline it is what it is."""
     if step.get("write") == "set_vfs" or " vf " in step.get("run", ""):
         return reader.observe()  # An attribute is there when the kernel has answered.
     time.sleep(step.get("pause", 0))
@@ -55,6 +58,8 @@ def _settled(reader: LocalReader, step: Step) -> Snapshot:
     while True:
         subprocess.run(["udevadm", "settle", "--timeout=20"], check=True)
         now = reader.observe()
+        if expected is not None and flat(now, macs) == expected:
+            return now
         same = before is not None and flat(before, ()) == flat(now, ())
         if (same and not _moving(now, step)) or time.monotonic() > deadline:
             return now

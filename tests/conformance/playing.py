@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet, Writer
@@ -23,16 +24,23 @@ class Played:
 
 Run = Callable[[str], str]
 """Does a command; returns how it ended (`tests.conformance.refusals`)."""
-Settle = Callable[[Step], Snapshot]
-"""Waits until a step has had its effect; returns what is seen then."""
+Settle = Callable[[Step, Flat | None], Snapshot]
+"""Waits until a step has had its effect, at most until what is given is seen; returns what is seen then."""
 
 
-def play(steps: Iterable[Step], macs: Collection[str], run: Run, writer: Writer, settle: Settle) -> list[Played]:
-    """Plays steps one after the other."""
+def play(
+    steps: Iterable[Step],
+    macs: Collection[str],
+    run: Run,
+    writer: Writer,
+    settle: Settle,
+    recorded: Iterable[Flat | None] = (),
+) -> list[Played]:
+    """Plays steps one after the other. ``recorded``: what is to be seen after each of them, if that is known."""
     played = []
-    for step in steps:
+    for step, expected in zip(steps, chain(recorded, repeat(None)), strict=False):
         result = run(step["run"]) if "run" in step else ended(write(writer, step))
-        played.append(Played(text(step), result, flat(settle(step), macs)))
+        played.append(Played(text(step), result, flat(settle(step, expected), macs)))
     return played
 
 

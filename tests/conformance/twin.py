@@ -9,7 +9,7 @@ from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.profiles import CardProfile, PortProfile, from_profile, read_profile
 from reconciler.host.twin.state import Twin
 from tests.conformance.cases import Case, Step
-from tests.conformance.comparable import flat
+from tests.conformance.comparable import Flat, flat
 from tests.conformance.playing import Played, play
 from tests.conformance.refusals import OK, said
 
@@ -22,12 +22,12 @@ def play_on_twin(case: Case) -> list[Played]:
         result = hands.run(host, command)
         return OK if result.ok else said(result.message)
 
-    def settled(step: Step) -> Snapshot:
+    def settled(step: Step, recorded: Flat | None) -> Snapshot:
         with host.changing() as twin:
             settle(twin)
         return host.observe()
 
-    start = Played("", OK, flat(settled({}), case.macs))
+    start = Played("", OK, flat(settled({}, None), case.macs))
     return [start, *play(case.steps, case.macs, run, host, settled)]
 
 

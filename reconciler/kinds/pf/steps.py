@@ -157,8 +157,10 @@ def _mac_of_its_own(builder: Builder, pf: Pf, vf: Vf, back: bool) -> bool:
 
 
 def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
-    """Steps that give VFs that were made again what they had."""
-    steps = []
+    """Steps that give VFs that were made again what they had. Rates come last, where they need the link after it was
+    lost by making the VFs."""
+    known = facts(pf.driver, pf.device_id)
+    steps, rates = [], []
     for vf in pf.vfs:
         if vf.driver is not None and vf.driver != "vfio-pci" and pf.autoprobe is False:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}))
@@ -167,5 +169,8 @@ def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
         elif vf.driver is None and pf.autoprobe:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "none"}))
         for values in own_settings(builder, pf, vf, back=True):
-            steps.append(Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values}))
-    return steps
+            step = Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values})
+            rated = "max_tx_rate" in values or "min_tx_rate" in values
+            (rates if rated and known.max_rate.link and pf.carrier else steps).append(step)
+    wait = [Step("pf.wait_link", where, {"pf": pf.id})] if rates else []
+    return [*steps, *wait, *rates]

@@ -89,6 +89,8 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
                 then = (new.attributes or {}) | {key: intent.value for key, intent in declared.items()}
                 others = sum(value for index, value in least.items() if index != old.index)
                 situation = replace(situation_of(now, new), other_min_rates=others)
+                if now.up and before.carrier:  # The link comes back, and rates wait for it.
+                    situation = replace(situation, carrier=True)
                 request = complete(values, then)
                 if refusal(known, request, situation) is not None:
                     continue  # A rate on a port that is to be down, or one that contradicts what is declared now.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 def describe(path: Path) -> tuple[str, bool] | None:
     """Commit of the work tree that a file is in, and whether the file differs from it; ``None`` outside of git, without
-    git, or if git doesn't answer in 5 s."""
-    command = ["git", "-C", str(path.parent), "status", "--porcelain=v2", "--branch", "--", path.name]
+    git, or if git doesn't answer in 5 s. Asked without `git status` refreshing the work tree's index on the side."""
+    command = ["git", "--no-optional-locks", "-C", str(path.parent)]
+    command += ["status", "--porcelain=v2", "--branch", "--", path.name]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -114,7 +114,7 @@ def _capable(root: Path, sysfs: _Below) -> list[CapableDevice] | None:
 def _modules(root: Path, sysfs: _Below) -> dict[str, ModuleState]:
     wanted = {*_VFIO, *_vf_drivers(root, sysfs)}
     release = sysfs.text("proc/sys/kernel/osrelease") or platform.release()
-    folder = next((f for f in (f"lib/modules/{release}", f"usr/lib/modules/{release}") if (root / f).is_dir()), "")
+    folder = next((f for f in (f"lib/modules/{release}", f"usr/lib/modules/{release}") if os.path.isdir(root / f)), "")
     builtin = _listed(root / folder / "modules.builtin") if folder else set()
     installed = _listed(root / folder / "modules.dep") if folder else set()
     loaded = {line.split()[0] for line in (sysfs.text("proc/modules") or "").splitlines() if line.strip()}

@@ -59,8 +59,7 @@ def parse_vfs(text: str) -> tuple[str, tuple[int, ...]]:
     name, slash, indexes = text.partition("/")
     if not slash or not name or not indexes:
         raise RefError(
-            f'"{_short(text)}" is no reference to a VF: write the PF\'s name in this file, a slash and the '
-            f'index, such as "int/3"'
+            f'"{_short(text)}" is no reference to a VF: write the name of a PF, a slash and the index, such as "int/3"'
         )
     return name, parse_indexes(indexes)
 

@@ -1,0 +1,65 @@
+"""Putting VFs back to their driver's defaults: a state file made of just that, so that planning, guarding and carrying
+it out is what it always is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.drivers.defaults import defaults
+from reconciler.drivers.table import facts
+from reconciler.exit_codes import ExitCode
+from reconciler.host.model import Pf, Snapshot
+from reconciler.kinds.holders import find_holders
+from reconciler.state.address import address
+from reconciler.state.desired import Desired, DesiredPf, DesiredVf, PfMatch
+from reconciler.state.refs import RefError, parse_vfs
+
+
+def reset_file(host: Snapshot, references: Sequence[str]) -> Desired:
+    """The state that declares the defaults of these VFs (``enp1s0/3``, ``0000:01:00.0/0-3,5``) and nothing else.
+    Raises `ReconcilerError` 64 with all references that can't be read, or name what isn't there."""
+    chosen: dict[str, set[int]] = {}
+    wrong: list[str] = []
+    for reference in references:
+        found = _vfs_of(host, reference)
+        if isinstance(found, str):
+            wrong.append(found)
+        else:
+            chosen.setdefault(found[0].id, set()).update(found[1])
+    if wrong:
+        raise ReconcilerError("Wrong usage.", "\n  ".join(wrong), code=ExitCode.USAGE)
+    return Desired(pfs={pf.netdev: _declared(pf, indices) for key, indices in chosen.items() if (pf := host.pfs[key])})
+
+
+def held(host: Snapshot, desired: Desired) -> list[str]:
+    """Who has one of these VFs, in sentences: its defaults would be forced upon him."""
+    by_device = {pf.device: pf for pf in host.pfs.values()}
+    holders = find_holders(host)
+    return [
+        f"{address('pf', pf.name, 'vf', index)}: {'; '.join(map(str, who))} has it."
+        for pf in desired.pfs.values()
+        for index in pf.vf
+        if (who := holders.get((by_device[str(pf.match.address)].id, index)))
+    ]
+
+
+def _vfs_of(host: Snapshot, reference: str) -> tuple[Pf, set[int]] | str:
+    try:
+        name, indices = parse_vfs(reference)
+    except RefError as error:
+        return f"{error}."
+    pf = next((pf for pf in host.pfs.values() if name in (pf.netdev, pf.device, *pf.altnames)), None)
+    if pf is None:
+        known = ", ".join(f"{pf.netdev} ({pf.device})" for pf in host.pfs.values()) or "none"
+        return f"{reference}: there is no PF {name!r}. This host has: {known}."
+    missing = [index for index in indices if pf.vf(index) is None]
+    if missing:
+        return f"{reference}: {pf.netdev} has {len(pf.vfs)} VFs, and none with index {missing[0]}."
+    return pf, set(indices)
+
+
+def _declared(pf: Pf, indices: set[int]) -> DesiredPf:
+    known = facts(pf.driver, pf.device_id)
+    vfs = {index: DesiredVf(index=index, attributes=defaults(known)) for index in sorted(indices)}
+    return DesiredPf(name=pf.netdev, match=PfMatch(address=pf.device), vf=vfs)

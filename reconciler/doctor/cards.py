@@ -97,7 +97,7 @@ def _needs_link(facts: Facts, name: str) -> bool:
     nics = [nic for domain in facts.desired.domains.values() for nic in domain.nics.values()]
     nics = [nic for nic in nics if nic.state == "present" and nic.method == "interface"]
     return any(name == pool.pf or any(vf.pf == name for vf in pool.vfs) for pool in pools) or any(
-        name == nic.pf or (nic.vf is not None and nic.vf.pf == name) for nic in nics
+        name in nic.pf or (nic.vf is not None and nic.vf.pf == name) for nic in nics
     )
 
 

@@ -152,6 +152,8 @@ class Domain:
     running: bool = False
     persistent: bool = True
     autostart: bool = False
+    numa_nodes: list[int] = field(default_factory=list)
+    """Of the host, that its memory or else its CPUs are bound to; empty: it is not bound."""
     live: list[Nic] = field(default_factory=list)
     """Empty when it doesn't run."""
     config: list[Nic] = field(default_factory=list)

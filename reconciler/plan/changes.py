@@ -88,10 +88,8 @@ def _chosen(builder: Builder, where: str, names: dict[str, Any]) -> str:
     if "live" not in names and "persistent" not in names:
         return ""
     for nic in builder.resolution.nics:
-        if nic.address == where and nic.nic.pf is not None and nic.vf is not None:
-            kept = any(d is not None and d.vf_address for d in (nic.live, nic.config))
-            why = "which it has" if kept else "the lowest that nobody names or has"
-            return f"VF {nic.vf[1]} of pf.{nic.nic.pf}, {why}"
+        if nic.address == where:
+            return nic.why
     return ""
 
 

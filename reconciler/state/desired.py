@@ -98,7 +98,10 @@ class DesiredNic:
     """``pool`` when the nic names a pool."""
     pool: str | None = None
     vf: VfRef | None = None
-    pf: str | None = None
+    pf: tuple[str, ...] = ()
+    """PFs of which the planner picks a VF, in the order of the file."""
+    spread: bool = False
+    """Off the PFs that the guest's other NICs are on, if that can be."""
     attributes: Attributes = field(default_factory=dict)
 
 

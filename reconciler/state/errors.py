@@ -44,6 +44,7 @@ SUMMARIES = {
     "pool-source": "A pool names either a PF or its VFs.",
     "empty-pool": "The pool has no VFs.",
     "nic-source": "A NIC names exactly one of pool, vf and pf.",
+    "spread-without-list": "Only NICs with a choice of PFs can be spread.",
     "method-with-pool": "A NIC from a pool has no method.",
     "vf-used-twice": "A VF is given away twice.",
     "vf-disagreement": "The VF and the NIC that uses it disagree.",

@@ -96,9 +96,6 @@ def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[
     if spec.pool is not None and draft.findings.said((*key, "method")):
         detail = "Take the method away, or name a vf or pf instead of the pool."
         draft.findings.error((*key, "method"), "method-with-pool", detail)
-    pf = spec.pf
-    if pf is not None and not draft.declared((*key, "pf"), "pf", pf):
-        pf = None
     return DesiredNic(
         domain=domain,
         key=name,
@@ -106,9 +103,25 @@ def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[
         method=method,
         pool=_read_pool(draft, key, spec.pool, state == "absent", pools),
         vf=_read_vf(draft, (*key, "vf"), spec.vf, bounded=state == "present"),
-        pf=pf,
+        pf=_read_pfs(draft, key, spec),
+        spread=bool(spec.spread),
         attributes=draft.attributes(key, spec),
     )
+
+
+def _read_pfs(draft: Draft, key: Path, spec: NicSpec) -> tuple[str, ...]:
+    findings, named = draft.findings, spec.pf or []
+    if spec.pf == []:
+        findings.error((*key, "pf"), "nic-source", "pf = [] leaves nothing to pick from: name a PF.")
+    for number, name in enumerate(named):
+        if name in named[:number]:
+            detail = f'"{name}" is named twice in pf; once is enough.'
+            findings.warning((*key, "pf"), "repeated-entry", detail)
+    if spec.spread and len(set(named)) < 2:
+        detail = 'spread = true takes a list of PFs to spread over: pf = ["int", "ext"].'
+        findings.error((*key, "spread"), "spread-without-list", detail)
+    declared = [name for name in dict.fromkeys(named) if draft.declared((*key, "pf"), "pf", name)]
+    return tuple(declared)
 
 
 def _check_nic_source(draft: Draft, key: Path, absent: bool) -> None:

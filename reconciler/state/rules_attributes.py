@@ -56,9 +56,11 @@ def _check_interface(draft: Draft, nic: DesiredNic) -> None:
     where = address(*nic_key(nic))
     kind = "a NIC from a pool" if nic.method == "pool" else "method interface"
     for name in ("qos", "vlan_proto"):
-        source = _nic_source(draft, nic, name, nic.vf.pf if nic.vf else nic.pf)
-        if source and _is_forced_away(name, source[0]):
-            _report_forced(draft, name, source, f"{where} is {kind}")
+        for pf in [nic.vf.pf] if nic.vf else nic.pf or [None]:
+            source = _nic_source(draft, nic, name, pf)
+            if source and _is_forced_away(name, source[0]):
+                _report_forced(draft, name, source, f"{where} is {kind}")
+                break
     source = _nic_source(draft, nic, "mac", nic.vf.pf if nic.vf else None)
     if source and source[0] == ZERO_MAC:
         detail = f'mac = "none", and {where} is {kind}, which always sets one: use method = "hostdev".'
@@ -140,8 +142,8 @@ def _pfs_of(desired: Desired, nic: DesiredNic) -> list[str | None]:
     """The PFs that the NIC's VF can be of."""
     if nic.vf is not None:
         return [nic.vf.pf]
-    if nic.pf is not None:
-        return [nic.pf]
+    if nic.pf:
+        return list(nic.pf)
     pool = desired.pools.get(nic.pool or "")
     if pool is None:
         return [None]

@@ -23,6 +23,7 @@ _ORDER = (
     "maximum",
     "maxLength",
     "minProperties",
+    "anyOf",
     "items",
     "properties",
     "patternProperties",
@@ -58,7 +59,17 @@ def _plain(node: Any) -> Any:
         node = {**choice, **node}
     if "$ref" in node:  # in draft 7 nothing counts beside it; the definition has title and description
         return {"$ref": node["$ref"]}
-    return _named_keys(node)
+    return _named_keys(_one_or_many(node))
+
+
+def _one_or_many(node: dict[str, Any]) -> dict[str, Any]:
+    """A list that may be written as its only element."""
+    pattern = node.pop("x-one-or-many", None)
+    if pattern is not None:
+        one = {"type": "string", "pattern": pattern}
+        del node["type"], node["items"]
+        node["anyOf"] = [one, {"type": "array", "items": one, "minItems": 1}]
+    return node
 
 
 def _named_keys(node: dict[str, Any]) -> dict[str, Any]:

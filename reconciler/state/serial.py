@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -18,6 +20,11 @@ def desired_to_json(desired: Desired) -> dict[str, Any]:
     document: dict[str, Any] = _without_nothing(_adapter().dump_python(desired, mode="json"))
     if desired.blacklist is not None:
         document["blacklist"] = list(desired.blacklist)
+    for nic in _nics(document):
+        if not nic.get("spread"):
+            nic.pop("spread", None)
+        if len(nic.get("pf", [])) == 1:
+            nic["pf"] = nic["pf"][0]
     return document
 
 
@@ -26,7 +33,24 @@ def desired_from_json(document: dict[str, Any]) -> Desired:
 
     Raises pydantic.ValidationError, a ValueError, when it is no such document.
     """
+    document = copy.deepcopy(document)
+    for nic in _nics(document):
+        if isinstance(nic.get("pf"), str):
+            nic["pf"] = [nic["pf"]]
     return _adapter().validate_python(document)
+
+
+def _nics(document: Any) -> Iterator[dict[str, Any]]:
+    """The NICs of a document, as far as it has the shape of one."""
+    tables: list[Any] = [document]
+    for key in ("domains", None, "nics", None):
+        tables = [
+            item
+            for table in tables
+            if isinstance(table, dict)
+            for item in (table.values() if key is None else [table.get(key)])
+        ]
+    yield from (nic for nic in tables if isinstance(nic, dict))
 
 
 @cache

@@ -27,7 +27,6 @@ _LATER: tuple[tuple[str | None, ...], ...] = (
     ("pf", None, "host_network"),
     ("domain", None, "root_ports"),
     ("domain", None, "nic", None, "failover"),
-    ("domain", None, "nic", None, "spread"),
 )
 """Keys that the language has and this version does not carry out; None stands for any name."""
 
@@ -79,10 +78,6 @@ def _refuse_later_keys(raw: dict[str, Any], findings: Findings) -> None:
     for pattern in _LATER:
         for key in _matching(raw, pattern):
             findings.error(key, "not-supported-yet", f'"{key[-1]}" comes with a later version.')
-            _take_out(raw, key)
-    for key in _matching(raw, ("domain", None, "nic", None, "pf")):
-        if isinstance(_at(raw, key), list):
-            findings.error(key, "not-supported-yet", "A list of PFs is not supported yet: name one PF.")
             _take_out(raw, key)
 
 
@@ -148,6 +143,8 @@ def _report(detail: ErrorDetails, raw: dict[str, Any], findings: Findings) -> No
         findings.error(key, "out-of-range", f"{field} = {show(value)}: it has to be {limit}.")
     else:
         expected = _EXPECTED.get(kind, detail["msg"])
+        if key[-1] == "pf" and key[:1] == ("domain",):
+            expected = "the name of a PF, or an array of names"
         hint = f"it has to be {expected}, not {_type_hint(kind, value)}"
         findings.error(key, "wrong-type", f"{field} = {show(value)}: {hint}.")
 

@@ -7,9 +7,9 @@ Nothing is required here, since the rules report a missing key in words of their
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reconciler.state.refs import (
     INDEXES_PATTERN,
@@ -42,6 +42,16 @@ def _pattern(pattern: str) -> dict[str, Any]:
 
 def _list_of(pattern: str) -> dict[str, Any]:
     return {"items": {"type": "string", "pattern": pattern}}
+
+
+def _one_or_many_of(pattern: str) -> dict[str, Any]:
+    """Marks a list that may be written as its only element."""
+    return {"x-one-or-many": pattern}
+
+
+def _one_or_many(value: object) -> object:
+    """``"int"`` means ``["int"]``."""
+    return [value] if isinstance(value, str) else value
 
 
 def _keys(pattern: str) -> dict[str, Any]:
@@ -303,11 +313,16 @@ class NicSpec(VfAttributesSpec):
         description='The VF, by PF and index: "int/3".',
         json_schema_extra=_pattern(VF_PATTERN),
     )
-    pf: str | None = Field(
+    pf: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
         None,
         title="PF",
-        description="The PF that the VF comes from; the planner picks one that nothing else uses.",
-        json_schema_extra=_pattern(PF_NAME_PATTERN),
+        description="The PF that the VF comes from, or a list of PFs; the planner picks a VF that nothing else uses.",
+        json_schema_extra=_one_or_many_of(PF_NAME_PATTERN),
+    )
+    spread: bool | None = Field(
+        None,
+        title="Spread",
+        description="With a list of PFs: the guest's NICs go to different ones as far as they have free VFs.",
     )
     mac: str | None = Field(
         None,

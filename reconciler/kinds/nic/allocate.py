@@ -1,87 +1,130 @@
-"""Which VF a NIC gets that only names a PF: the one that it has, else the lowest that nobody has or is promised."""
+"""Which VF a NIC gets that only names PFs: the one that it has, else the lowest that nobody has or is promised.
+
+Of several PFs, with ``spread`` first one that the guest's other NICs are not on, then one on the NUMA node that the
+guest is bound to, then the first in the file.
+"""
 
 from __future__ import annotations
 
-from reconciler.host.model import Network, Pf, Snapshot
-from reconciler.kinds.holders import VfId, vfs_by_address
-from reconciler.kinds.resolution import Resolution
+from collections.abc import Iterator, Sequence
 
-Taken = dict[VfId, str]
-"""Who has or is promised a VF, in words."""
+from reconciler.diagnostics import Diagnostic
+from reconciler.host.model import Pf, Snapshot
+from reconciler.kinds.holders import predicted_address
+from reconciler.kinds.nic.claims import Claims
+from reconciler.kinds.nic.intent import NicIntent
+from reconciler.kinds.resolution import Resolution, vf_count
+from reconciler.state.address import address
 
 
-class Allocator:
-    """Knows all VFs that are spoken for. `take` gives out the others, lowest index first."""
+def allocate(resolution: Resolution, host: Snapshot, intents: Sequence[NicIntent]) -> None:
+    """Gives a VF to every NIC that names only PFs; one that gets none is left out, and an error says who has them."""
+    floating = [intent for intent in intents if intent.nic.pf and intent.nic.state == "present"]
+    if not floating:
+        return
+    own = {
+        (intent.domain.name, device.alias or device.mac or "")
+        for intent in floating
+        for device in (intent.live, intent.config)
+        if device is not None
+    }
+    claims = Claims(resolution, host, own)
+    for intent in floating:
+        _keep(resolution, host, intent, claims)
+    for intent in floating:
+        if intent.vf is None:
+            _give(resolution, host, intent, intents, claims)
+    resolution.diagnostics += _not_spread(resolution, host, floating, intents)
 
-    def __init__(self, resolution: Resolution, host: Snapshot, own_nics: set[tuple[str, str]]) -> None:
-        """``own_nics``: (domain, alias or MAC) of the NICs that are being planned: what they have now isn't
-        somebody else's."""
-        self._resolution = resolution
-        self._host = host
-        self.taken: Taken = {}
-        self._declared()
-        self._in_libvirt(own_nics)
-        for vf, holders in resolution.holders.items():
-            theirs = [h for h in holders if h.kind != "guest" or (h.who, h.nic) not in own_nics]
-            if theirs:
-                self.taken.setdefault(vf, str(theirs[0]))
 
-    def take(self, pf: Pf, count: int, who: str) -> VfId | None:
-        """The lowest free VF below ``count``, which is then taken; ``None`` when there is none."""
-        for index in range(count):
-            if (pf.id, index) not in self.taken:
-                self.taken[pf.id, index] = who
-                return pf.id, index
-        return None
+def _pfs(resolution: Resolution, host: Snapshot, intent: NicIntent) -> list[tuple[str, Pf, int]]:
+    """The PFs that it names and that are there: name, PF, and how many VFs that will have."""
+    return [
+        (name, pf, vf_count(resolution.desired.pfs[name], pf))
+        for name in intent.nic.pf
+        if name in resolution.pfs and (pf := host.pfs[resolution.pfs[name]])
+    ]
 
-    def keep(self, vf: VfId, who: str) -> bool:
-        """Takes a VF that a NIC has already; false when it is promised to somebody else."""
-        return self.taken.setdefault(vf, who) == who
 
-    def _declared(self) -> None:
-        desired = self._resolution.desired
-        for name, identity in self._resolution.pfs.items():
-            for index in desired.pfs[name].vf:
-                self.taken[identity, index] = f"declared as pf.{name}.vf.{index}"
-        for pool in desired.pools.values():
-            if pool.state == "absent":
-                continue
-            for ref in pool.vfs:
-                if (vf := self._resolution.vf_id(ref)) is not None:
-                    self.taken[vf] = f"pool {pool.name}"
-            if pool.pf in self._resolution.pfs:
-                self._whole_pf(self._resolution.pfs[pool.pf], f"pool {pool.name}")
-        for domain in desired.domains.values():
-            for nic in domain.nics.values():
-                if nic.vf is not None and nic.state == "present":
-                    vf = self._resolution.vf_id(nic.vf)
-                    if vf is not None:
-                        self.taken[vf] = f"NIC {nic.key} of {domain.name}"
-
-    def _whole_pf(self, identity: str, who: str) -> None:
-        pf = self._host.pfs[identity]
-        for index in range(max(pf.total_vfs or 0, len(pf.vfs), 256 if pf.total_vfs is None else 0)):
-            self.taken.setdefault((identity, index), who)
-
-    def _in_libvirt(self, own_nics: set[tuple[str, str]]) -> None:
-        addresses = vfs_by_address(self._host)
-        for domain in self._host.libvirt.domains.values():
-            for nic in [*domain.config, *domain.live]:
-                if (domain.name, nic.alias or nic.mac or "") in own_nics:
+def _keep(resolution: Resolution, host: Snapshot, intent: NicIntent, claims: Claims) -> None:
+    """The VF that the NIC has now stays, if it is on a declared PF and will go on being there. After a reboot its
+    address is known from the persistent XML, and the index from offset and stride."""
+    for device in (intent.live, intent.config):
+        for name, pf, count in _pfs(resolution, host, intent):
+            for index in range(count):
+                where = predicted_address(pf, index)
+                if device is None or where is None or where != device.vf_address:
                     continue
-                vf = addresses.get(nic.vf_address or "")
-                if vf is not None:
-                    self.taken.setdefault(vf, f"guest {domain.name}")
-        for network in self._host.libvirt.networks.values():
-            pool = self._resolution.desired.pools.get(network.name)
-            if network.mode == "hostdev" and pool is None:
-                self._foreign_pool(network, addresses)
+                if claims.keep((pf.id, index), intent.address):
+                    intent.vf = (pf.id, index)
+                    intent.why = f"VF {index} of pf.{name}, which it has"
+                return
 
-    def _foreign_pool(self, network: Network, addresses: dict[str, VfId]) -> None:
-        who = f"pool {network.name}"
-        for item in (*network.addresses, *network.live_addresses):
-            if item in addresses:
-                self.taken.setdefault(addresses[item], who)
-        for pf in self._host.pfs.values():
-            if network.pf_dev is not None and network.pf_dev in (pf.netdev, *pf.altnames):
-                self._whole_pf(pf.id, who)
+
+def _give(
+    resolution: Resolution, host: Snapshot, intent: NicIntent, intents: Sequence[NicIntent], claims: Claims
+) -> None:
+    choices = _pfs(resolution, host, intent)
+    nodes = intent.domain.numa_nodes
+
+    def rank(choice: tuple[str, Pf, int]) -> tuple[int, bool]:
+        beside = len(list(_siblings(intent, intents, choice[1].id))) if intent.nic.spread else 0
+        return beside, bool(nodes) and choice[1].numa_node not in nodes
+
+    for name, pf, count in sorted(choices, key=rank):  # Stable: else the order of the file.
+        intent.vf = claims.take(pf, count, intent.address)
+        if intent.vf is not None:
+            near = f" on its NUMA node {pf.numa_node}" if pf.numa_node in nodes else ""
+            apart = ", away from its other NICs" if intent.nic.spread and not rank((name, pf, count))[0] else ""
+            intent.why = f"VF {intent.vf[1]} of pf.{name}{near}, the lowest that nobody names or has{apart}"
+            return
+    resolution.left_out[intent.address] = intent.address
+    resolution.diagnostics.append(_none_is_free(resolution, intent, choices, claims))
+
+
+def _siblings(intent: NicIntent, intents: Sequence[NicIntent], pf: str) -> Iterator[NicIntent]:
+    """The guest's other declared NICs on a PF."""
+    for other in intents:
+        same = other.domain.name == intent.domain.name and other is not intent
+        if same and other.nic.state == "present" and other.vf is not None and other.vf[0] == pf:
+            yield other
+
+
+def _none_is_free(
+    resolution: Resolution, intent: NicIntent, choices: list[tuple[str, Pf, int]], claims: Claims
+) -> Diagnostic:
+    told = []
+    for name, pf, count in choices:
+        who = "; ".join(f"{index}: {claims.taken[pf.id, index]}" for index in range(count)) or "it has no VFs"
+        told.append(f"All {count} VFs of {address('pf', name)} ({pf.netdev}) are spoken for ({who}).")
+    return Diagnostic(
+        severity="error",
+        code="no-free-vf",
+        summary="The PF has no free VF for this NIC." if len(choices) == 1 else "No PF has a free VF for this NIC.",
+        detail=f"{' '.join(told)} Raise vfs, or free one.",
+        address=intent.address,
+        line=resolution.desired.line(intent.address, "pf"),
+    )
+
+
+def _not_spread(
+    resolution: Resolution, host: Snapshot, floating: Sequence[NicIntent], intents: Sequence[NicIntent]
+) -> Iterator[Diagnostic]:
+    """NICs that were to be on a PF of their own and are not: said once for each but the first."""
+    told: set[str] = set()
+    for intent in floating:
+        beside = list(_siblings(intent, intents, intent.vf[0])) if intent.nic.spread and intent.vf is not None else []
+        others = [other for other in beside if other.address not in told]
+        if intent.vf is None or not others:
+            continue
+        told.add(intent.address)
+        yield Diagnostic(
+            severity="warning",
+            code="nics-not-spread",
+            summary="NICs of a guest that were to be spread share a PF.",
+            detail=f"{host.pfs[intent.vf[0]].netdev} has VFs for {intent.address} and {others[0].address}: what a NIC "
+            "has is kept, and the other PFs have nothing free or fewer of its guest's NICs to part. To have it moved, "
+            "take the NIC off first.",
+            address=intent.address,
+            line=resolution.desired.line(intent.address, "spread"),
+        )

@@ -24,6 +24,8 @@ class NicIntent:
     """Whether it may be found by its VF: not once it was found by alias or MAC, lest another NIC is taken for it."""
     vf: VfId | None = None
     """The VF that it is to be on; ``None`` for a pool NIC."""
+    why: str = ""
+    """Why it gets this VF, when the planner picked it."""
     pool: str | None = None
     mac: str | None = None
     """What its XML is to say: declared, kept, or generated; ``None`` for a plain hostdev."""

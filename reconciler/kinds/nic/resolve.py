@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Domain, Snapshot
-from reconciler.kinds.holders import VfId, predicted_address
-from reconciler.kinds.nic.allocate import Allocator
+from reconciler.kinds.nic.allocate import allocate
 from reconciler.kinds.nic.identity import alias_of, generated_mac
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.resolution import Resolution, vf_attributes, vf_count
+from reconciler.kinds.resolution import Resolution, vf_attributes
 from reconciler.state.address import address
 from reconciler.state.desired import Attributes, AttributeValue, DesiredDomain, DesiredNic
 
@@ -26,7 +25,8 @@ def resolve_nics(resolution: Resolution, host: Snapshot) -> None:
         intents += [
             intent for nic in domain.nics.values() if (intent := _intent(resolution, nic, found, host)) is not None
         ]
-    _allocate(resolution, host, intents)
+    allocate(resolution, host, intents)
+    intents = [intent for intent in intents if intent.address not in resolution.left_out]
     for intent in intents:
         _settle(resolution, intent, host)
     resolution.nics = intents
@@ -74,9 +74,8 @@ def _intent(resolution: Resolution, nic: DesiredNic, domain: Domain, host: Snaps
 
 def _on_pci(resolution: Resolution, host: Snapshot, intent: NicIntent) -> bool:
     """libvirt gives out PCI devices only; says so if this is another one."""
-    nic = intent.nic
-    name = nic.vf.pf if nic.vf is not None else nic.pf
-    if name is None or host.pfs[resolution.pfs[name]].bus == "pci":
+    found = [name for name in _named(resolution, intent.nic) if host.pfs[resolution.pfs[name]].bus != "pci"]
+    if not found:
         return True
     resolution.left_out[intent.address] = intent.address
     resolution.diagnostics.append(
@@ -84,7 +83,7 @@ def _on_pci(resolution: Resolution, host: Snapshot, intent: NicIntent) -> bool:
             severity="error",
             code="not-a-pci-device",
             summary="A VF that is no PCI device can't be given to a guest.",
-            detail=f"The VFs of {address('pf', name)} are not on the PCI bus. Name another PF.",
+            detail=f"The VFs of {address('pf', found[0])} are not on the PCI bus. Name another PF.",
             address=intent.address,
             line=resolution.desired.line(intent.address),
         )
@@ -96,67 +95,14 @@ def _lacks(resolution: Resolution, nic: DesiredNic) -> str | None:
     """Address of the PF or pool that isn't there, or can't be used, and that this NIC depends on."""
     if nic.pool is not None:
         return resolution.left_out.get(address("pool", nic.pool))
-    name = nic.vf.pf if nic.vf is not None else nic.pf
-    return address("pf", name) if name is not None and name not in resolution.pfs else None
+    names = [nic.vf.pf] if nic.vf is not None else nic.pf
+    return address("pf", names[0]) if names and not _named(resolution, nic) else None
 
 
-def _allocate(resolution: Resolution, host: Snapshot, intents: list[NicIntent]) -> None:
-    floating = [i for i in intents if i.nic.pf is not None and i.nic.state == "present"]
-    if not floating:
-        return
-    own = {
-        (i.domain.name, device.alias or device.mac or "")
-        for i in floating
-        for device in (i.live, i.config)
-        if device is not None
-    }
-    allocator = Allocator(resolution, host, own)
-    for intent in floating:
-        intent.vf = _present_vf(resolution, host, intent, allocator)
-    for intent in floating:
-        if intent.vf is None:
-            _give(resolution, host, intent, allocator)
-    intents[:] = [i for i in intents if i.address not in resolution.left_out]
-
-
-def _count(resolution: Resolution, host: Snapshot, name: str) -> int:
-    return vf_count(resolution.desired.pfs[name], host.pfs[resolution.pfs[name]])
-
-
-def _present_vf(resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: Allocator) -> VfId | None:
-    """The VF that the NIC has now, if it is on the declared PF and will go on being there. After a reboot its
-    address is known from the persistent XML, and the index from offset and stride."""
-    name = intent.nic.pf or ""
-    pf = host.pfs[resolution.pfs[name]]
-    for device in (intent.live, intent.config):
-        if device is None or device.vf_address is None:
-            continue
-        for index in range(_count(resolution, host, name)):
-            if predicted_address(pf, index) == device.vf_address:
-                return (pf.id, index) if allocator.keep((pf.id, index), intent.address) else None
-    return None
-
-
-def _give(resolution: Resolution, host: Snapshot, intent: NicIntent, allocator: Allocator) -> None:
-    name = intent.nic.pf or ""
-    pf = host.pfs[resolution.pfs[name]]
-    count = _count(resolution, host, name)
-    intent.vf = allocator.take(pf, count, intent.address)
-    if intent.vf is not None:
-        return
-    who = "; ".join(f"{i}: {allocator.taken[pf.id, i]}" for i in range(count)) or "it has no VFs"
-    resolution.left_out[intent.address] = intent.address
-    resolution.diagnostics.append(
-        Diagnostic(
-            severity="error",
-            code="no-free-vf",
-            summary="The PF has no free VF for this NIC.",
-            detail=f"All {count} VFs of {address('pf', name)} ({pf.netdev}) are spoken for ({who}). Raise vfs, or "
-            "free one.",
-            address=intent.address,
-            line=resolution.desired.line(intent.address, "pf"),
-        )
-    )
+def _named(resolution: Resolution, nic: DesiredNic) -> list[str]:
+    """The PFs that its VF can be of, as far as they are there."""
+    names = [nic.vf.pf] if nic.vf is not None else nic.pf
+    return [name for name in names if name in resolution.pfs]
 
 
 def _settle(resolution: Resolution, intent: NicIntent, host: Snapshot) -> None:

@@ -85,7 +85,7 @@ def test_everything_at_once() -> None:
             nics={
                 "a": DesiredNic(domain="web.1", key="a", method="pool", pool="p"),
                 "b": DesiredNic(domain="web.1", key="b", vf=VfRef(pf="int", index=3)),
-                "c": DesiredNic(domain="web.1", key="c", pf="int", state="absent"),
+                "c": DesiredNic(domain="web.1", key="c", pf=("int",), state="absent"),
             },
         )
     }

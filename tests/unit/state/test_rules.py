@@ -149,6 +149,14 @@ REFERENCES = [
 ]  # fmt: skip
 
 SOURCES = [
+    (file("[pf.ext]\nmatch.name = 'b'\n[domain.d.nic.x]\npf = ['int', 'ext']\nspread = true"), []),
+    (file("[domain.d.nic.x]\npf = []"), ["7:1 domain.d.nic.x nic-source"]),
+    (file("[domain.d.nic.x]\npf = ['int', 'no']"), ["7:1 domain.d.nic.x undeclared"]),
+    (file("[domain.d.nic.x]\npf = 'int'\nspread = true"), ["8:1 domain.d.nic.x spread-without-list"]),
+    (file("[domain.d.nic.x]\npf = ['int', 'int']\nspread = true"), ["8:1 domain.d.nic.x spread-without-list"]),
+    (file("[domain.d.nic.x]\nvf = 'int/1'\nspread = true"), ["8:1 domain.d.nic.x spread-without-list"]),
+    (file("[domain.d.nic.x]\npf = ['int', 3]"), ["7:14 domain.d.nic.x wrong-type"]),
+    (file("[domain.d.nic.x]\npf = 3"), ["7:1 domain.d.nic.x wrong-type"]),
     (file("[pool.p]"), ["6:7 pool.p pool-source"]),
     (file("[pool.p]\npf = 'int'\nvfs = ['int/1']"), ["6:7 pool.p pool-source"]),
     (file("[pool.p]\nvfs = []"), ["7:1 pool.p empty-pool"]),

@@ -90,8 +90,6 @@ LATER = [
     ("host_network = 'ignore'", "6:1 pf.int"),
     ("[domain.d]\nroot_ports = 'x'", "7:1 domain.d"),
     ("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { bridge = 'br0' }", "8:1 domain.d.nic.x"),
-    ("[domain.d.nic.x]\npf = 'int'\nspread = 1", "8:1 domain.d.nic.x"),
-    ("[domain.d.nic.x]\npf = ['int', 'no', 3]", "7:1 domain.d.nic.x"),
 ]
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply.executor import Executor, Outcome, Progress
+from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
 from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
-from reconciler.apply.rollback import Rollback, take_back, to_take_back
+from reconciler.apply.rescue import rescue
+from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -75,7 +76,10 @@ def carry_out(
         if arm is not None:
             _arm(journal, arm, run)
         outcomes = executor.execute(actions)
-        result = RunResult(run, outcomes, _code(outcomes, stopped()))
+        interrupted = stopped()
+        result = RunResult(run, outcomes, _code(outcomes, interrupted))
+        if on_error == "stop" and result.code != ExitCode.OK:
+            _rescue(result, actions, executor, began, interrupted)
         if on_error == "stop" or result.code == ExitCode.OK:
             waiting = halves.later if halves is not None else []
             _conclude(result, plan, desired, executor, state_dir, ledger_unusable, waiting)
@@ -109,6 +113,17 @@ def _arm(journal: Journal, arm: Callable[[str], dict[str, Any]], run: str) -> No
         raise
 
 
+def _rescue(
+    result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, interrupted: bool
+) -> None:
+    """A run that stops where it failed doesn't leave a guest without its NIC."""
+    found = rescue(executor, actions, began)
+    result.outcomes = [executor.outcomes[action.id] for action in actions]
+    result.code = _code(result.outcomes, interrupted)
+    result.warnings += found.put_back
+    _unmet(result, found.lost)
+
+
 def _take_back(
     result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, state_dir: Path
 ) -> None:
@@ -126,7 +141,7 @@ def _take_back(
 def _code(outcomes: list[Outcome], interrupted: bool) -> ExitCode:
     """Only when the host was asked for nothing can a run that failed say that nothing was changed."""
     kinds = {outcome.outcome for outcome in outcomes}
-    if not kinds & {"failed", "skipped"}:
+    if not kinds & {"failed", "skipped", "undone"}:
         return ExitCode.OK
     if any(outcome.written for outcome in outcomes):
         return ExitCode.PARTIAL
@@ -167,7 +182,7 @@ def _conclude(
 
 
 def _unmet(result: RunResult, why: list[str]) -> None:
-    result.unmet = why
+    result.unmet += why
     if why and result.code == ExitCode.OK:
         result.code = ExitCode.PARTIAL
 

@@ -52,25 +52,24 @@ def _unusable(path: Path, why: str) -> str:
     )
 
 
-def set_aside(state_dir: Path) -> str:
-    """Keeps an unusable ledger, whatever it is, under a name that nothing has yet, so that the next one can be written:
-    that name, "" when there was none. The caller holds the lock."""
+def _set_aside(state_dir: Path) -> str:
+    """Keeps an unusable ledger, whatever it is, under a name that nothing has yet: that name."""
     path = state_dir / "ledger.json"
     names = (path.with_name(f"ledger.json.unusable{f'-{number}' if number > 1 else ''}") for number in count(1))
     free = next(name for name in names if not os.path.lexists(name))
     try:
         path.rename(free)
         sync_folder(state_dir)
-    except FileNotFoundError:
-        return ""
     except OSError as error:
         raise cannot_write(path, error) from None
     return free.name
 
 
-def write_ledger(state_dir: Path, ledger: Ledger) -> None:
-    """Replaces the ledger."""
+def write_ledger(state_dir: Path, ledger: Ledger) -> str:
+    """Replaces the ledger. One that can't be used is set aside before: the name that it has then, else "". The caller
+    holds the lock."""
     own_folder(state_dir, 0o755)
+    aside = _set_aside(state_dir) if read_ledger(state_dir)[1] else ""
     entries = {
         identity: {name: asdict(applied) for name, applied in sorted(fields.items())}
         for identity, fields in sorted(ledger.items())
@@ -78,6 +77,7 @@ def write_ledger(state_dir: Path, ledger: Ledger) -> None:
     }
     text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, ensure_ascii=False)
     write_atomically(state_dir / "ledger.json", text + "\n")
+    return aside
 
 
 def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, written: set[str]) -> bool:

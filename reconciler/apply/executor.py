@@ -111,7 +111,6 @@ class Executor:
         """From now on no interrupt stops it: half a way back is no place to be. Nor does a disk that is full: what is
         taken back is on record already."""
         self.stopped = lambda: False
-        self.before = lambda action: None
         self.must_record = False
 
     def note_undone(self, ids: Collection[str]) -> None:

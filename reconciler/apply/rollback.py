@@ -46,6 +46,7 @@ class Rollback:
 def take_back(executor: Executor, actions: Sequence[Action], done: Collection[str], before: Snapshot) -> Rollback:
     """Takes back the actions of ``done`` (ids). An interrupt no longer stops it: half a way back is no place to be."""
     executor.on_the_way_back()
+    executor.before = lambda action: None
     back = undo_of(actions, done, before)
     rollback = Rollback(back, executor.execute(back))
     try:

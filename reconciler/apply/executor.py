@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, Protocol
@@ -25,7 +25,8 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.vf.operations import find_vf, target
 
-OutcomeKind = Literal["changed", "unchanged", "failed", "skipped"]
+OutcomeKind = Literal["changed", "unchanged", "failed", "skipped", "undone"]
+"""``undone``: it was changed, and taken back."""
 _LETTING_GO = 3.0
 """Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
 udev renames a netdev that has just appeared."""
@@ -53,6 +54,16 @@ class Outcome:
     seconds: float = 0.0
     written: bool = False
     """The host was asked for it: if it failed, it may have taken effect all the same."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the host is as the action makes it."""
+        return self.outcome in ("changed", "unchanged")
+
+
+def to_take_back(outcomes: Iterable[Outcome]) -> set[str]:
+    """Ids of the actions that have changed something, or may have: each is judged by what is observed."""
+    return {o.id for o in outcomes if o.outcome == "changed" or (o.outcome == "failed" and o.written)}
 
 
 class Progress(Protocol):
@@ -83,6 +94,8 @@ class Executor:
     before: Callable[[Action], None] = lambda action: None
     """Told right before the host is asked for an action; may raise `HostError` in its place."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    must_record: bool = True
+    """Nothing is done that is not on record before it."""
     _written: set[str] = field(default_factory=set)
     """Actions that the host was asked for."""
 
@@ -93,6 +106,26 @@ class Executor:
             self._batch(batch)
         self._tell(self.progress.finish)
         return [self.outcomes[action.id] for action in actions]
+
+    def on_the_way_back(self) -> None:
+        """From now on no interrupt stops it: half a way back is no place to be. Nor does a disk that is full: what is
+        taken back is on record already."""
+        self.stopped = lambda: False
+        self.must_record = False
+
+    def note_undone(self, ids: Collection[str]) -> None:
+        """These actions were taken back."""
+        noted = [self.outcomes[key] for key in ids]
+        for outcome in noted:
+            outcome.outcome = "undone"
+        self._journal_done(noted)
+
+    def note_attached(self, ids: Collection[str]) -> None:
+        """These attaches were not done, and their NICs attached otherwise: taking back has to begin with them."""
+        noted = [self.outcomes[key] for key in ids if not self.outcomes[key].done]
+        for outcome in noted:
+            outcome.outcome, outcome.written = "failed", True
+        self._journal_done(noted)
 
     def _tell(self, tell: Callable[[], None]) -> None:
         """Progress is only told: a terminal that is gone neither ends nor fails a run."""
@@ -120,9 +153,10 @@ class Executor:
         try:
             self.journal.write("begin", actions=[action.id for action in ready])
         except ReconcilerError as error:
-            for action in ready:
-                self._end(_failed(action, error))
-            return
+            if self.must_record:
+                for action in ready:
+                    self._end(_failed(action, error))
+                return
         found = self._carry_out(ready)
         for outcome in found:
             outcome.seconds = self.writer.clock.monotonic() - started
@@ -151,7 +185,7 @@ class Executor:
 
     def _failed(self, need: str) -> bool:
         outcome = self.outcomes.get(need)
-        return outcome is not None and outcome.outcome in ("failed", "skipped")
+        return outcome is not None and not outcome.done
 
     def _end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.id] = outcome

@@ -12,15 +12,18 @@ import os
 import pwd
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.files import append_synced, cannot_write, make_folder, write_atomically
+from reconciler import __version__
+from reconciler.apply.files import append_synced, cannot_write, own_folder, write_atomically
 from reconciler.clock import now
-from reconciler.files import sync_folder
+from reconciler.files import read_regular, sync_folder
 from reconciler.plan.document import Plan
 
+FORMAT = "reconciler-run/1"
 JOURNAL = "journal.jsonl"
 PLAN = "plan.json"
 BEFORE = "before.json"
@@ -37,16 +40,21 @@ class Journal:
         """Makes the run's folder with these files in it (`PLAN`, `BEFORE`, …); fails before anything is done if that
         can't be written, and then leaves no folder."""
         runs = state_dir / "runs"
-        make_folder(state_dir, 0o755)
-        make_folder(runs, 0o700)
+        own_folder(state_dir, 0o755)
+        own_folder(runs, 0o700)
         self.folder = runs / run
-        make_folder(self.folder, 0o700)
         self._file = -1
         try:
+            os.mkdir(self.folder, 0o700)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+        try:
+            os.chmod(self.folder, 0o700)  # A umask may have taken more away than others' rights.
             for name, text in files.items():
                 write_atomically(self.folder / name, text, mode=0o600)
-            self._file = self._open()
-            self.write("run", **header)
+            self._file = _open(self.folder / JOURNAL, os.O_CREAT | os.O_EXCL)
+            self.write("run", format=FORMAT, tool=__version__, **header)
+            sync_folder(self.folder)
             sync_folder(runs)
         except BaseException as error:
             if self._file >= 0:
@@ -55,13 +63,6 @@ class Journal:
             if isinstance(error, OSError):
                 raise cannot_write(self.folder, error) from None
             raise
-
-    def _open(self) -> int:
-        path = self.folder / JOURNAL
-        try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise cannot_write(path, error) from None
 
     def write(self, event: str, **fields: Any) -> None:
         """Appends a record and waits until it is on disk."""
@@ -75,11 +76,17 @@ class Journal:
         os.close(self._file)
 
 
+def _open(path: Path, flags: int = 0) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 def add_record(folder: Path, event: str, **fields: Any) -> None:
     """Adds a record to the journal of a run that has ended."""
     path = folder / JOURNAL
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        descriptor = _open(path)
         try:
             append_synced(descriptor, json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
         finally:
@@ -88,21 +95,45 @@ def add_record(folder: Path, event: str, **fields: Any) -> None:
         raise cannot_write(path, error) from None
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The records of a run; a last line that was cut off by a crash is left out."""
-    records = []
+@dataclass(slots=True)
+class Records:
+    """What can be read of a journal."""
+
+    items: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """Number of its line, from 1, and the record."""
+    damage: list[str] = field(default_factory=list)
+    """What can't be read, and is no mere end that a crash cut off: in words."""
+
+
+def read_records(folder: Path) -> Records:
+    """The records of a run. A last line that a crash cut off is left out, since what it announces was not begun, or is
+    taken for not ended; any other line that can't be read is damage, and those after it are read all the same."""
+    found = Records()
     try:
-        lines = (folder / JOURNAL).read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
+        lines = read_regular(folder / JOURNAL).split(b"\n")
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        found.damage.append(f"{JOURNAL} can't be read: {error.strerror or error}")
+        return found
+    for number, line in enumerate(lines, 1):
+        text = line.strip(b"\0 \r")  # A power cut may leave blocks of zeros where a file was being written.
+        if b"\0" in line and number < len(lines):
+            found.damage.append(f"line {number} of {JOURNAL} has zeros in it")
         try:
-            item = json.loads(line)
-        except ValueError:
-            break
+            item = json.loads(text) if text else None
+        except (ValueError, RecursionError):
+            item = None
         if isinstance(item, dict):
-            records.append(item)
-    return records
+            found.items.append((number, item))
+        elif text and number < len(lines):
+            found.damage.append(f"line {number} of {JOURNAL} is cut off or corrupt")
+    return found
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """The records of a run, without those that can't be read."""
+    return [item for _, item in read_records(folder).items]
 
 
 def run_name() -> str:

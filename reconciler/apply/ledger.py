@@ -6,12 +6,15 @@ It only labels (drift or pending?); reality is always observed. A corrupt one is
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.files import cannot_write, make_folder, write_atomically
+from reconciler.apply.files import cannot_write, own_folder, write_atomically
+from reconciler.files import read_regular, sync_folder
 from reconciler.host.model import Applied, Ledger, Snapshot
 from reconciler.kinds.field_state import FieldState
 
@@ -29,38 +32,44 @@ def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
     """The ledger, and a message if there is one that can't be used (it counts as empty then)."""
     path = state_dir / "ledger.json"
     try:
-        document = json.loads(path.read_bytes())
-        if document.get("format") != FORMAT:
-            return (
-                {},
-                f"{path} has the format {document.get('format')!r}, so the values applied so far are not known.",
-            )
+        document = json.loads(read_regular(path))
+        given = document.get("format") if isinstance(document, dict) else None
+        if given != FORMAT:
+            return {}, _unusable(path, f"its format is {given!r} and not {FORMAT!r}")
         return _adapter().validate_python(document["entries"]), ""
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
-        return {}, f"{path} can't be read ({error.strerror}), so the values applied so far are not known."
-    except (ValueError, AttributeError, KeyError, RecursionError):
-        return (
-            {},
-            f"{path} is corrupt, so the values applied so far are not known. The next apply sets it aside.",
-        )
+        return {}, _unusable(path, error.strerror or str(error))
+    except (ValueError, KeyError, RecursionError):
+        return {}, _unusable(path, "it is corrupt")
 
 
-def set_aside(state_dir: Path) -> None:
-    """Keeps an unusable ledger under another name, so that the next one can be written."""
+def _unusable(path: Path, why: str) -> str:
+    return (
+        f"{path} can't be used: {why}. So the values applied so far are not known, and drift can't be told from "
+        "pending. The next apply sets it aside."
+    )
+
+
+def _set_aside(state_dir: Path) -> str:
+    """Keeps an unusable ledger, whatever it is, under a name that nothing has yet: that name."""
     path = state_dir / "ledger.json"
+    names = (path.with_name(f"ledger.json.unusable{f'-{number}' if number > 1 else ''}") for number in count(1))
+    free = next(name for name in names if not os.path.lexists(name))
     try:
-        path.replace(path.with_name("ledger.json.unusable"))
-    except FileNotFoundError:
-        return
+        path.rename(free)
+        sync_folder(state_dir)
     except OSError as error:
         raise cannot_write(path, error) from None
+    return free.name
 
 
-def write_ledger(state_dir: Path, ledger: Ledger) -> None:
-    """Replaces the ledger."""
-    make_folder(state_dir, 0o755)
+def write_ledger(state_dir: Path, ledger: Ledger) -> str:
+    """Replaces the ledger. One that can't be used is set aside before: the name that it has then, else "". The caller
+    holds the lock."""
+    own_folder(state_dir, 0o755)
+    aside = _set_aside(state_dir) if read_ledger(state_dir)[1] else ""
     entries = {
         identity: {name: asdict(applied) for name, applied in sorted(fields.items())}
         for identity, fields in sorted(ledger.items())
@@ -68,6 +77,7 @@ def write_ledger(state_dir: Path, ledger: Ledger) -> None:
     }
     text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, ensure_ascii=False)
     write_atomically(state_dir / "ledger.json", text + "\n")
+    return aside
 
 
 def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, written: set[str]) -> bool:

@@ -105,7 +105,7 @@ def stage(twin: Twin) -> TwinHost:
     """A twin to rehearse on: in memory, at rest, without a past, without faults, and with seconds that cost nothing."""
     twin.pace = 0.0
     settle(twin)
-    twin.losses, twin.faults, twin.writes = [], [], 0
+    twin.losses, twin.faults, twin.writes, twin.reads = [], [], 0, 0
     return TwinHost(twin)
 
 

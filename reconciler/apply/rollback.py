@@ -9,6 +9,7 @@ from pathlib import Path
 from reconciler.apply.executor import Executor, Outcome, Progress
 from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
+from reconciler.apply.rescue import put_back_after_rollback
 from reconciler.apply.runs import RecordedRun
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
@@ -20,7 +21,7 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
 from reconciler.plan.difference import differences
 from reconciler.plan.document import dump_plan
-from reconciler.plan.undo import PREFIX, irreversible, repairs_of, undo_of
+from reconciler.plan.undo import irreversible, repairs_of, undo_of, undone_of
 
 
 @dataclass(slots=True)
@@ -35,31 +36,16 @@ class Rollback:
     @property
     def complete(self) -> bool:
         """Whether all is as it was."""
-        failed = any(outcome.outcome in ("failed", "skipped") for outcome in self.outcomes)
-        return not failed and not self.left
+        return all(outcome.done for outcome in self.outcomes) and not self.left
 
     def undone(self, actions: Sequence[Action]) -> set[str]:
         """Ids of the actions that were taken back: whose undo was carried out in full."""
-        failed = {outcome.id for outcome in self.outcomes if outcome.outcome in ("failed", "skipped")}
-        return {
-            action.id
-            for action in actions
-            if not action.undo.impossible and not any(_undoes(key, action.id) for key in failed)
-        }
-
-
-def _undoes(undo_id: str, action_id: str) -> bool:
-    return undo_id == f"{PREFIX}{action_id}" or undo_id.startswith(f"{PREFIX}{action_id} (")
-
-
-def to_take_back(outcomes: Collection[Outcome]) -> set[str]:
-    """Ids of the actions that have changed something, or may have: each is judged by what is observed."""
-    return {o.id for o in outcomes if o.outcome == "changed" or (o.outcome == "failed" and o.written)}
+        return undone_of(actions, {outcome.id for outcome in self.outcomes if not outcome.done})
 
 
 def take_back(executor: Executor, actions: Sequence[Action], done: Collection[str], before: Snapshot) -> Rollback:
     """Takes back the actions of ``done`` (ids). An interrupt no longer stops it: half a way back is no place to be."""
-    executor.stopped = lambda: False
+    executor.on_the_way_back()
     executor.before = lambda action: None
     back = undo_of(actions, done, before)
     rollback = Rollback(back, executor.execute(back))
@@ -68,11 +54,12 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
         if repairs:
             rollback.actions += repairs
             rollback.outcomes += executor.execute(repairs)
+        without = put_back_after_rollback(executor, [action for action in actions if action.id in done], before)
         after = executor.reader.observe()
     except ReconcilerError as error:
         rollback.left = [f"the host could not be read again: {error.summary} {error.detail}".strip()]
         return rollback
-    rollback.left = [*irreversible(actions, done), *differences(before, after, actions)]
+    rollback.left = [*without, *irreversible(actions, done), *differences(before, after, actions)]
     return rollback
 
 

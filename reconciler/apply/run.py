@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply.executor import Executor, Outcome, Progress
+from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
-from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
-from reconciler.apply.rollback import Rollback, take_back, to_take_back
+from reconciler.apply.ledger import read_ledger, record, write_ledger
+from reconciler.apply.rescue import rescue
+from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -28,6 +29,8 @@ from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Desired
 
 OnError = Literal["stop", "rollback"]
+Phase = Literal["back", "end"]
+"""Where a run is after its steps: what was done is being taken back; what it came to is being recorded."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,11 @@ class RunResult:
     rollback: Rollback | None = None
     """What taking back came to; ``None``: nothing was taken back."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether the host was asked for anything that may have taken effect."""
+        return bool(to_take_back(self.outcomes))
+
 
 def carry_out(
     plan: Plan,
@@ -54,8 +62,9 @@ def carry_out(
     state_dir: Path,
     progress: Progress,
     stopped: Callable[[], bool],
-    ledger_unusable: bool = False,
     on_error: OnError = "stop",
+    on_interrupt: OnError | None = None,
+    entered: Callable[[Phase], None] = lambda phase: None,
     before: Callable[[Action], None] = lambda action: None,
     halves: Halves | None = None,
     arm: Callable[[str], dict[str, Any]] | None = None,
@@ -63,9 +72,10 @@ def carry_out(
 ) -> RunResult:
     """Executes, verifies, records. The caller holds the lock and has made sure that the plan may be carried out. From
     the first action on, nothing but the end of the process keeps it from returning a result. ``on_error``: what follows
-    a failure or an interrupt. ``halves``: of a plan that waits for its confirmation, only the first is carried out;
-    ``arm`` arms the timer that takes it back, given the run's name, and returns what is to be on record of it.
-    ``about``: what else is to be on record of the run."""
+    a failure; ``on_interrupt``: what follows an interrupt, the same if it isn't given. ``entered`` is told where the
+    run is. ``halves``: of a plan that waits for its confirmation, only the first is carried out; ``arm`` arms the timer
+    that takes it back, given the run's name, and returns what is to be on record of it. ``about``: what else is to be
+    on record of the run."""
     run = run_name()
     began = copy_host(observed)
     actions = plan.actions if halves is None else halves.now
@@ -75,11 +85,19 @@ def carry_out(
         if arm is not None:
             _arm(journal, arm, run)
         outcomes = executor.execute(actions)
-        result = RunResult(run, outcomes, _code(outcomes, stopped()))
-        if on_error == "stop" or result.code == ExitCode.OK:
+        interrupted = stopped()
+        result = RunResult(run, outcomes, _code(outcomes, interrupted))
+        back = (on_interrupt or on_error if interrupted else on_error) == "rollback"
+        unwanted = back and interrupted and result.changed  # Interrupted in its last step, it is not to stay either.
+        if not back and result.code != ExitCode.OK:
+            entered("back")
+            _rescue(result, actions, executor, began, interrupted)
+        if not unwanted and (not back or result.code == ExitCode.OK):
+            entered("end")
             waiting = halves.later if halves is not None else []
-            _conclude(result, plan, desired, executor, state_dir, ledger_unusable, waiting)
-        if on_error == "rollback" and result.code == ExitCode.PARTIAL:
+            _conclude(result, plan, desired, executor, state_dir, waiting)
+        if unwanted or (back and result.code == ExitCode.PARTIAL):
+            entered("back")
             _take_back(result, actions, executor, began, state_dir)
         try:
             journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
@@ -109,6 +127,17 @@ def _arm(journal: Journal, arm: Callable[[str], dict[str, Any]], run: str) -> No
         raise
 
 
+def _rescue(
+    result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, interrupted: bool
+) -> None:
+    """A run that stops where it failed doesn't leave a guest without its NIC."""
+    found = rescue(executor, actions, began)
+    result.outcomes = [executor.outcomes[action.id] for action in actions]
+    result.code = _code(result.outcomes, interrupted)
+    result.warnings += found.put_back
+    _unmet(result, found.lost)
+
+
 def _take_back(
     result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, state_dir: Path
 ) -> None:
@@ -126,7 +155,7 @@ def _take_back(
 def _code(outcomes: list[Outcome], interrupted: bool) -> ExitCode:
     """Only when the host was asked for nothing can a run that failed say that nothing was changed."""
     kinds = {outcome.outcome for outcome in outcomes}
-    if not kinds & {"failed", "skipped"}:
+    if not kinds & {"failed", "skipped", "undone"}:
         return ExitCode.OK
     if any(outcome.written for outcome in outcomes):
         return ExitCode.PARTIAL
@@ -139,7 +168,6 @@ def _conclude(
     desired: Desired,
     executor: Executor,
     state_dir: Path,
-    ledger_unusable: bool,
     waiting: Sequence[Action],
 ) -> None:
     """Observes once more: what is right now goes into the ledger, and a run that claims success must leave nothing to
@@ -157,9 +185,8 @@ def _conclude(
     changed = {outcome.id for outcome in result.outcomes if outcome.outcome == "changed"}
     try:
         record(after.ledger, states, after, result.run, {a.address for a in plan.actions if a.id in changed})
-        if ledger_unusable:
-            set_aside(state_dir)
-        write_ledger(state_dir, after.ledger)
+        aside = write_ledger(state_dir, after.ledger)
+        result.warnings += [f"The ledger that could not be used is now {aside}."] if aside else []
     except ReconcilerError as error:
         result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {_told(error)}")
     if result.code == ExitCode.OK:
@@ -167,7 +194,7 @@ def _conclude(
 
 
 def _unmet(result: RunResult, why: list[str]) -> None:
-    result.unmet = why
+    result.unmet += why
     if why and result.code == ExitCode.OK:
         result.code = ExitCode.PARTIAL
 
@@ -206,8 +233,6 @@ def note_in_sync(
     if not problem and not record(known, states, observed, "", set()):
         return
     with lock():
-        known, problem = read_ledger(state_dir)  # Another run may have written it in the meantime.
+        known = read_ledger(state_dir)[0]  # Another run may have written it in the meantime.
         record(known, states, observed, "", set())
-        if problem:
-            set_aside(state_dir)
         write_ledger(state_dir, known)

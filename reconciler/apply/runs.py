@@ -1,15 +1,22 @@
-"""What is on record of earlier runs: their plans, the host before, what was done and what was left half done."""
+"""What is on record of earlier runs: their plans, the host before, what was done and what was left half done.
+
+Nothing in a record is taken on trust: what is cut off, corrupt or of another type is damage, which is told and stops
+nothing but what would have to rely on it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, read_journal
+from reconciler.apply.files import check_folder
+from reconciler.apply.journal import BEFORE, FORMAT, LATER, NOW, PLAN, read_records
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.files import read_regular
 from reconciler.host.model import Snapshot
 from reconciler.host.snapshot import load
 from reconciler.plan.document import Plan, load_plan
@@ -21,7 +28,7 @@ class RecordedRun:
 
     name: str
     folder: Path
-    header: dict[str, Any]
+    header: dict[str, Any] = field(default_factory=dict)
     """``at``, ``by``, ``file``, ``sha256``, ``commit``, ``boot_id``; ``undoes``: the run that it took back."""
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By action: ``outcome``, ``error``, ``seconds``, ``written``."""
@@ -33,6 +40,18 @@ class RecordedRun:
     """``unit``, ``until`` (by CLOCK_BOOTTIME), ``at``: the timer that takes it back unless it is confirmed."""
     settled: str = ""
     """``confirmed`` or ``taken-back``."""
+    damage: list[str] = field(default_factory=list)
+    """What of its journal can't be read, in words."""
+
+    @property
+    def known(self) -> bool:
+        """Whether its journal says what run it is."""
+        return bool(self.header)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it may have done anything: the first record is on disk before the first write."""
+        return self.known or bool(self.damage)
 
     @property
     def changed(self) -> set[str]:
@@ -40,7 +59,7 @@ class RecordedRun:
         done = {
             key
             for key, item in self.outcomes.items()
-            if item.get("outcome") == "changed" or (item.get("outcome") == "failed" and item.get("written"))
+            if item["outcome"] == "changed" or (item["outcome"] == "failed" and item.get("written"))
         }
         return done | set(self.unfinished)
 
@@ -48,11 +67,11 @@ class RecordedRun:
     def waits(self) -> bool:
         """Whether it was to be confirmed, and neither was nor was taken back."""
         over = (ExitCode.ROLLED_BACK, ExitCode.FAILED, ExitCode.INTERRUPTED)
-        return self.armed is not None and not self.settled and (self.end is None or self.end.get("code") not in over)
+        return self.armed is not None and not self.settled and (self.end is None or self.end["code"] not in over)
 
     def told(self) -> dict[str, Any]:
         """What views show of it."""
-        names = ("name", "header", "outcomes", "unfinished", "end", "waits", "settled")
+        names = ("name", "header", "outcomes", "unfinished", "end", "waits", "settled", "damage", "begun")
         return {name: getattr(self, name) for name in names}
 
     def plan(self) -> Plan:
@@ -68,27 +87,37 @@ class RecordedRun:
         return self._plan(LATER)
 
     def _plan(self, name: str) -> Plan:
-        return load_plan(self._read(name), str(self.folder / name))
+        try:
+            return load_plan(self._read(name), str(self.folder / name))
+        except ReconcilerError as error:
+            raise self._damaged(name, error) from None
 
     def before(self) -> Snapshot:
         """The host as it was when it began. Raises `ReconcilerError` 65 when the file is damaged."""
-        return load(self._read(BEFORE), str(self.folder / BEFORE))
+        try:
+            return load(self._read(BEFORE), str(self.folder / BEFORE))
+        except ReconcilerError as error:
+            raise self._damaged(BEFORE, error) from None
 
     def _read(self, name: str) -> bytes:
         path = self.folder / name
         try:
-            return path.read_bytes()
+            return read_regular(path)
         except OSError as error:
-            raise ReconcilerError(
-                "A run's record can't be read.", f"{path}: {error.strerror}.", code=ExitCode.FAILED
-            ) from None
+            raise ReconcilerError("", f"{path}: {error.strerror or error}.", code=ExitCode.INVALID) from None
+
+    def _damaged(self, name: str, error: ReconcilerError) -> ReconcilerError:
+        why = error.detail.partition(" Make one with:")[0]
+        return ReconcilerError("A run's record is damaged.", f"Run {self.name}, {name}: {why}", code=ExitCode.INVALID)
 
 
 def recorded_runs(state_dir: Path) -> list[RecordedRun]:
-    """All runs, the last one first. A folder without the record of a run is of one that was killed before it began."""
+    """All runs, the last one first, also those whose record is damaged."""
     runs = state_dir / "runs"
     try:
-        names = sorted((entry.name for entry in os.scandir(runs) if entry.is_dir()), reverse=True)
+        check_folder(state_dir)
+        check_folder(runs)
+        names = sorted((entry.name for entry in os.scandir(runs) if entry.is_dir(follow_symlinks=False)), reverse=True)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -98,32 +127,96 @@ def recorded_runs(state_dir: Path) -> list[RecordedRun]:
             f"{runs}: {error.strerror}." + (" Run it as root." if denied else ""),
             code=ExitCode.NOT_PERMITTED if denied else ExitCode.FAILED,
         ) from None
-    return [run for name in names if (run := _read_run(runs / name)) is not None]
+    return [_read_run(runs / name) for name in names]
 
 
 def last_run(state_dir: Path) -> RecordedRun | None:
-    """The last run that is on record."""
-    return next(iter(recorded_runs(state_dir)), None)
+    """The last run that is on record and may have done anything."""
+    return next((run for run in recorded_runs(state_dir) if run.begun), None)
 
 
-def _read_run(folder: Path) -> RecordedRun | None:
-    run: RecordedRun | None = None
-    for record in read_journal(folder):
+def _read_run(folder: Path) -> RecordedRun:
+    records = read_records(folder)
+    run = RecordedRun(folder.name, folder, damage=records.damage)
+    for number, record in records.items:
         event = record.get("event")
-        if event == "run":
-            run = RecordedRun(folder.name, folder, {key: value for key, value in record.items() if key != "event"})
-        elif run is None:
-            continue
-        elif event == "begin":
-            run.unfinished += [str(item) for item in record.get("actions", [])]
-        elif event == "done":
-            done = record.get("outcomes", {})
-            run.outcomes |= {key: item for key, item in done.items() if isinstance(item, dict)}
-            run.unfinished = [item for item in run.unfinished if item not in record.get("actions", [])]
-        elif event == "end":
-            run.end = record
-        elif event == "armed":
-            run.armed = record
-        elif event in ("confirmed", "taken-back"):
-            run.settled = event
+        wrong = _wrong(event, record)
+        if wrong:
+            run.damage.append(f"line {number} of the journal is no record of {event!r}: {wrong}")
+        elif event == "run":
+            given = record.get("format", FORMAT)
+            if given != FORMAT:
+                run.damage.append(f"its format is {given!r}, which takes another version of reconciler")
+                break
+            run.header = {key: value for key, value in record.items() if key not in ("event", "format")}
+        elif isinstance(event, str):
+            _note(run, event, record)
+    if not run.known and (run.damage or records.items):
+        run.damage.append("the record of how it began is lost")
     return run
+
+
+def _note(run: RecordedRun, event: str, record: dict[str, Any]) -> None:
+    match event:
+        case "begin":
+            run.unfinished += record["actions"]
+        case "done":
+            run.outcomes |= record.get("outcomes", {})
+            run.unfinished = [item for item in run.unfinished if item not in record["actions"]]
+        case "end":
+            run.end = record
+        case "armed":
+            run.armed = record
+        case "confirmed" | "taken-back":
+            run.settled = event
+
+
+def _wrong(event: Any, record: dict[str, Any]) -> str:
+    """What is wrong with a record, "" when nothing is. Events of a later version are none of our business."""
+    if not isinstance(event, str):
+        return "it has no name"
+    needed, perhaps = _SHAPES.get(event, ({}, {}))
+    lacking = [name for name in needed if name not in record]
+    other = [name for name, fits in {**needed, **perhaps}.items() if name in record and not fits(record[name])]
+    return " and ".join(
+        [*(f"it has no {name!r}" for name in lacking), *(f"{name!r} is something else" for name in other)]
+    )
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _code(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _outcomes(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, dict) and _outcome(item) for item in value.values())
+
+
+def _outcome(item: dict[str, Any]) -> bool:
+    told = _text(item.get("error", "")) and _number(item.get("seconds", 0))
+    return told and _text(item.get("outcome")) and isinstance(item.get("written", False), bool)
+
+
+_Shape = dict[str, Callable[[Any], bool]]
+_HEADER: _Shape = dict.fromkeys(
+    ("at", "by", "file", "sha256", "commit", "boot_id", "undoes", "confirms", "tool"), _text
+)
+_SHAPES: dict[str, tuple[_Shape, _Shape]] = {
+    "run": ({}, _HEADER),
+    "begin": ({"actions": _texts}, {}),
+    "done": ({"actions": _texts}, {"outcomes": _outcomes}),
+    "end": ({"code": _code}, {"at": _text, "unmet": _texts}),
+    "armed": ({"unit": _text, "until": _number}, {"at": _text}),
+}
+"""By event: what its record must have, and what it may have."""

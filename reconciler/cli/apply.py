@@ -251,7 +251,6 @@ def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
 
 def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desired, manner: Manner) -> int:
     """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers."""
-    from reconciler.apply.ledger import read_ledger
     from reconciler.apply.lock import locked
     from reconciler.apply.run import carry_out
     from reconciler.apply.runs import last_run
@@ -285,7 +284,6 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
             state_dir=options.state_dir,
             progress=progress,
             stopped=interrupts.asked,
-            ledger_unusable=bool(read_ledger(options.state_dir)[1]),
             on_error=manner.on_error.value,
             halves=halves,
             arm=timer.start if timer is not None else None,

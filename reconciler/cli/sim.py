@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno as errors
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -94,26 +94,30 @@ def fault(
     errno: Annotated[str, typer.Option(metavar="NAME", help="The write fails with this error: EIO.")] = "",
     hang: Annotated[bool, typer.Option("--hang", help="The write doesn't come back.")] = False,
     crash: Annotated[bool, typer.Option("--crash", help="The process is killed before the write.")] = False,
-    after: Annotated[bool, typer.Option("--after", help="With --crash: after the write took effect.")] = False,
+    do: Annotated[str, typer.Option(metavar="COMMAND", help="Somebody does this then, as with sim run.")] = "",
+    after: Annotated[bool, typer.Option("--after", help="After the write took effect, and not before it.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="Take all faults back; what hangs comes back.")] = False,
 ) -> int:
-    """Let a write to the simulated host go wrong."""
+    """Let a write to the simulated host go wrong, or something happen in the middle of it."""
     from reconciler.host.open import open_sim
-    from reconciler.host.twin import faults
+    from reconciler.host.twin import faults, hands
     from reconciler.host.twin.state import Fault
 
-    kinds = [bool(errno), hang, crash]
+    kinds = {"errno": bool(errno), "hang": hang, "crash": crash, "do": bool(do)}
     if clear:
-        if any(kinds) or at:
+        if any(kinds.values()) or at:
             raise _wrong("--clear stands alone.")
         with open_sim(file).changing() as twin:
             faults.clear(twin)
         return ExitCode.OK
-    if sum(kinds) != 1 or not at or (after and not crash):
-        raise _wrong("Give --at N with one of --errno NAME, --hang and --crash [--after]; or --clear.")
+    if sum(kinds.values()) != 1 or not at:
+        raise _wrong("Give --at N with one of --errno NAME, --hang, --crash and --do COMMAND, [--after]; or --clear.")
+    if do and not hands.is_known(do):
+        raise _wrong(f"--do {do!r}: not something that can be done to a simulated host.")
     number = _number(errno) if errno else 0
+    kind: Literal["errno", "hang", "crash", "do"] = "errno" if errno else "hang" if hang else "crash" if crash else "do"
     with open_sim(file).changing() as twin:
-        faults.inject(twin, Fault(at, "errno" if errno else "hang" if hang else "crash", number, after))
+        faults.inject(twin, Fault(at, kind, number, after, do))
     return ExitCode.OK
 
 

@@ -11,6 +11,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import SNAPSHOT_FORMAT, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
+from reconciler.json_data import read_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -29,10 +30,9 @@ def load(data: bytes, path: str) -> Snapshot:
     """Reads a document; keys that it doesn't know are ignored. `path` is for messages. Raises
     `ReconcilerError` with code 65 for anything that is no snapshot, saying where."""
     from pydantic import ValidationError
-    from pydantic_core import from_json
 
     try:
-        document = from_json(data)
+        document = read_json(data)
     except ValueError as error:
         raise ReconcilerError(_INVALID, f"{path} is no JSON: {error}.", code=65) from error
     given = document.get("format") if isinstance(document, dict) else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import Scope
+from reconciler.kinds.arguments import Check
 
 Args = dict[str, Any]
 
@@ -21,6 +22,8 @@ class Operation:
     """One operation of the plan document."""
 
     name: str
+    arguments: Check
+    """What it can be asked for: a saved plan is held against it before anything else looks at its arguments."""
     scope: Callable[[Args], Scope]
     """The part of the host that has to be read to see its effect."""
     satisfied: Callable[[Snapshot, Args], bool | None]

@@ -15,10 +15,14 @@ from reconciler.diagnostics import Diagnostic, ReconcilerError
 from reconciler.disruption import worst
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import HostIdentity
+from reconciler.json_data import read_json
 from reconciler.kinds.action import Action, Impact, Json, Step
+from reconciler.plan.saved import problems_of_actions, problems_of_desired
 from reconciler.state.desired import Disruption
 
 PLAN_FORMAT = "reconciler-plan/1"
+_SHOWN = 20
+"""Of the problems of a file that is no plan."""
 
 ChangeOp = Literal["create", "update", "replace", "delete"]
 Verdict = Literal["in-sync", "changes", "blocked"]
@@ -143,12 +147,13 @@ def dump_plan(plan: Plan) -> str:
 
 
 def load_plan(data: bytes, path: str) -> Plan:
-    """Reads a saved plan; anything else than a well-formed document is a `ReconcilerError` with code 65."""
+    """Reads a saved plan. A plan is data that anybody may have written: it can ask for no more than its operations
+    take, and declare no more than a state file can. Else `ReconcilerError` 65, with all that is wrong."""
     from pydantic import ValidationError
 
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = read_json(data)
+    except ValueError as error:
         raise _bad_plan(path, f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != PLAN_FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
@@ -156,11 +161,15 @@ def load_plan(data: bytes, path: str) -> Plan:
     for item in [*_items(document, "changes"), *_items(document, "actions")]:
         _unpack(item)
     try:
-        return _adapter().validate_python(document)  # type: ignore[no-any-return]
+        plan: Plan = _adapter().validate_python(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _bad_plan(path, f"at {where}: {first['msg']}") from None
+        found = error.errors(include_url=False, include_input=False)
+        problems = [(".".join(map(str, item["loc"])), item["msg"]) for item in found]
+    else:
+        problems = [*problems_of_desired(plan.desired), *problems_of_actions(plan.actions)]
+    if problems:
+        raise _bad_plan(path, *(f"at {where}: {text}" for where, text in problems))
+    return plan
 
 
 def _items(document: dict[str, Json], key: str) -> list[dict[str, Json]]:
@@ -180,10 +189,15 @@ def _unpack(item: dict[str, Json]) -> None:
         item["impact"] = {**(impact if isinstance(impact, dict) else {}), "disruption": told}
 
 
-def _bad_plan(path: str, why: str) -> ReconcilerError:
+def _bad_plan(path: str, *why: str) -> ReconcilerError:
+    """With a line for each reason, up to a number that can still be read."""
+    lines = [f"{reason.rstrip('.')}." for reason in why[:_SHOWN]]
+    if len(why) > _SHOWN:
+        lines.append(f"And {len(why) - _SHOWN} more.")
+    told = f" {lines[0]} " if len(lines) == 1 else "\n  ".join(["", *lines]) + "\n"
     return ReconcilerError(
         "This is not a saved plan.",
-        f"{path} can't be read as a plan: {why}. Make one with: reconciler plan FILE -o PLAN",
+        f"{path} can't be read as a plan:{told}Make one with: reconciler plan FILE -o PLAN",
         code=ExitCode.INVALID,
     )
 

@@ -28,12 +28,40 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
         users = [key for other in actions if action.id in other.needs for key in ids.get(other.id, [])]
         for number, step in enumerate(action.undo.steps, 1):
             key = f"{PREFIX}{action.id}" + (f" ({number})" if number > 1 else "")
-            needs = [*users, *ids.get(action.id, [])]
+            of = {item.id: item for item in back}
+            needs = [key for key in [*users, *ids.get(action.id, [])] if not _of_another_vf(of[key], step)]
             back.append(
                 Action(key, step.op, step.address, step.args, needs, impact=_impact(action, step, before, holders))
             )
             ids.setdefault(action.id, []).append(key)
     return _pools_after_vfs(back)
+
+
+def undone_of(actions: Sequence[Action], failed: Collection[str]) -> set[str]:
+    """Ids of the actions that were taken back: those whose undo was carried out in full. ``failed``: ids of undoing
+    actions that were not."""
+    return {
+        action.id
+        for action in actions
+        if not action.undo.impossible and not any(_undoes(key, action.id) for key in failed)
+    }
+
+
+def _undoes(undo_id: str, action_id: str) -> bool:
+    return undo_id == f"{PREFIX}{action_id}" or undo_id.startswith(f"{PREFIX}{action_id} (")
+
+
+def _of_another_vf(earlier: Action, step: Step) -> bool:
+    """Whether an earlier step only puts right a VF that this step has nothing to do with: a VF that can't be given back
+    what it had is no reason to leave another one, or a guest without its NIC."""
+    if earlier.op not in ("vf.set", "vf.bind") or "pf" not in earlier.args:
+        return False
+    if step.op == "nic.attach":
+        return bool([earlier.args["pf"], earlier.args["vf"]] != step.args["nic"].get("vf"))
+    return step.op in ("vf.set", "vf.bind") and (earlier.args["pf"], earlier.args["vf"]) != (
+        step.args.get("pf"),
+        step.args.get("vf"),
+    )
 
 
 def _pools_after_vfs(back: list[Action]) -> list[Action]:

@@ -10,7 +10,13 @@ from reconciler.report.actions import sentence
 from reconciler.report.style import Style, clean, paragraph, plural, quoted, table
 from reconciler.report.values import before_after
 
-_WORDS = {"changed": "done", "unchanged": "already right", "failed": "FAILED", "skipped": "left out"}
+_WORDS = {
+    "changed": "done",
+    "unchanged": "already right",
+    "failed": "FAILED",
+    "skipped": "left out",
+    "undone": "done, and taken back",
+}
 
 
 def render_history(runs: Sequence[dict[str, Any]], *, color: bool) -> str:

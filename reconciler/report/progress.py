@@ -11,7 +11,7 @@ from reconciler.report.style import Style, clean, plural, visible
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-Outcome = Literal["changed", "unchanged", "failed", "skipped"]
+Outcome = Literal["changed", "unchanged", "failed", "skipped", "undone"]
 
 _WORDS = {"changed": "done", "unchanged": "already right", "failed": "FAILED", "skipped": "left out"}
 _COLOURS = {"changed": "green", "unchanged": "dim", "failed": "red", "skipped": "yellow"}

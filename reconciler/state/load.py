@@ -29,13 +29,14 @@ def load_with_notes(path: str, data: bytes) -> tuple[Desired, list[Diagnostic]]:
     findings = Findings(path, positions)
     if not check_schema(raw, findings):
         raise StateFileError(findings.errors)
-    desired = _build(check_shape(raw, findings), findings)
+    desired = build(check_shape(raw, findings), findings)
     if findings.errors:
         raise StateFileError(findings.errors)
     return desired, findings.warnings
 
 
-def _build(file: StateSpecFile, findings: Findings) -> Desired:
+def build(file: StateSpecFile, findings: Findings) -> Desired:
+    """What a file means, as far as it can be told; what is wrong with it goes to ``findings``."""
     draft = Draft(findings)
     build_pfs(draft, file.pf or {})
     pools = build_pools(draft, file.pool or {})

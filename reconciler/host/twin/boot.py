@@ -41,6 +41,7 @@ def reboot(twin: Twin) -> None:
         else:
             kernel.carrier(twin, pf)
         kernel.add_vfs(twin, pf, made_by_firmware)
+    libvirt.service(twin, "start")
     _load_modules(twin)
     for pf in twin.pfs.values():
         modules.new_vfs(twin, pf)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Pf
+from reconciler.host.twin import hands
 from reconciler.host.twin.state import Twin
 
 _PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
@@ -39,6 +40,9 @@ def _wrong(twin: Twin) -> Iterator[str]:
         yield from _wrong_pf(pf)
     if not (math.isfinite(twin.clock) and all(math.isfinite(event.at) for event in twin.events)):
         yield "a time is no number of seconds"
+    for fault in twin.faults:
+        if fault.kind == "do" and not hands.is_known(fault.command):
+            yield f"{fault.command!r} can't be done to it"
     if not (math.isfinite(twin.pace) and twin.pace >= 0):
         yield f"pace is {twin.pace}"
 

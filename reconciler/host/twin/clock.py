@@ -36,6 +36,8 @@ def settle(twin: Twin) -> None:
 def _happen(twin: Twin, event: Event) -> None:
     if event.kind == "autoload":
         modules.autoload(twin, event.key)
+    elif event.kind == "libvirt":
+        libvirt.service(twin, "start")
     elif event.kind in ("unplug", "ask-again", "off"):
         domain = twin.libvirt.domains.get(event.key)
         if domain is not None and domain.running:

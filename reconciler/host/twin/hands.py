@@ -10,15 +10,18 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from reconciler.host.model import Pf
 from reconciler.host.protocol import HostError, NicMatch
 from reconciler.host.twin import boot, ip_link, kernel, libvirt, modules, networks
 from reconciler.host.twin.clock import advance
 from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, failed, invalid
-from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.ip_link import Usage, netdev
 from reconciler.host.twin.state import Twin
+
+if TYPE_CHECKING:
+    from reconciler.host.twin.host import TwinHost
 
 KNOWN = (
     "ip link set DEV up|down|mtu N",
@@ -31,6 +34,7 @@ KNOWN = (
     "virsh net-start|net-destroy|net-undefine NET",
     "virsh net-autostart NET [--disable]",
     "virsh detach-device-alias DOMAIN ALIAS [--live] [--config]",
+    "systemctl start|stop|restart libvirtd",
     "reboot",
     "pull DEV",
     "cable DEV in|out [SPEED]",
@@ -78,6 +82,15 @@ def run(host: TwinHost, command: str | Sequence[str]) -> Result:
     return Result(True, message="\n".join(host.twin().log[known:]))
 
 
+def is_known(command: str) -> bool:
+    """Whether it is a command that can be done."""
+    try:
+        _parse(split(command))
+    except Usage:
+        return False
+    return True
+
+
 def split(line: str) -> list[str]:
     """Words of a command line, ``>`` a word of its own."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=">")
@@ -100,6 +113,8 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
             return lambda twin: modules.load(twin, module)
         case ["virsh", *rest]:
             return _virsh(rest)
+        case ["systemctl", ("start" | "stop" | "restart") as what, "libvirtd"]:
+            return partial(libvirt.service, what=what)
         case ["reboot"]:
             return boot.reboot
         case ["pull", name]:
@@ -148,6 +163,17 @@ def _pf_at(twin: Twin, match: re.Match[str]) -> Pf:
 
 
 def _virsh(words: list[str]) -> Callable[[Twin], float | None]:
+    act = _virsh_act(words)
+
+    def asked(twin: Twin) -> float | None:
+        if not twin.libvirt.available:
+            raise LibvirtRefused(f"failed to connect to the hypervisor: {twin.libvirt.reason}")
+        return act(twin)
+
+    return asked
+
+
+def _virsh_act(words: list[str]) -> Callable[[Twin], float | None]:
     match words:
         case ["start", name]:
             return _taking(_START, partial(libvirt.start, name=name))

@@ -20,7 +20,7 @@ from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
-from reconciler.host.twin import faults, kernel, libvirt, losses, modules, networks, state
+from reconciler.host.twin import faults, hands, kernel, libvirt, losses, modules, networks, state
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.check import check
 from reconciler.host.twin.clock import advance, settle
@@ -87,11 +87,13 @@ class TwinHost:
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads."""
-        return look(self.twin())
+        with self._reading():
+            return look(self.twin())
 
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Reads one part again."""
-        refresh(self.twin(), snapshot, scope)
+        with self._reading():
+            refresh(self.twin(), snapshot, scope)
 
     def examine(self) -> Platform:
         """What only doctor reads."""
@@ -271,27 +273,48 @@ class TwinHost:
     def _do(self, act: Act, words: Words, deadline: float = _SHORT, pf: str = "") -> None:
         """One write: it may go wrong as a fault says; what it is refused with is said as the local writer says it."""
         with self.changing() as twin:
-            fault = faults.next_write(twin)
+            due = faults.next_write(twin)
             try:
-                if fault is not None and not fault.after:
-                    self._fail(twin, fault, pf)
+                self._happen(twin, [fault for fault in due if not fault.after], pf)
                 self.do(act)
+                self._happen(twin, [fault for fault in due if fault.after], pf)
             except Hangs as error:
                 advance(twin, deadline)
                 raise words(error) from error
             except (OSError, CommandFailed, LibvirtRefused) as error:
                 raise words(error) from error
-            if fault is not None and fault.after:
-                self._fail(twin, fault, pf)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One reading: what is to happen before or after it happens."""
+        due: list[Fault] = []
+        if any(fault.reading for fault in self.twin().faults):
+            with self.changing() as twin:
+                due = faults.next_reading(twin)
+                self._happen(twin, [fault for fault in due if not fault.after], "")
+        yield
+        if due:
+            with self.changing() as twin:
+                self._happen(twin, [fault for fault in due if fault.after], "")
+
+    def _happen(self, twin: Twin, due: list[Fault], pf: str) -> None:
+        """What somebody does comes first, since nothing comes after an error."""
+        for fault in sorted(due, key=lambda fault: fault.kind != "do"):
+            self._fail(twin, fault, pf)
 
     def _fail(self, twin: Twin, fault: Fault, pf: str) -> None:
-        if fault.kind == "errno":
-            raise kernel_error(fault.errno)
-        if fault.kind == "hang":
-            faults.hang(twin, pf)
-            raise Hangs
-        self._save()
-        os.kill(os.getpid(), signal.SIGKILL)
+        match fault.kind:
+            case "do":
+                done = hands.run(self, fault.command)
+                twin.log.append(f"{fault.command}: {'done' if done.ok else done.message}")
+            case "errno":
+                raise kernel_error(fault.errno)
+            case "hang":
+                faults.hang(twin, pf)
+                raise Hangs
+            case "crash":
+                self._save()
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _libvirt(self, what: str, act: Act) -> None:
         def words(error: Exception) -> HostError:

@@ -19,12 +19,24 @@ from reconciler.host.twin.losses import nic_key
 from reconciler.host.twin.state import Twin
 from reconciler.state.desired import ZERO_MAC, Attributes
 
-_ANSWER, _SHUTDOWN = 0.5, 2.0
-"""Seconds until a guest has given a card back, or has shut down."""
+_SHUTDOWN = 2.0
+"""Seconds until a guest has shut down."""
+_RESTART = 3.0
+"""Seconds until libvirt answers again after a restart."""
 _ASK_AGAIN = 5.0
 """Seconds in which QEMU takes no second request (pcie_cap_slot_unplug_request_cb in its hw/pci/pcie.c)."""
 _ALT_ZERO = "02:00:00:00:00:00"
 """altZeroMAC of virNetDevSetVfConfig: for drivers that refuse the zero MAC."""
+
+
+def service(twin: Twin, what: str) -> None:
+    """``systemctl start|stop|restart libvirtd``: guests run on, and what they give back meanwhile is known when it
+    answers again (qemuProcessUpdateDevices in src/qemu/qemu_process.c)."""
+    twin.forget({"libvirt"}, "")
+    twin.libvirt.available = what == "start"
+    twin.libvirt.reason = "" if what == "start" else "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
+    if what == "restart":
+        twin.later(_RESTART, "libvirt", "")
 
 
 def domain_of(twin: Twin, name: str) -> Domain:
@@ -115,7 +127,7 @@ def ask_for(twin: Twin, name: str, nic: Nic) -> bool:
         return False
     guest.unplugging.append(key)
     if guest.answers:
-        twin.later(_ANSWER, "unplug", name, nic=key)
+        twin.later(guest.answers_after, "unplug", name, nic=key)
     else:
         twin.later(_ASK_AGAIN, "ask-again", name, nic=key)
     return True

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
-from reconciler.host.model import Modules, Pf, Process, Snapshot
+from reconciler.host.model import Libvirt, Modules, Pf, Process, Snapshot
 from reconciler.host.protocol import Scope
 from reconciler.host.twin import modules
 from reconciler.host.twin.attributes import seen
@@ -18,7 +18,7 @@ def look(twin: Twin) -> Snapshot:
     snapshot = Snapshot(tool=reconciler.__version__, taken_at=now(), host=deepcopy(twin.host))
     snapshot.pfs = {key: _pf(twin, pf) for key, pf in sorted(twin.pfs.items())}
     snapshot.modules = _modules(twin)
-    snapshot.libvirt = deepcopy(twin.libvirt)
+    snapshot.libvirt = _libvirt(twin)
     snapshot.vfio_open = _open_groups(twin)
     snapshot.notes = _notes(twin, list(twin.pfs))
     return snapshot
@@ -29,7 +29,7 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
     if scope.kind == "modules":
         snapshot.modules = _modules(twin)
     elif scope.kind != "pf":
-        snapshot.libvirt = deepcopy(twin.libvirt)
+        snapshot.libvirt = _libvirt(twin)
     else:
         pf = twin.pfs.get(scope.key)
         if pf is None:
@@ -50,6 +50,12 @@ def _pf(twin: Twin, pf: Pf) -> Pf:
         if vf.driver is None or "vfio" not in vf.driver:
             vf.saved = None
     return found
+
+
+def _libvirt(twin: Twin) -> Libvirt:
+    """Nothing is known of it while it doesn't answer."""
+    known = twin.libvirt
+    return deepcopy(known) if known.available else Libvirt(uri=known.uri, reason=known.reason)
 
 
 def _modules(twin: Twin) -> Modules:

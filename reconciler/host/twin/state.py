@@ -27,7 +27,7 @@ _INVALID = "The simulated host can't be read."
 _REQUIRED = ("host", "pfs", "modules", "libvirt")
 """Without these it would be an empty host."""
 
-EventKind = Literal["autoload", "netdev", "name", "carrier", "vf-ready", "unplug", "ask-again", "off"]
+EventKind = Literal["autoload", "netdev", "name", "carrier", "vf-ready", "unplug", "ask-again", "off", "libvirt"]
 
 
 @dataclass(slots=True)
@@ -68,6 +68,8 @@ class Guest:
     """PCIe root ports for hot-plug, taken ones included."""
     unplugging: list[str] = field(default_factory=list)
     """NICs (`nic_key`) that it was asked to give back, and may not be asked for again yet."""
+    answers_after: float = 0.5
+    """Seconds until it has given a card back."""
 
 
 @dataclass(slots=True)
@@ -86,14 +88,18 @@ class Event:
 
 @dataclass(slots=True)
 class Fault:
-    """Something that is to go wrong with the n-th write."""
+    """Something that is to go wrong with the n-th write, or to happen at the n-th write or reading."""
 
     at: int
-    """Number of the write, from 1, as `Twin.writes` counts."""
-    kind: Literal["errno", "hang", "crash"]
+    """Number of the write, from 1, as `Twin.writes` counts; or of the reading, as `Twin.reads` does."""
+    kind: Literal["errno", "hang", "crash", "do"]
     errno: int = 0
     after: bool = False
-    """Of a crash: after the write took effect, and not before."""
+    """After the write took effect, or after the reading, and not before."""
+    command: str = ""
+    """Of ``do``: what somebody does then, as `reconciler.host.twin.hands` knows it."""
+    reading: bool = False
+    """Of ``do``: it happens at a reading."""
 
 
 @dataclass(slots=True)
@@ -149,6 +155,8 @@ class Twin:
     faults: list[Fault] = field(default_factory=list)
     writes: int = 0
     """How often the writer protocol wrote; each attribute request of a VF counts."""
+    reads: int = 0
+    """How often the reader protocol read, counted as long as something is to happen at a reading."""
     losses: list[Loss] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     """What nobody was told when it happened (a guest that didn't start by itself)."""

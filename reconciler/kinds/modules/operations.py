@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.host.model import BlacklistEntry, Snapshot
+from reconciler.kinds.arguments import MODULE, each, flag, nothing_or, table
 from reconciler.kinds.operation import Args, Operation, modules_scope
 
 
@@ -56,8 +57,16 @@ def _load(host: Snapshot, args: Args) -> None:
         host.modules.loaded = sorted([*host.modules.loaded, name])
 
 
+_ONE = table({"module": MODULE})
+
 OPERATIONS = (
-    Operation("modules.set_blacklist", modules_scope, _blacklist_set, _set_blacklist),
-    Operation("modules.unload", modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),
-    Operation("modules.load", modules_scope, _loaded, _load, deadline=lambda args: 60.0),
+    Operation(
+        "modules.set_blacklist",
+        table({"modules": nothing_or(each(MODULE))}, {"until_reboot": flag}),
+        modules_scope,
+        _blacklist_set,
+        _set_blacklist,
+    ),
+    Operation("modules.unload", _ONE, modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),
+    Operation("modules.load", _ONE, modules_scope, _loaded, _load, deadline=lambda args: 60.0),
 )

@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.drivers.readback import complete
 from reconciler.drivers.table import facts
 from reconciler.host.model import Domain, NetworkPort, Nic, Snapshot
+from reconciler.kinds.arguments import DOMAIN, MATCH, NIC, flag, table
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
 from reconciler.kinds.pf.operations import probed
@@ -189,7 +190,21 @@ def match_of(nic: Nic) -> dict[str, Any]:
 _GUEST_ANSWERS = 60.0
 
 OPERATIONS = (
-    Operation("nic.attach", domain_scope, _attached, _attach, deadline=lambda args: 30.0),
-    Operation("nic.detach", domain_scope, _detached, _detach, deadline=lambda args: _GUEST_ANSWERS),
-    Operation("nic.update", domain_scope, _updated, _update),
+    Operation(
+        "nic.attach",
+        table({"domain": DOMAIN, "nic": NIC, "live": flag, "config": flag}),
+        domain_scope,
+        _attached,
+        _attach,
+        deadline=lambda args: 30.0,
+    ),
+    Operation(
+        "nic.detach",
+        table({"domain": DOMAIN, "match": MATCH, "live": flag, "config": flag}),
+        domain_scope,
+        _detached,
+        _detach,
+        deadline=lambda args: _GUEST_ANSWERS,
+    ),
+    Operation("nic.update", table({"domain": DOMAIN, "match": MATCH, "nic": NIC}), domain_scope, _updated, _update),
 )

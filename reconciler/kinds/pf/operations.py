@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.kinds.arguments import COUNT, MTU, PF, flag, table, word
 from reconciler.kinds.holders import predicted_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
 from reconciler.state.desired import VF_ATTRIBUTES
@@ -115,12 +116,13 @@ def _numvfs_deadline(args: Args) -> float:
 
 
 OPERATIONS = (
-    Operation("pf.set_link", pf_scope, _link_set, _set_link),
-    Operation("pf.wait_link", pf_scope, _link_there, _wait_link, deadline=lambda args: 30.0),
-    Operation("pf.set_mtu", pf_scope, _mtu_set, _set_mtu),
-    Operation("pf.set_autoprobe", pf_scope, _autoprobe_set, _set_autoprobe),
+    Operation("pf.set_link", table({"pf": PF, "link": word("up", "down")}), pf_scope, _link_set, _set_link),
+    Operation("pf.wait_link", table({"pf": PF}), pf_scope, _link_there, _wait_link, deadline=lambda args: 30.0),
+    Operation("pf.set_mtu", table({"pf": PF, "mtu": MTU}), pf_scope, _mtu_set, _set_mtu),
+    Operation("pf.set_autoprobe", table({"pf": PF, "autoprobe": flag}), pf_scope, _autoprobe_set, _set_autoprobe),
     Operation(
         "pf.set_numvfs",
+        table({"pf": PF, "vfs": COUNT}),
         pf_scope,
         _numvfs_set,
         _set_numvfs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from reconciler.host.model import Network, Snapshot
+from reconciler.kinds.arguments import PF, POOL, each, either, flag, table, vf
 from reconciler.kinds.holders import predicted_address
 from reconciler.kinds.operation import Args, Operation, pool_scope
 
@@ -125,11 +126,16 @@ def _undefine(host: Snapshot, args: Args) -> None:
         del host.libvirt.networks[args["pool"]]
 
 
+_BY_NAME = table({"pool": POOL})
+_WITH_VFS = either(pf=table({"pool": POOL, "pf": PF}), vfs=table({"pool": POOL, "vfs": each(vf)}))
+
 OPERATIONS = (
-    Operation("pool.define", pool_scope, _defined, _define),
-    Operation("pool.create", pool_scope, _created, _create),
-    Operation("pool.start", pool_scope, _started, _start),
-    Operation("pool.stop", pool_scope, _stopped, _stop),
-    Operation("pool.set_autostart", pool_scope, _autostart_set, _set_autostart),
-    Operation("pool.undefine", pool_scope, _undefined, _undefine),
+    Operation("pool.define", _WITH_VFS, pool_scope, _defined, _define),
+    Operation("pool.create", _WITH_VFS, pool_scope, _created, _create),
+    Operation("pool.start", _BY_NAME, pool_scope, _started, _start),
+    Operation("pool.stop", _BY_NAME, pool_scope, _stopped, _stop),
+    Operation(
+        "pool.set_autostart", table({"pool": POOL, "autostart": flag}), pool_scope, _autostart_set, _set_autostart
+    ),
+    Operation("pool.undefine", _BY_NAME, pool_scope, _undefined, _undefine),
 )

@@ -7,6 +7,7 @@ from reconciler.drivers.rules import Situation, kept
 from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Pf, Snapshot, Vf
 from reconciler.host.protocol import Scope
+from reconciler.kinds.arguments import ALIAS, ATTRIBUTES, DOMAIN, DRIVER, INDEX, PF, either, table
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
 
@@ -109,6 +110,23 @@ def _bind(host: Snapshot, args: Args) -> None:
 
 
 OPERATIONS = (
-    Operation("vf.bind", pf_scope, _bound, _bind, deadline=lambda args: 30.0),
-    Operation("vf.set", _set_scope, _is_set, _set, deadline=lambda args: 5.0),
+    Operation(
+        "vf.bind",
+        table({"pf": PF, "vf": INDEX, "driver": DRIVER}),
+        pf_scope,
+        _bound,
+        _bind,
+        deadline=lambda args: 30.0,
+    ),
+    Operation(
+        "vf.set",
+        either(
+            pf=table({"pf": PF, "vf": INDEX, "set": ATTRIBUTES}),
+            domain=table({"domain": DOMAIN, "alias": ALIAS, "set": ATTRIBUTES}),
+        ),
+        _set_scope,
+        _is_set,
+        _set,
+        deadline=lambda args: 5.0,
+    ),
 )

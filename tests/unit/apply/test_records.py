@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.files import write_atomically
-from reconciler.apply.ledger import read_ledger, record, set_aside, write_ledger
+from reconciler.apply.ledger import read_ledger, record, write_ledger
 from reconciler.apply.lock import locked
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -50,7 +50,7 @@ def test_a_corrupt_ledger_counts_as_none_and_is_set_aside(tmp_path: Path, conten
     ledger, problem = read_ledger(tmp_path)
     assert ledger == {}
     assert "values applied so far are not known" in problem
-    set_aside(tmp_path)
+    assert write_ledger(tmp_path, {}) == "ledger.json.unusable"
     assert (tmp_path / "ledger.json.unusable").read_bytes() == content
     assert read_ledger(tmp_path) == ({}, "")
 

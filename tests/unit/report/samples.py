@@ -60,7 +60,7 @@ def set_vf(index: int, needs: list[str] | None = None, **values: Any) -> Action:
         address=where,
         args={"pf": PF, "vf": index, "set": values},
         needs=needs or [],
-        undo=Undo([Step("vf.set", where, {"pf": PF, "vf": index, "set": dict.fromkeys(values, 0)})]),
+        undo=Undo([Step("vf.set", where, {"pf": PF, "vf": index, "set": {name: FRESH[name] for name in values}})]),
     )
 
 

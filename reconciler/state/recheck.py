@@ -123,6 +123,7 @@ def _nic(nic: DesiredNic) -> Table:
         method=None if nic.method == "pool" and nic.pool is not None else nic.method,
         pool=nic.pool,
         vf=None if nic.vf is None else f"{nic.vf.pf}/{nic.vf.index}",
-        pf=nic.pf,
+        pf=(nic.pf[0] if len(nic.pf) == 1 else list(nic.pf)) or None,
+        spread=nic.spread or None,
     )
     return {**_attributes(nic.attributes), **told}

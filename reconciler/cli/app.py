@@ -15,6 +15,7 @@ from reconciler.cli import (
     doctor,
     drift,
     history,
+    hook,
     inspect,
     plan,
     rehearse,
@@ -88,4 +89,5 @@ app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)
 app.command("adopt", rich_help_panel=FILES)(adopt.adopt)
 app.command("validate", rich_help_panel=FILES)(validate.validate)
 app.command("schema", rich_help_panel=FILES)(schema.schema)
+app.command("hook", hidden=True)(hook.hook)
 app.add_typer(sim.sim, name="sim", rich_help_panel=OTHERS)

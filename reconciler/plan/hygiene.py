@@ -1,0 +1,88 @@
+"""What VFs are to be like when a guest gets them, and when it is gone: exactly what the file declares, and the driver's
+defaults for all else, so that nothing of one guest's limits reaches the next.
+
+Only PFs that the file declares are anybody's business here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from reconciler.drivers.defaults import defaults
+from reconciler.drivers.readback import matches
+from reconciler.drivers.table import facts
+from reconciler.host.model import Pf, Snapshot
+from reconciler.kinds.holders import VfId, vfs_by_address
+from reconciler.kinds.nic.intent import NicIntent
+from reconciler.kinds.resolution import intents_on
+from reconciler.kinds.resolve import resolve
+from reconciler.kinds.vf.compare import LIBVIRT_OWNS
+from reconciler.state.desired import Attributes, Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one VF is to be like."""
+
+    values: Attributes
+    declared: frozenset[str]
+    """Those that the file declares; the others are the driver's defaults."""
+
+
+ISOLATION = frozenset({"mac", "vlan", "qos", "vlan_proto", "spoofchk", "trust"})
+"""Attributes that keep a guest to itself: without them it must not start."""
+
+
+def wanted(desired: Desired, host: Snapshot, vfs: Collection[VfId]) -> dict[VfId, Wanted]:
+    """The attributes that each of these VFs is to have now, by who has it now according to ``host``: MAC and VLAN are
+    left to libvirt on VFs that it gives out as an interface or from a pool, or will give to one that the file declares.
+    VFs of PFs that the file doesn't declare, or that aren't there, are left out."""
+    resolution = resolve(desired, host)
+    intents = intents_on(resolution, host)
+    managed = set(resolution.pfs.values())
+    given = _given_by_libvirt(host)
+    found = {}
+    for vf in vfs:
+        pf = host.pfs.get(vf[0])
+        if pf is None or vf[0] not in managed or pf.vf(vf[1]) is None:
+            continue
+        values = defaults(facts(pf.driver, pf.device_id))
+        declared = {name: intent.value for name, intent in intents.get(vf, {}).items()}
+        values |= declared
+        if vf in given or _is_interface(resolution.nic_of(vf)):
+            values = {name: value for name, value in values.items() if name not in LIBVIRT_OWNS}
+        found[vf] = Wanted(values, frozenset(declared) & frozenset(values))
+    return found
+
+
+def differing(pf: Pf, index: int, values: Attributes, *, unreported: bool) -> Attributes:
+    """Of the attributes that a VF is to have those that it has not; ``unreported``: also those that its driver can't
+    report, of which only setting them makes sure."""
+    vf = pf.vf(index)
+    reported = (vf.attributes if vf is not None else None) or {}
+    known = facts(pf.driver, pf.device_id)
+    same = {name: matches(known, name, value, reported, pf.speed) for name, value in values.items()}
+    return {name: value for name, value in values.items() if same[name] is False or (unreported and same[name] is None)}
+
+
+def vfs_of(host: Snapshot, domain: str) -> list[VfId]:
+    """The VFs that a guest has, by its live XML."""
+    addresses = vfs_by_address(host)
+    found = host.libvirt.domains.get(domain)
+    nics = found.live if found is not None else []
+    return [addresses[nic.vf_address] for nic in nics if nic.vf_address in addresses]
+
+
+def _given_by_libvirt(host: Snapshot) -> set[VfId]:
+    addresses = vfs_by_address(host)
+    return {
+        addresses[nic.vf_address]
+        for domain in host.libvirt.domains.values()
+        for nic in domain.live
+        if nic.method in ("interface", "pool") and nic.vf_address in addresses
+    }
+
+
+def _is_interface(nic: NicIntent | None) -> bool:
+    return nic is not None and nic.nic.method == "interface" and nic.nic.state == "present"

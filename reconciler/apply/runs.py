@@ -54,8 +54,16 @@ class RecordedRun:
         return self.known or bool(self.damage)
 
     @property
+    def boot_id(self) -> str:
+        """In which boot of the host it was."""
+        return str(self.header.get("boot_id", ""))
+
+    @property
     def changed(self) -> set[str]:
-        """Actions that changed something, or may have."""
+        """Actions that changed something, or may have: of a journal that is damaged, any action of its plan. Each is
+        judged by what is observed. Raises `ReconcilerError` 65 when that plan is damaged too."""
+        if self.damage:
+            return {action.id for action in self.done().actions}
         done = {
             key
             for key, item in self.outcomes.items()
@@ -107,7 +115,7 @@ class RecordedRun:
             raise ReconcilerError("", f"{path}: {error.strerror or error}.", code=ExitCode.INVALID) from None
 
     def _damaged(self, name: str, error: ReconcilerError) -> ReconcilerError:
-        why = error.detail.partition(" Make one with:")[0]
+        why = error.detail.partition("Make one with:")[0].strip()
         return ReconcilerError("A run's record is damaged.", f"Run {self.name}, {name}: {why}", code=ExitCode.INVALID)
 
 

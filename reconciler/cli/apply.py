@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.confirm import countdown, tell_waiting
+from reconciler.cli.earlier import look_at_earlier, note_interrupted
 from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
+from reconciler.cli.saved import fresh_plan, note_moved, note_origin, same_machine
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.apply.confirm import Countdown
     from reconciler.apply.run import RunResult
-    from reconciler.apply.runs import RecordedRun
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
     from reconciler.plan.confirm import Halves
@@ -51,7 +52,8 @@ class Manner:
     """How a plan is to be carried out."""
 
     allow: list[DisruptionClass]
-    on_error: OnError
+    on_error: OnError | None
+    """``None``: a failure stops, and an interrupt takes all back."""
     confirm_within: int | None
 
 
@@ -71,8 +73,13 @@ def apply(
         bool, typer.Option("--partial", help="Leave out what has an error and do the rest; exit 4 then.")
     ] = False,
     on_error: Annotated[
-        OnError, typer.Option("--on-error", help="After a failure or an interrupt: stop there, or take all back.")
-    ] = OnError.STOP,
+        OnError | None,
+        typer.Option(
+            "--on-error",
+            help="After a failure or an interrupt: stop there, or take all back. Without it a failure stops, and an "
+            "interrupt takes all back.",
+        ),
+    ] = None,
     confirm_within: Annotated[
         int | None,
         typer.Option(metavar="SECONDS", min=5, help="Take all back unless reconciler confirm is run in that time."),
@@ -120,7 +127,7 @@ def _apply_file(
     if not yes and not _confirmed():
         say("Declined. Nothing was changed.")
         return ExitCode.FAILED
-    return _locked_run(options, reader, plan, desired, manner)
+    return _locked_run(options, reader, plan, plan, desired, manner, "Apply again to see what would be done now.")
 
 
 def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> int:
@@ -139,14 +146,17 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
         return exit_code(plan)
     reader = options.reader(desired.host_name)
     observed = options.observe(reader)
-    _same_machine(plan, observed)
-    fresh = _fresh(plan, desired, observed)
+    same_machine(plan, observed)
+    note_origin(plan)
+    again = f"Look at the host, and make a new plan: reconciler plan {plan.source.path or 'FILE'} -o PLAN"
+    fresh = fresh_plan(plan, desired, observed, again)
+    note_moved(plan, fresh)
     _show(options, fresh)
     _guard(fresh, desired, observed, manner.allow)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)
     need_root(options)
-    return _locked_run(options, reader, plan, desired, manner)
+    return _locked_run(options, reader, plan, fresh, desired, manner, again)
 
 
 def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
@@ -156,6 +166,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.apply.run import note_in_sync
     from reconciler.clock import now
 
+    note_interrupted(options.state_dir, observed)
     try:
         note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now(), options.lock))
     except ReconcilerError as error:
@@ -206,75 +217,31 @@ def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[Disrupt
         )
 
 
-def _same_machine(plan: Plan, observed: Snapshot) -> None:
-    """A plan is for one machine; another boot of it is only worth a note."""
-    if plan.host.machine_id != observed.host.machine_id:
-        raise ReconcilerError(
-            "The plan is for another machine.",
-            f"It was made for {plan.host.name} ({plan.host.machine_id}), and this is {observed.host.name} "
-            f"({observed.host.machine_id}). Nothing was changed.",
-            code=ExitCode.STALE,
-        )
-    if plan.host.boot_id != observed.host.boot_id:
-        say("Note: the host was rebooted since the plan was made.")
-
-
-def _fresh(approved: Plan, desired: Desired, observed: Snapshot) -> Plan:
-    """The plan of now, which must do no more than the approved one."""
-    from reconciler.plan.planner import make_plan
-    from reconciler.plan.subset import beyond, moved
-
-    fresh = make_plan(
-        desired,
-        observed,
-        source=approved.source,
-        created_at=approved.created_at,
-        targets=approved.targets,
-        partial=bool(approved.dropped),
-    )
-    errors = [f"{d.address}: {d.summary} {d.detail}" for d in fresh.diagnostics if d.severity == "error"]
-    if not errors:
-        errors = beyond(approved, fresh)
-    if errors:
-        detail = "\n  ".join(
-            [
-                "Nothing was changed. The difference:",
-                *errors,
-                "Make a new one with: reconciler plan FILE -o PLAN",
-            ]
-        )
-        raise ReconcilerError("The plan no longer fits the host.", detail, code=ExitCode.STALE)
-    for note in moved(approved, fresh):
-        say(f"Note: {note}")
-    return fresh
-
-
-def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desired, manner: Manner) -> int:
-    """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers."""
+def _locked_run(
+    options: Options, reader: Reader, approved: Plan, shown: Plan, desired: Desired, manner: Manner, again: str
+) -> int:
+    """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers.
+    ``again``: what to do when it doesn't any more."""
     from reconciler.apply.lock import locked
     from reconciler.apply.run import carry_out
-    from reconciler.apply.runs import last_run
     from reconciler.clock import now
     from reconciler.host.open import open_writer
     from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
     with locked(_who(approved), now(), options.lock):
-        before_this = last_run(options.state_dir)
-        if before_this is not None and before_this.end is None:
-            doing = f" during {', '.join(before_this.unfinished)}" if before_this.unfinished else ""
-            say(f"Note: run {before_this.name} was interrupted{doing}. The host was read again.")
         observed = options.observe(reader)
-        _refuse_while_one_waits(before_this, observed)
-        plan = _fresh(approved, desired, observed)
+        look_at_earlier(options.state_dir, observed)
+        plan = fresh_plan(approved, desired, observed, again)
+        note_moved(shown, plan)
         if refusals(plan, desired, observed, [item.value for item in manner.allow]):
             _show(options, plan)  # It is no longer the one that was shown.
         _guard(plan, desired, observed, manner.allow)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
         timer, halves = _to_be_confirmed(options, plan, manner)
-        back = manner.on_error is OnError.ROLLBACK
-        interrupts = Interrupts("what was done is taken back" if back else "no other is begun")
+        on_interrupt = manner.on_error or OnError.ROLLBACK
+        interrupts = Interrupts(_THEN[on_interrupt], armed=lambda: timer.told if timer is not None else "")
         result = carry_out(
             plan,
             desired,
@@ -284,30 +251,34 @@ def _locked_run(options: Options, reader: Reader, approved: Plan, desired: Desir
             state_dir=options.state_dir,
             progress=progress,
             stopped=interrupts.asked,
-            on_error=manner.on_error.value,
+            on_error=(manner.on_error or OnError.STOP).value,
+            on_interrupt=on_interrupt.value,
+            entered=interrupts.enter,
             halves=halves,
             arm=timer.start if timer is not None else None,
         )
         if timer is not None and result.code == ExitCode.OK:
-            timer.begin_again(options.state_dir / "runs" / result.run, result.run)
+            _begin_again(timer, options, result)
+        code = ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+        interrupts.over(code)
     if halves is not None:
         plan = replace(plan, actions=halves.now)
     _show_result(options, plan, result)
     if timer is not None and halves is not None:
         tell_waiting(timer, halves, result)
-    return ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+    return code
 
 
-def _refuse_while_one_waits(last: RecordedRun | None, observed: Snapshot) -> None:
-    """Another run on top of one that waits would leave its timer nothing that it could take back. After a reboot there
-    is neither timer nor change any more."""
-    if last is not None and last.waits and last.header.get("boot_id") == observed.host.boot_id:
-        raise ReconcilerError(
-            "Another run waits for its confirmation.",
-            f"First keep run {last.name} with `reconciler confirm`, or take it back with `reconciler rollback`. "
-            "Nothing was changed.",
-            code=ExitCode.LOCKED,
-        )
+_THEN = {OnError.STOP: "no other is begun", OnError.ROLLBACK: "what was done is taken back"}
+"""What follows an interrupt."""
+
+
+def _begin_again(timer: Countdown, options: Options, result: RunResult) -> None:
+    """The seconds count from the end of the run on; if that can't be had, from its beginning."""
+    try:
+        timer.begin_again(options.state_dir / "runs" / result.run, result.run)
+    except ReconcilerError as error:
+        result.warnings.append(f"The time counts from the beginning of the run on. {error.summary} {error.detail}")
 
 
 def _to_be_confirmed(options: Options, plan: Plan, manner: Manner) -> tuple[Countdown | None, Halves | None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
@@ -43,6 +45,7 @@ def confirm(context: typer.Context) -> int:
                 f"What run {last.name} did is gone with that boot, and nothing of it was lasting: apply again.",
                 code=ExitCode.STALE,
             )
+        interrupts = Interrupts("so are all others, since it is confirmed")
         result = confirm_run(
             last,
             desired,
@@ -52,7 +55,9 @@ def confirm(context: typer.Context) -> int:
             state_dir=options.state_dir,
             progress=make_progress(sys.stderr, color=options.colored(sys.stderr)),
             disarm=disarm,
+            entered=interrupts.enter,
         )
+        interrupts.over(result.code)
     return _show(last, result)
 
 
@@ -62,6 +67,8 @@ def _waiting(options: Options) -> RecordedRun:
     last = last_run(options.state_dir)
     if last is None or not last.waits:
         why = "No run is on record." if last is None else f"The last run, {last.name}, {_settled(last)}."
+        if last is not None and last.damage:
+            why += f" Its record is damaged: {'; '.join(last.damage)}."
         raise ReconcilerError("Nothing waits for a confirmation.", why, code=ExitCode.FAILED)
     return last
 
@@ -105,9 +112,10 @@ def countdown(options: Options, seconds: int) -> Countdown:
 def tell_waiting(timer: Countdown, halves: Halves, result: RunResult) -> None:
     """What the user has to do now, and what waits for it; after a failure, what the timer will do."""
     if result.code == ExitCode.PARTIAL:
-        say(f"The timer takes back what was done, {timer.seconds} s after it was begun. At once: reconciler rollback")
+        say(f"{timer.told} At once: reconciler rollback")
     elif result.code != ExitCode.OK:
-        timer.stop()  # Nothing is left to take back.
+        with contextlib.suppress(ReconcilerError):  # One that fires all the same finds nothing that waits.
+            timer.stop()
     else:
         lasting = dict.fromkeys(f"{a.op} of {a.address}" for a in halves.later if not a.args.get("until_reboot"))
         if lasting:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
@@ -72,6 +73,7 @@ def rollback(
         from reconciler.report.progress import make_progress
 
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
+        interrupts = Interrupts("", phase="back")
         done = take_back_run(
             wanted.last,
             observed,
@@ -81,6 +83,7 @@ def rollback(
             state_dir=options.state_dir,
             progress=progress,
         )[1]
+        interrupts.over(ExitCode.OK if done.complete else ExitCode.PARTIAL)
         _disarm(wanted.last)
     return _show(options, wanted, done)
 
@@ -108,18 +111,32 @@ def _overdue(options: Options, name: str) -> bool:
     from reconciler.apply.runs import last_run
 
     last = last_run(options.state_dir)
+    if last is not None and last.name == name and not last.known:
+        raise _damaged(last)
     if last is None or last.name != name or not last.waits or last.armed is None:
         say(f"Run {name} does not wait for a confirmation any more: nothing is taken back.")
         return False
     return bool(boot_seconds() >= float(last.armed["until"]) - 1.0)
 
 
+def _damaged(run: RecordedRun) -> ReconcilerError:
+    return ReconcilerError(
+        "A run's record is damaged.",
+        f"Run {run.name}: {'; '.join(run.damage)}. So it is not known what it did, and neither it nor a "
+        "run before it can be taken back. Nothing was changed. Look with `reconciler inspect`, and apply what is "
+        "to be.",
+        code=ExitCode.INVALID,
+    )
+
+
 def _disarm(run: RecordedRun) -> None:
-    """Taken back by hand, it is not to be taken back once more."""
+    """Taken back by hand, it is not to be taken back once more. A timer that fires all the same finds nothing that
+    waits."""
     if run.armed is not None:
         from reconciler.host.local.timer import disarm
 
-        disarm(str(run.armed["unit"]))
+        with suppress(ReconcilerError):
+            disarm(str(run.armed["unit"]))
 
 
 def _confirmed() -> bool:
@@ -131,8 +148,15 @@ def _wanted(options: Options) -> _Wanted:
     """The last run, if there is something in it to take back."""
     from reconciler.apply.runs import recorded_runs
 
-    runs = recorded_runs(options.state_dir)
+    runs = [run for run in recorded_runs(options.state_dir) if run.begun]
     last = next(iter(runs), None)
+    if last is not None and not last.known:
+        raise _damaged(last)
+    if last is not None and last.damage:
+        say(
+            f"Warning: the record of run {last.name} is damaged: {'; '.join(last.damage)}. Each of its steps may have "
+            "been done, and is judged by what is observed."
+        )
     if last is None:
         why = f"No run is on record in {options.state_dir}."
     elif "undoes" in last.header:

@@ -19,9 +19,10 @@ SNAPSHOT_FORMAT = "reconciler-snapshot/1"
 class Use:
     """One way in which the host itself uses a netdev."""
 
-    kind: Literal["address", "route", "master", "upper", "namespace", "unknown"]
+    kind: Literal["address", "route", "master", "upper", "namespace", "unknown", "default-route", "ssh"]
     detail: str
-    """``192.0.2.1/24``, ``default via 192.0.2.254``, ``br0``, …"""
+    """``192.0.2.1/24``, ``default via 192.0.2.254``, ``br0``, …; of ``default-route`` and ``ssh`` the whole way
+    from the interface with the address down to this one."""
 
 
 @dataclass(slots=True)
@@ -212,6 +213,24 @@ class Process:
 
 
 @dataclass(slots=True)
+class Hang:
+    """A process that is inside a write to the kernel which has not come back, ours or anybody's."""
+
+    pid: int
+    command: str
+    path: str
+    """The file in sysfs that it writes to; "" when it changes network interfaces."""
+    pf: str = ""
+    """Identity of the PF whose VFs it is about; "" when that isn't known."""
+    since: str = ""
+    """When the process began, UTC."""
+    waits_in: str = ""
+    """The kernel's function that it waits in (/proc/PID/wchan); "" when that isn't known."""
+    holders: list[str] = field(default_factory=list)
+    """Who holds VFs of the PF: ``VF 1: python3 (pid 99)``."""
+
+
+@dataclass(slots=True)
 class HostIdentity:
     """Which machine and which boot this is."""
 
@@ -252,6 +271,8 @@ class Snapshot:
     libvirt: Libvirt = field(default_factory=Libvirt)
     vfio_open: dict[int, list[Process]] | None = None
     """Open VFIO groups by IOMMU group number; ``None``: unknown (reading /proc/*/fd takes root)."""
+    hangs: list[Hang] = field(default_factory=list)
+    """Writes to VFs and their PFs that have not come back, as far as other processes can be looked into."""
     ledger: Ledger = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Why something is unknown, in full sentences."""

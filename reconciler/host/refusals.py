@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from reconciler.host.model import Hang
 from reconciler.host.protocol import HostError, VfSet
 
 ENOTSUPP = 524
@@ -34,13 +36,51 @@ BIND = {
 }
 
 
-def no_answer(shown: str, seconds: float) -> HostError:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a write that hangs."""
+
+    pid: int = 0
+    """The process that waits for it."""
+    waits_in: str = ""
+    """The kernel's function."""
+    log: Sequence[str] = ()
+    """What the kernel has said since."""
+    holders: Sequence[str] = ()
+    """Who has VFs of the PF: ``VF 1 (0000:01:10.2): python3 (pid 99)``."""
+
+
+def no_answer(shown: str, seconds: float, evidence: Evidence = Evidence()) -> HostError:
     """A write to sysfs that didn't come back. ``shown``: what was written where."""
+    waits = f"; process {evidence.pid} waits for it" if evidence.pid else ""
+    where = f" in {evidence.waits_in}" if evidence.waits_in else ""
+    log = "".join(f' "{line}"' for line in evidence.log)
+    who = f"Held now: {'; '.join(evidence.holders)}." if evidence.holders else "Usually something still holds a VF."
     return HostError(
         "A write to sysfs hangs in the kernel.",
-        f"Writing {shown} has not come back after {seconds:g} s. Usually something still holds a VF, and "
-        "the kernel waits for it: stop the guest or the process that has it. The write then goes on by "
-        "itself.",
+        f"Writing {shown} has not come back after {seconds:g} s{waits}{where}."
+        + (f" The kernel's log since then:{log}." if log else "")
+        + f" {who} The kernel waits for that: stop the guest or the process that has it, and the write goes on and "
+        "takes effect by itself. Until then nothing more is written to this PF and its VFs.",
+        errno=errno.ETIMEDOUT,
+    )
+
+
+def describe(hang: Hang) -> str:
+    """A write that hangs, in a sentence without its full stop."""
+    what = f"writing to {hang.path}" if hang.path else "changing a network interface"
+    where = f" (in {hang.waits_in})" if hang.waits_in else ""
+    held = f". Held: {'; '.join(hang.holders)}" if hang.holders else ""
+    return f"The kernel hangs: process {hang.pid} ({hang.command}) has been {what} since {hang.since}{where}{held}"
+
+
+def no_answer_of_network(failed: str, seconds: float, pid: int) -> HostError:
+    """A change of network interfaces that didn't come back."""
+    return HostError(
+        "A change of a network interface hangs in the kernel.",
+        f"{failed}: the kernel has not answered for {seconds:g} s; process {pid} waits for it. Usually a driver hangs "
+        "while it holds the lock of all network interfaces (RTNL): the kernel's log may say which. Until it lets go "
+        "no interface can be read or changed, also by `ip link`.",
         errno=errno.ETIMEDOUT,
     )
 

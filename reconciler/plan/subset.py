@@ -4,57 +4,71 @@ never does more than was approved."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import Literal
 
 from reconciler.disruption import severity
-from reconciler.kinds.action import Action
+from reconciler.kinds.action import Action, Json
 from reconciler.plan.document import Plan
 
 Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """An action of a fresh plan that goes beyond the approved one."""
+
+    action: Action
+    kind: Literal["new", "class", "domains"]
+    """It is not in it; it is of a higher class; it touches more guests."""
+    was: str = ""
+    """The class that was approved."""
+    domains: tuple[str, ...] = ()
+    """Guests that it didn't touch when it was approved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A declared field whose value is another one than when the plan was made."""
+
+    address: str
+    field: str
+    was: Json
+    now: Json
+    declared: Json
 
 
 def _key(action: Action) -> Key:
     return action.op, action.address, json.dumps(action.args, sort_keys=True)
 
 
-def beyond(approved: Plan, fresh: Plan) -> list[str]:
-    """What the fresh plan does that the approved one doesn't, in sentences; empty when it is a subset."""
+def beyond(approved: Plan, fresh: Plan) -> list[Beyond]:
+    """What the fresh plan does that the approved one doesn't; empty when it is a subset."""
     saved: dict[Key, list[Action]] = {}
     for action in approved.actions:
         saved.setdefault(_key(action), []).append(action)
     found = []
     for action in fresh.actions:
         same = saved.get(_key(action))
-        told = f"{action.op} of {action.address} ({_args(action)})"
         if same is None:
-            found.append(f"{told} is not in the approved plan{_instead(approved, action)}")
+            found.append(Beyond(action, "new"))
             continue
         worst = max(same, key=lambda item: severity(item.disruption))
         if severity(action.disruption) > severity(worst.disruption):
-            found.append(f"{told} is now of class {action.disruption}, and was {worst.disruption}")
-        new = sorted(set(action.impact.domains) - set(worst.impact.domains))
+            found.append(Beyond(action, "class", was=worst.disruption))
+        new = sorted(set(action.impact.domains) - {name for item in same for name in item.impact.domains})
         if new:
-            found.append(f"{told} now affects {', '.join(new)}")
+            found.append(Beyond(action, "domains", domains=tuple(new)))
     return found
 
 
-def _args(action: Action) -> str:
-    return ", ".join(f"{key} = {json.dumps(value)}" for key, value in action.args.items())
-
-
-def _instead(approved: Plan, action: Action) -> str:
-    """What the approved plan does at the same place, if anything."""
-    for other in approved.actions:
-        if (other.op, other.address) == (action.op, action.address):
-            return f", which has {_args(other)}"
-    return ""
-
-
-def moved(approved: Plan, fresh: Plan) -> list[str]:
-    """Fields whose value before is another one than when the plan was made: no obstacle, but worth a note."""
+def moved(approved: Plan, fresh: Plan) -> list[Moved]:
+    """Declared fields that have moved away from the declaration, or to another wrong value, since the plan was made. A
+    field that the approved plan doesn't list was as declared then."""
     before = {(c.address, f.name): f.before for c in approved.changes for f in c.fields}
     return [
-        f"{change.address}.{field.name} was {before[change.address, field.name]!r} and is now {field.before!r}"
+        Moved(change.address, field.name, was, field.before, field.after)
         for change in fresh.changes
         for field in change.fields
-        if (change.address, field.name) in before and before[change.address, field.name] != field.before
+        if (was := before.get((change.address, field.name), field.after)) != field.before
     ]

@@ -2,8 +2,11 @@
 
 A write to ``sriov_numvfs`` or to a driver's ``unbind`` blocks for as long as a guest holds the VF
 (drivers/vfio/vfio_main.c, vfio_unregister_group_dev), and while it blocks it holds the device's lock, for
-which a read of ``sriov_numvfs`` or ``driver_override`` then waits as well. Such a process can't be killed,
-so it must not be ours: the parent returns at its deadline and the child ends whenever the kernel lets it.
+which a read of ``sriov_numvfs`` or ``driver_override`` then waits as well. A driver that hangs while it holds the
+RTNL lock blocks every reader and writer of network interfaces, inside of their sendmsg (net/core/rtnetlink.c,
+rtnetlink_rcv_msg), where a socket's timeout doesn't count. Such a process can't be killed, so it must not be ours:
+the parent returns at its deadline and the child ends whenever the kernel lets it. The child's name says what it is
+for, so that a later run can tell it from others (`reconciler.host.local.processes`).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import errno
 import gc
 import json
 import os
+import pickle
 import select
 import subprocess
 import time
@@ -20,19 +24,33 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+WRITES, READS, NETWORK = "reconciler-set", "reconciler-get", "reconciler-net"
+"""Names of the children, by what they are for: a write to sysfs or to the network interfaces, a read of sysfs, a read
+of the network interfaces. The kernel keeps 15 characters (TASK_COMM_LEN)."""
 
 Send = Callable[[bytes], None]
+T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """The deadline passed. What was asked for may still happen later."""
+    """The deadline passed. What was asked for may still happen later. ``pid``: the process that waits for it."""
+
+    def __init__(self, pid: int = 0) -> None:
+        super().__init__(f"process {pid} waits for the kernel")
+        self.pid = pid
 
 
-def write_file(path: Path | str, text: str, seconds: float) -> None:
-    """Writes to an existing (sysfs) file in one write. Raises OSError, or NoAnswer after so many seconds."""
+def write_file(path: Path | str, text: str, seconds: float, device: Path | str | None = None) -> None:
+    """Writes to an existing (sysfs) file in one write. Raises OSError, or NoAnswer after so many seconds. ``device``:
+    what the write is about, when the file doesn't say it (a driver's ``unbind``): its folder is kept open, so that
+    /proc/PID/fd tells it to whoever finds the process."""
 
     def work(send: Send) -> None:
         try:
+            if device is not None:
+                os.open(device, os.O_PATH)
             target = os.open(path, os.O_WRONLY)
             os.write(target, text.encode())
         except OSError as error:
@@ -40,7 +58,7 @@ def write_file(path: Path | str, text: str, seconds: float) -> None:
         else:
             send(b"0")
 
-    answer = b"".join(_in_child(work, seconds))
+    answer = b"".join(_in_child(work, seconds, WRITES))
     code = int(answer) if answer else errno.EIO
     if code:
         raise OSError(code, os.strerror(code), str(path))
@@ -68,13 +86,36 @@ def read_files(paths: Sequence[str], seconds: float) -> Reads:
     received = bytearray()
     complete = True
     try:
-        for part in _in_child(work, seconds):
+        for part in _in_child(work, seconds, READS):
             received += part
     except NoAnswer:
         complete = False
     lines = received.split(b"\n")[:-1]
     texts = {path: text for path, line in zip(paths, lines, strict=False) if (text := json.loads(line)) is not None}
     return Reads(texts, None if complete or len(lines) >= len(paths) else paths[len(lines)])
+
+
+def call(work: Callable[[], T], seconds: float, name: str) -> T:
+    """What ``work`` returns, or raises, in a child of this name. Raises NoAnswer after so many seconds, and OSError
+    (EIO) when the child died."""
+
+    def answer(send: Send) -> None:
+        try:
+            done: tuple[bool, object] = (True, work())
+        except OSError as error:
+            done = (False, OSError(error.errno, error.strerror or str(error)))
+        except Exception as error:  # noqa: BLE001 (raised again in the parent)
+            done = (False, RuntimeError(f"{type(error).__name__}: {error}"))
+        send(pickle.dumps(done))
+
+    received = b"".join(_in_child(answer, seconds, name))
+    if not received:
+        raise OSError(errno.EIO, "the process that asked for it died")
+    good, value = pickle.loads(received)
+    if not good:
+        raise value
+    result: T = value
+    return result
 
 
 def _read(path: str) -> str | None:
@@ -85,7 +126,7 @@ def _read(path: str) -> str | None:
         return None
 
 
-def _in_child(work: Callable[[Send], None], seconds: float) -> _Received:
+def _in_child(work: Callable[[Send], None], seconds: float, name: str) -> _Received:
     """Runs `work` in a child and iterates over what it sends until it ends."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
@@ -94,17 +135,19 @@ def _in_child(work: Callable[[Send], None], seconds: float) -> _Received:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _be_child(work, writing)
+        _be_child(work, writing, name)
     os.close(writing)
     return _Received(reading, pid, time.monotonic() + seconds)
 
 
-def _be_child(work: Callable[[Send], None], writing: int) -> None:
+def _be_child(work: Callable[[Send], None], writing: int, name: str) -> None:
     """Never returns. Everything inherited is closed first: a child that is left behind must hold neither the
     lock of the run nor the pipe that somebody reads our output from."""
     try:
         gc.disable()
         os.setsid()
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:  # A sandbox may forbid it.
+            comm.write(name)
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
@@ -137,7 +180,7 @@ class _Received:
         ready, _, _ = select.select([self.reading], [], [], max(0.0, self.until - time.monotonic()))
         if not ready:
             os.close(self.reading)
-            raise NoAnswer
+            raise NoAnswer(self.pid)
         data = os.read(self.reading, 65536)
         if not data:
             os.close(self.reading)
@@ -166,5 +209,5 @@ def run(argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        raise NoAnswer from None
+        raise NoAnswer(process.pid) from None
     return subprocess.CompletedProcess(list(argv), process.returncode, out, err)

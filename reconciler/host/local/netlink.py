@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from reconciler.host.local.operator import Link, Links, Ssh, operator_uses
 from reconciler.host.local.rtnl import RtnlSocket
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.vf_reports import EXT_MASK, VfReport, decode
@@ -27,52 +27,48 @@ _CLONED = 0x200
 _UNIVERSE, _SITE = 0, 200
 
 
-@dataclass(slots=True)
-class Link:
-    """A netdev of this network namespace."""
-
-    index: int
-    name: str
-    up: bool
-    mtu: int | None
-    carrier: bool | None
-    mac: str | None
-    altnames: list[str] = field(default_factory=list)
-    master: int | None = None
-    parent: str | None = None
-    """Name of its device on its bus (a VF's PCI address); kernels older than 5.14 don't say."""
-
-
-@dataclass(slots=True)
-class Links:
-    """All netdevs, and in what ways the host uses each."""
-
-    by_index: dict[int, Link]
-    addresses: dict[int, list[str]] = field(default_factory=dict)
-    """Global ones, by interface index."""
-    routes: dict[int, list[str]] = field(default_factory=dict)
-
-    def name(self, index: int) -> str:
-        """A netdev's name, or its index in words when it is not in this network namespace."""
-        link = self.by_index.get(index)
-        return link.name if link else f"interface {index}"
-
-
-def read_links() -> Links:
-    """Three dumps: links (without the VF mask), addresses, routes. Raises OSError when the kernel refuses."""
+def read_links(ssh: Ssh | None = None) -> Links:
+    """Three dumps: links (without the VF mask), addresses, routes; and the interfaces of an SSH connection. Raises
+    OSError when the kernel refuses."""
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
         with IPRoute() as socket:
             found = [decode_link(message) for message in socket.link("dump")]
-            return Links(
+            links = Links(
                 {link.index: link for link in found},
                 decode_addresses(socket.addr("dump")),
                 decode_routes(socket.route("dump")),
             )
+            if ssh is not None:
+                links.ssh = dict.fromkeys(_interfaces_of(socket, links, ssh), ssh)
+            return links
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code)) from error
+
+
+def _interfaces_of(socket: Any, links: Links, ssh: Ssh) -> Iterator[int]:
+    """The interface that packets to the peer go out by (RTM_GETROUTE, from our own address, since rules may look at
+    that), and the one that has our address."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    peer, _, interface = ssh.peer.partition("%")
+    local = ssh.local.partition("%")[0]
+    if interface:
+        yield from (index for index, link in links.by_index.items() if link.name == interface)
+        return
+    for source in ({"src": local}, {}):
+        try:
+            for message in socket.route("get", dst=peer, **source):
+                if index := message.get_attr("RTA_OIF"):
+                    yield index
+            break
+        except NetlinkError:
+            continue  # The address is not ours any more; or there is no route back, and so nothing to lose.
+    yield from (
+        index for index, listed in links.addresses.items() if any(item.partition("/")[0] == local for item in listed)
+    )
 
 
 def fill_vfs(pfs: Sequence[Pf], notes: list[str]) -> None:
@@ -139,6 +135,7 @@ def fill_links(pfs: Iterable[Pf], links: Links, sysfs: Sysfs) -> None:
         else:
             pf.netdev, pf.up, pf.mtu, pf.carrier = link.name, link.up, link.mtu, link.carrier
             pf.altnames, pf.mac = link.altnames, link.mac
+            pf.speed = sysfs.speed(link.name)
             pf.uses.extend(uses(link, links, sysfs))
         for vf in pf.vfs:
             _fill_vf_uses(vf, by_name, links, sysfs)
@@ -164,7 +161,7 @@ def uses(link: Link, links: Links, sysfs: Sysfs) -> list[Use]:
     if master:
         found.append(Use("master", master))
     found += [Use("upper", upper) for upper in sysfs.uppers(link.name) if upper != master]
-    return found
+    return found + operator_uses(links).get(link.index, [])
 
 
 def decode_link(message: Any) -> Link:
@@ -172,6 +169,7 @@ def decode_link(message: Any) -> Link:
     up = bool(message["flags"] & _IFF_UP)
     carrier = message.get_attr("IFLA_CARRIER")
     names = message.get_attr("IFLA_PROP_LIST")
+    info = message.get_attr("IFLA_LINKINFO")
     mac = message.get_attr("IFLA_PERM_ADDRESS") or message.get_attr("IFLA_ADDRESS")
     return Link(
         index=message["index"],
@@ -183,6 +181,8 @@ def decode_link(message: Any) -> Link:
         altnames=sorted(names.get_attrs("IFLA_ALT_IFNAME")) if names else [],
         master=message.get_attr("IFLA_MASTER"),
         parent=message.get_attr("IFLA_PARENT_DEV_NAME"),
+        lower=None if message.get_attr("IFLA_LINK_NETNSID") is not None else message.get_attr("IFLA_LINK"),
+        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
     )
 
 

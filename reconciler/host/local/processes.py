@@ -1,44 +1,86 @@
-"""Which processes hold a VFIO group open. libvirt knows its guests only; the kernel itself does not refuse to
-take a VF away from a process, whoever it is (nothing on KVM calls pci_set_dev_assigned)."""
+"""What other processes are at: which hold a VFIO group open, and which are inside a write to a PF or VF that has not
+come back.
+
+libvirt knows its guests only; the kernel itself does not refuse to take a VF away from a process, whoever it is
+(nothing on KVM calls pci_set_dev_assigned). All is read from /proc, where no device's lock is asked for. A write that
+hangs is found by what it is, a process inside a system call on an open file of sysfs: so a later run sees it as well,
+and anybody's, and there is no record that could be left over.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from reconciler.host.model import Process
+from reconciler.host.local.child import NETWORK, READS, WRITES, NoAnswer, read_files
+from reconciler.host.model import Hang, Process
 
 _GROUP = re.compile(r"(?:.*/)?vfio/(?:noiommu-)?(\d+)")
 _CDEV = re.compile(r"(?:.*/)?vfio/devices/(vfio\d+)")
+_WRITTEN = re.compile(
+    r"/sys/.*/(sriov_numvfs|sriov_drivers_autoprobe|driver_override|unbind|bind|drivers_probe|remove|rescan|reset)"
+)
+"""Files of sysfs whose writes take a device's lock (drivers/pci/iov.c, drivers/pci/pci-sysfs.c, drivers/base/bus.c)."""
+_OURS = {WRITES, READS, NETWORK}
+_PATIENCE = 20.0
+"""Seconds after which a child of ours is one that was left behind."""
+_GUEST = re.compile(r"(?:^|\0)guest=([^,\0]+)")
+"""QEMU's -name as libvirt writes it (qemuBuildNameCommandLine)."""
 
 
-def open_vfio_groups(root: Path, notes: list[str]) -> dict[int, list[Process]] | None:
-    """Processes by IOMMU group. ``None``, with a note, when there are groups to look for and other users'
-    processes can't be looked into, which takes root."""
-    cdevs = _cdev_groups(root)
-    if not cdevs and not _has_groups(root):
-        return {}
-    found: dict[int, dict[int, Process]] = {}
+@dataclass(slots=True)
+class Processes:
+    """What was seen of all processes at one moment."""
+
+    vfio_open: dict[int, list[Process]] | None = None
+    """Processes by IOMMU group. ``None``: there are groups to look for and other users' processes can't be looked
+    into, which takes root."""
+    hangs: list[Hang] = field(default_factory=list)
+    waiting: dict[str, list[int]] = field(default_factory=dict)
+    """Children of ours, of any run, that were left behind: process ids by name."""
+
+
+def look(root: Path, notes: list[str]) -> Processes:
+    """Looks at every process once."""
+    found, cdevs = Processes(), _cdev_groups(root)
+    groups_to_look_for = bool(cdevs) or _has_groups(root)
+    open_groups: dict[int, dict[int, Process]] = {}
     hidden = 0
     for pid in _pids(root):
+        folder = root / "proc" / str(pid)
+        command, state, began = _status(root, folder)
+        if command in _OURS and _age(root, began) > _PATIENCE:
+            found.waiting.setdefault(command, []).append(pid)
+        if not groups_to_look_for and state != "D" and command not in _OURS:
+            continue
         try:
-            groups = _groups_of(root / "proc" / str(pid), cdevs)
+            targets = _open_files(folder)
         except PermissionError:
             hidden += 1
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
-        for group in groups:
-            found.setdefault(group, {})[pid] = Process(pid, _command(root, pid))
-    if hidden:
+        for group in _groups(targets, cdevs):
+            open_groups.setdefault(group, {})[pid] = Process(pid, command)
+        hang = _hang(root, folder, command, state, targets)
+        if hang is not None:
+            hang.since = _time(root, began)
+            found.hangs.append(hang)
+    if hidden and groups_to_look_for:
         notes.append(
             f"The open files of {hidden} processes can't be seen without root, so which VFs are held through "
             "VFIO is unknown."
         )
-        return None
-    return {group: [held[pid] for pid in sorted(held)] for group, held in sorted(found.items())}
+    else:
+        found.vfio_open = {group: [held[pid] for pid in sorted(held)] for group, held in sorted(open_groups.items())}
+    for hang in found.hangs:
+        hang.holders = _holders(root, hang.pf, open_groups)
+    return found
 
 
 def _has_groups(root: Path) -> bool:
@@ -66,16 +108,22 @@ def _pids(root: Path) -> list[int]:
     return sorted(int(name) for name in os.listdir(root / "proc") if name.isdecimal())
 
 
-def _groups_of(process: Path, cdevs: dict[str, int]) -> set[int]:
-    groups = set()
-    directory = process / "fd"
-    for name in os.listdir(directory):
+def _open_files(process: Path) -> dict[int, str]:
+    """What each of its open files is, by descriptor; only files that may matter here."""
+    found = {}
+    for name in os.listdir(process / "fd"):
         try:
-            target = os.readlink(directory / name)
+            target = os.readlink(process / "fd" / name)
         except FileNotFoundError:
             continue
-        if "vfio" not in target:
-            continue
+        if "vfio" in target or target.startswith("/sys/"):
+            found[int(name)] = target
+    return found
+
+
+def _groups(targets: dict[int, str], cdevs: dict[str, int]) -> set[int]:
+    groups = set()
+    for target in targets.values():
         if match := _GROUP.fullmatch(target):
             groups.add(int(match[1]))
         elif (match := _CDEV.fullmatch(target)) and match[1] in cdevs:
@@ -83,8 +131,130 @@ def _groups_of(process: Path, cdevs: dict[str, int]) -> set[int]:
     return groups
 
 
-def _command(root: Path, pid: int) -> str:
+def _hang(root: Path, process: Path, command: str, state: str, targets: dict[int, str]) -> Hang | None:
+    """The write that a process is inside of."""
+    written = next(
+        (
+            target
+            for number, target in targets.items()
+            if _WRITTEN.fullmatch(target) and _is_inside(process, number, state)
+        ),
+        None,
+    )
+    if written is None:
+        changes = command == WRITES and state == "D" and not any(_WRITTEN.fullmatch(item) for item in targets.values())
+        return Hang(int(process.name), command, "", waits_in=_line(process / "wchan")) if changes else None
+    kept = [os.path.dirname(written), *(item for item in targets.values() if item != written)]
+    folder = next((item for item in kept if os.path.lexists(f"{root}{item}/subsystem")), "")
+    shown = f"{_bus_path(root, folder)}/{os.path.basename(written)}" if folder == kept[0] else written
+    waits_in = _line(process / "wchan")
+    return Hang(int(process.name), command, shown, _pf_of(root, folder), waits_in=waits_in if waits_in != "0" else "")
+
+
+def _is_inside(process: Path, number: int, state: str) -> bool:
+    """Whether it is inside a system call on this descriptor, which is open for writing. /proc/PID/syscall has the
+    number of the call and its arguments; where the kernel has no such file, sleeping for good has to do."""
+    flags = next((text for text in _text(process / f"fdinfo/{number}").splitlines() if text.startswith("flags:")), "")
+    if not flags or int(flags.split()[1], 8) & os.O_ACCMODE == os.O_RDONLY or int(flags.split()[1], 8) & os.O_PATH:
+        return False
+    call = _text(process / "syscall").split()
+    if not call:
+        return state == "D"
+    return len(call) > 1 and call[0] != "-1" and int(call[1], 16) == number
+
+
+def _bus_path(root: Path, folder: str) -> str:
+    """``/sys/bus/pci/devices/0000:01:00.0`` for a device's folder below /sys/devices."""
+    return f"/sys/bus/{_bus(root, folder)}/devices/{os.path.basename(folder)}"
+
+
+def _bus(root: Path, folder: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.path.basename(os.readlink(f"{root}{folder}/subsystem"))
+    return ""
+
+
+def _pf_of(root: Path, folder: str) -> str:
+    """Identity of the PF that a device's folder is, or whose VF it is; "" for any other."""
+    if not folder:
+        return ""
+    for device in (folder, f"{folder}/physfn"):
+        if os.path.exists(f"{root}{device}/sriov_numvfs"):
+            name = os.path.basename(os.path.realpath(f"{root}{device}"))
+            return f"{_bus(root, device)}/{name}"
+    return ""
+
+
+def _holders(root: Path, pf: str, open_groups: dict[int, dict[int, Process]]) -> list[str]:
+    """Who has VFs of this PF open. The links to a VF that is being removed are gone already
+    (pci_iov_remove_virtfn), so it is found by its predicted address."""
+    indices = _vf_addresses(root, pf)
+    found = []
+    for group, held in sorted(open_groups.items()):
+        with contextlib.suppress(FileNotFoundError):
+            for address in sorted(os.listdir(root / f"sys/kernel/iommu_groups/{group}/devices")):
+                if address in indices:
+                    who = ", ".join(_named(root, process) for _, process in sorted(held.items()))
+                    found.append(f"VF {indices[address]} ({address}): {who}")
+    return found
+
+
+def _vf_addresses(root: Path, pf: str) -> dict[str, int]:
+    """Indices of VFs by the address that offset and stride predict (drivers/pci/iov.c, pci_iov_virtfn_devfn)."""
+    match = re.fullmatch(r"pci/([0-9a-f]{4,}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", pf)
+    if match is None:
+        return {}
+    folder = root / "sys/bus/pci/devices" / pf.partition("/")[2]
+    total, offset, stride = (_line(folder / f"sriov_{name}") for name in ("totalvfs", "offset", "stride"))
+    if not (total.isdecimal() and offset.isdecimal() and stride.isdecimal()):
+        return {}
+    own = int(match[2], 16) << 8 | int(match[3], 16) << 3 | int(match[4])
+    found = {}
+    for index in range(int(total)):
+        number = own + int(offset) + int(stride) * index
+        found[f"{match[1]}:{number >> 8:02x}:{number >> 3 & 0x1F:02x}.{number & 7}"] = index
+    return found
+
+
+def _named(root: Path, process: Process) -> str:
+    """``guest web1 (qemu-system-x86, pid 99)``, or any other command with its process id. A command line is read in a
+    child: that takes the lock of the process's memory."""
+    if process.command.startswith(("qemu", "kvm")):
+        path = str(root / "proc" / str(process.pid) / "cmdline")
+        with contextlib.suppress(NoAnswer):
+            match = _GUEST.search(read_files([path], 1.0).texts.get(path, ""))
+            if match:
+                return f"guest {match[1]} ({process.command}, pid {process.pid})"
+    return f"{process.command} (pid {process.pid})"
+
+
+def _status(root: Path, process: Path) -> tuple[str, str, float]:
+    """Command, state and the seconds after boot at which it began; nothing of one that ended. The command may hold
+    blanks and parentheses (proc_pid_stat(5))."""
+    text = _text(process / "stat")
+    head, closed, rest = text.rpartition(")")
+    fields = rest.split()
+    if not closed or len(fields) < 20:
+        return _line(process / "comm"), "", 0.0
+    return head.partition("(")[2], fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _age(root: Path, began: float) -> float:
+    uptime = _line(root / "proc/uptime").split()
+    return float(uptime[0]) - began if uptime else 0.0
+
+
+def _time(root: Path, began: float) -> str:
+    when = datetime.fromtimestamp(time.time() - _age(root, began), UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _line(path: Path) -> str:
+    return _text(path).strip()
+
+
+def _text(path: Path) -> str:
     try:
-        return (root / "proc" / str(pid) / "comm").read_text(errors="replace").strip()
+        return path.read_text(errors="replace")
     except OSError:
-        return ""  # it ended meanwhile
+        return ""  # it ended meanwhile, or is not ours to look at

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import reconciler
 from reconciler.host.local import netlink
+from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.modules import read_modules
+from reconciler.host.local.operator import find_ssh
 from reconciler.host.local.pci_drivers import devices_by_driver
 from reconciler.host.local.platform import read_platform
-from reconciler.host.local.processes import open_vfio_groups
+from reconciler.host.local.processes import Processes, look
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
+from reconciler.host.refusals import describe
+
+_NETWORK_SECONDS = 20.0
+"""For all interfaces; a driver that asks its firmware for each VF takes a few milliseconds per VF."""
 
 
 class LocalReader:
@@ -38,11 +44,10 @@ class LocalReader:
             host=self._identity(),
             notes=notes,
         )
-        sysfs = Sysfs(self.root, notes)
-        snapshot.pfs = sysfs.pfs()
-        self._read_links(snapshot.pfs.values(), sysfs)
+        seen = self._look(snapshot, notes)
+        sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
+        snapshot.pfs = self._network(sysfs.pfs(), sysfs, seen)
         snapshot.modules = self._modules(notes)
-        snapshot.vfio_open = open_vfio_groups(self.root, notes)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
 
@@ -80,31 +85,57 @@ class LocalReader:
             snapshot.libvirt = self.libvirt.refresh_networks(snapshot.libvirt)
 
     def _refresh_pf(self, snapshot: Snapshot, identity: str, notes: list[str]) -> None:
-        sysfs = Sysfs(self.root, notes)
+        seen = self._look(snapshot, notes)
+        sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
         pf = sysfs.pf(identity)
         if pf is None:
             snapshot.pfs.pop(identity, None)
         else:
-            snapshot.pfs[identity] = pf
-            self._read_links([pf], sysfs)
-        snapshot.vfio_open = open_vfio_groups(self.root, notes)
+            snapshot.pfs |= self._network({identity: pf}, sysfs, seen)
 
-    def _read_links(self, pfs: Collection[Pf], sysfs: Sysfs) -> None:
-        if not pfs:
-            return
-        for pf in pfs:
+    def _look(self, snapshot: Snapshot, notes: list[str]) -> Processes:
+        """Before anything that may take a device's lock is read."""
+        seen = look(self.root, notes)
+        snapshot.vfio_open, snapshot.hangs = seen.vfio_open, seen.hangs
+        notes += [f"{describe(hang)}." for hang in seen.hangs]
+        return seen
+
+    def _network(self, pfs: dict[str, Pf], sysfs: Sysfs, seen: Processes) -> dict[str, Pf]:
+        """The PFs with what the network interfaces tell of them, read in a child: RTNL may be held for ever."""
+        for pf in pfs.values():
             fill_saved(self.root, pf, sysfs.notes)
+        if not pfs:
+            return pfs
+
+        def work() -> tuple[dict[str, Pf], list[str]]:
+            own = Sysfs(self.root, [])
+            ssh = find_ssh(self.root, os.environ, os.getpid())
+            netlink.fill_links(pfs.values(), netlink.read_links(ssh), own)
+            netlink.fill_vfs(list(pfs.values()), own.notes)
+            return pfs, own.notes
+
         try:
-            netlink.fill_links(pfs, netlink.read_links(), sysfs)
-            netlink.fill_vfs(list(pfs), sysfs.notes)
+            if seen.waiting.get(NETWORK):
+                raise NoAnswer(seen.waiting[NETWORK][0])
+            found, notes = call(work, _NETWORK_SECONDS, NETWORK)
+        except NoAnswer as error:
+            why = (
+                f"the kernel does not answer, and process {error.pid} waits for it: probably a driver hangs while it "
+                "holds the lock of all network interfaces (RTNL)"
+            )
         except OSError as error:
-            sysfs.notes.append(f"The kernel's network interfaces can't be read: {error.strerror or error}.")
-            unknown = Use("unknown", "the network interfaces can't be read")
-            for pf in pfs:
-                pf.uses.append(unknown)
-                for vf in pf.vfs:
-                    if vf.netdev:
-                        vf.uses.append(unknown)
+            why = error.strerror or str(error)
+        else:
+            sysfs.notes += notes
+            return found
+        sysfs.notes.append(f"The kernel's network interfaces can't be read: {why}.")
+        unknown = Use("unknown", "the network interfaces can't be read")
+        for pf in pfs.values():
+            pf.uses.append(unknown)
+            for vf in pf.vfs:
+                if vf.netdev:
+                    vf.uses.append(unknown)
+        return pfs
 
     def _is_vf(self, snapshot: Snapshot) -> Callable[[str], bool]:
         """Tells whether a PCI address is a VF's, also when its PF has no netdev here."""
@@ -126,3 +157,9 @@ class LocalReader:
             return (self.root / path).read_text().strip()
         except OSError:
             return ""  # an identity that is not known is the empty string
+
+
+def _locked(seen: Processes) -> set[str]:
+    """Identities of PFs that are not asked for anything that takes their or their VFs' lock; "" for all of them, when a
+    read that was left behind still waits, or it is not known what a write is about."""
+    return {hang.pf for hang in seen.hangs if hang.path} | ({""} if seen.waiting.get(READS) else set())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from reconciler.host.local.child import read_files
@@ -20,15 +20,17 @@ _REPRESENTOR = re.compile(r"(c\d+)?pf\d+[vs]f\d+")
 """phys_port_name of a representor port (devlink: net/devlink/port.c, __devlink_port_phys_port_name_get)."""
 _QUIET = {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP}
 """Not there, or the driver has nothing to say: no reason for a note."""
-_OVERRIDE_SECONDS = 3.0
+_LOCKED_SECONDS = 3.0
 
 
 class Sysfs:
     """Reads below ``ROOT/sys``; adds a note for what can't be read."""
 
-    def __init__(self, root: Path, notes: list[str]) -> None:
+    def __init__(self, root: Path, notes: list[str], unasked: Collection[str] = ()) -> None:
         self.sys = os.path.join(root, "sys")
         self.notes = notes
+        self.unasked = unasked
+        """Identities of PFs on which the kernel hangs, "" for all: what takes a lock is not read of them."""
 
     def pfs(self) -> dict[str, Pf]:
         """Every netdev whose device has ``sriov_numvfs``, one per device, by identity."""
@@ -57,7 +59,7 @@ class Sysfs:
         return [name[6:] for name in self.names(f"{self.sys}/class/net/{netdev}") if name.startswith("upper_")]
 
     def speed(self, netdev: str) -> int | None:
-        """Mbit/s; ``None`` without a link."""
+        """Mbit/s; ``None`` without a link. It waits for RTNL (net/core/net-sysfs.c, speed_show)."""
         speed = self.number(f"{self.sys}/class/net/{netdev}/speed")
         return speed if speed is not None and speed > 0 else None
 
@@ -87,7 +89,6 @@ class Sysfs:
             stride=self.number(f"{device}/sriov_stride"),
             vf_device_id=self._hex(f"{device}/sriov_vf_device"),
             autoprobe=None if autoprobe is None else bool(autoprobe),
-            speed=self.speed(netdev),
         )
         if bus == "pci":
             links = sorted((int(match[1]), name) for name in entries if (match := _VIRTFN.fullmatch(name)))
@@ -108,10 +109,13 @@ class Sysfs:
         if len(netdevs) < 2:
             return netdevs[0] if netdevs else None
 
+        # phys_port_name waits for RTNL (net/core/net-sysfs.c, phys_port_name_show).
+        paths = {name: f"{self.sys}/class/net/{name}/phys_port_name" for name in netdevs}
+        ports = read_files(list(paths.values()), _LOCKED_SECONDS).texts
+
         def rank(name: str) -> tuple[bool, int, str]:
-            directory = f"{self.sys}/class/net/{name}"
-            port = self.text(f"{directory}/phys_port_name") or ""
-            return bool(_REPRESENTOR.fullmatch(port)), self.number(f"{directory}/dev_port") or 0, name
+            port = ports.get(paths[name], "").strip()
+            return bool(_REPRESENTOR.fullmatch(port)), self.number(f"{self.sys}/class/net/{name}/dev_port") or 0, name
 
         return min(netdevs, key=rank)
 
@@ -136,10 +140,11 @@ class Sysfs:
         vfs = {
             f"{self.sys}/bus/{pf.bus}/devices/{vf.address}/driver_override": vf
             for pf in pfs
+            if not {pf.id, ""}.intersection(self.unasked)
             for vf in pf.vfs
             if vf.address is not None
         }
-        reads = read_files(list(vfs), _OVERRIDE_SECONDS)
+        reads = read_files(list(vfs), _LOCKED_SECONDS)
         for path, text in reads.texts.items():
             vfs[path].driver_override = None if text in ("", "(null)") else text
         if reads.hangs is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
 from typing import Literal
 
 from reconciler.host.local import modules, sysfs_writes
+from reconciler.host.local.child import read_files
 from reconciler.host.local.sysfs import is_passthrough
 from reconciler.host.protocol import HostError
 
@@ -55,8 +57,11 @@ class VfBinding:
         try:
             self._unbind()
             self._probe(wanted)
-        finally:
-            self._override(None)
+        except HostError as error:
+            if error.errno != errno.ETIMEDOUT:  # Behind a write that hangs this one would hang, too.
+                self._override(None)
+            raise
+        self._override(None)
 
     def _kernel_driver(self) -> str:
         """The driver that the kernel would choose, loaded: by name, so that a blacklist doesn't stop it."""
@@ -74,16 +79,27 @@ class VfBinding:
         )
 
     def _override(self, driver: str | None) -> None:
-        current = _line(self.device / "driver_override")
+        """Reads it in a child: that takes the device's lock, which an unbinding that hangs holds."""
+        path = str(self.device / "driver_override")
+        reads = read_files([path], max(1.0, self._left()))
+        if reads.hangs:
+            raise HostError(
+                "A read of sysfs hangs in the kernel.",
+                f"{path} can't be read: something else is at work on the VF and does not come back.",
+                errno=errno.ETIMEDOUT,
+            )
+        if path not in reads.texts:
+            raise HostError("A VF is gone.", f"{path} can't be read.", errno=errno.ENODEV)
+        current = reads.texts[path]
         if (None if current in ("", "(null)") else current) != driver:
-            sysfs_writes.write(self.device / "driver_override", f"{driver or ''}\n", self._left())
+            sysfs_writes.write(self.root, self.device / "driver_override", f"{driver or ''}\n", self._left())
 
     def _unbind(self) -> None:
         if self.driver() is not None:
-            sysfs_writes.write(self.device / "driver/unbind", self.address, self._left())
+            sysfs_writes.write(self.root, self.device / "driver/unbind", self.address, self._left(), self.device)
 
     def _probe(self, driver: str) -> None:
-        sysfs_writes.write(self.bus / "drivers_probe", self.address, self._left())
+        sysfs_writes.write(self.root, self.bus / "drivers_probe", self.address, self._left(), self.device)
         bound = self.driver()
         if bound != driver:
             raise HostError(

@@ -12,15 +12,18 @@ from typing import Literal
 
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
+from reconciler.host.local.child import WRITES, NoAnswer, call
 from reconciler.host.local.libvirt_writer import LibvirtWriter
 from reconciler.host.local.modules import OWN_FILE, OWN_UNTIL_REBOOT, load, tell_udev, unload, write_blacklist
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.vf_driver import VfBinding
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
-from reconciler.host.refusals import refused_link
+from reconciler.host.refusals import no_answer_of_network, refused_link
 
 _SHORT = 10.0
 """Seconds for a write that only sets a flag."""
+_NETWORK = 60.0
+"""Seconds for a batch of requests: a driver may ask its firmware for each, and up and down may take some."""
 _IFF_UP = 1
 _IFLA_MTU = 4
 
@@ -56,10 +59,10 @@ class LocalWriter:
         self._change(body, f"the MTU of {netdev} could not be set to {mtu}")
 
     def set_autoprobe(self, pf: str, enabled: bool) -> None:
-        sysfs_writes.write(self._device(pf) / "sriov_drivers_autoprobe", str(int(enabled)), _SHORT)
+        sysfs_writes.write(self.root, self._device(pf) / "sriov_drivers_autoprobe", str(int(enabled)), _SHORT)
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
-        sysfs_writes.set_numvfs(self._device(pf) / "sriov_numvfs", count, deadline)
+        sysfs_writes.set_numvfs(self.root, self._device(pf) / "sriov_numvfs", count, deadline)
 
     def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         try:
@@ -72,8 +75,9 @@ class LocalWriter:
         netdev, index, driver = self._netdev(pf)
         bodies = [vf_requests.request(index, wanted) for wanted in requests]
         try:
-            with rtnl.RtnlSocket() as socket:
-                answers = socket.change(bodies)
+            answers = _change(bodies)
+        except NoAnswer as error:
+            raise no_answer_of_network(f"VFs of {netdev} could not be set", _NETWORK, error.pid) from error
         except OSError as error:
             raise HostError(
                 "The kernel's network interfaces can't be reached.", str(error), errno=error.errno or 0
@@ -125,9 +129,21 @@ class LocalWriter:
 
     def _change(self, body: bytes, failed: str) -> None:
         try:
-            with rtnl.RtnlSocket() as socket:
-                (answer,) = socket.change([rtnl.Request(body)])
+            (answer,) = _change([rtnl.Request(body)])
+        except NoAnswer as error:
+            raise no_answer_of_network(failed, _NETWORK, error.pid) from error
         except OSError as error:
             answer = rtnl.Answer(error.errno or errno.EIO)
         if answer.code:
             raise refused_link(failed, answer.code, answer.text, root=os.geteuid() == 0)
+
+
+def _change(requests: Sequence[rtnl.Request]) -> list[rtnl.Answer]:
+    """In a child: the kernel works on a request inside of our own sendmsg, for as long as somebody holds RTNL. Raises
+    NoAnswer, OSError."""
+
+    def work() -> list[rtnl.Answer]:
+        with rtnl.RtnlSocket() as socket:
+            return socket.change(requests)
+
+    return call(work, _NETWORK, WRITES)

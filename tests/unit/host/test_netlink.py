@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.host.local import netlink
-from reconciler.host.local.netlink import Link, Links
+from reconciler.host.local.operator import Link, Links
 from reconciler.host.local.rtnl import attribute, ifinfo
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.vf_reports import VfReport, decode

@@ -1,22 +1,32 @@
-"""Open VFIO groups."""
+"""Open VFIO groups, and writes that have not come back."""
 
 from __future__ import annotations
 
 import os
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from reconciler.host.local.processes import open_vfio_groups
+from reconciler.host.local.processes import look
 from reconciler.host.model import Process
 from tests.unit.host.tree import Tree
 
 
 def process(tree: Tree, pid: int, command: str, *targets: str) -> None:
-    tree.write(f"proc/{pid}/comm", f"{command}\n")
+    status(tree, pid, command)
     (tree.root / f"proc/{pid}/fd").mkdir()
     for number, target in enumerate(targets):
         (tree.root / f"proc/{pid}/fd/{number}").symlink_to(target)
+
+
+def status(tree: Tree, pid: int, command: str, state: str = "S", began: int = 100) -> None:
+    """``began``: seconds after boot."""
+    ticks = began * os.sysconf("SC_CLK_TCK")
+    tree.write(f"proc/{pid}/comm", f"{command}\n")
+    tree.write(f"proc/{pid}/stat", f"{pid} ({command}) {state} 1 {'0 ' * 17}{ticks} 0\n")
+    tree.write("proc/uptime", "160.00 20.00\n")
 
 
 def test_groups_and_devices(tmp_path: Path) -> None:
@@ -31,7 +41,7 @@ def test_groups_and_devices(tmp_path: Path) -> None:
     process(tree, 8, "other", "/home/x/vfio/README", "/dev/vfio/devices/vfio9", "socket:[1]")
     process(tree, 9, "container", "/vfio/13")
     (tmp_path / "proc/10").mkdir()  # ended while it was looked at
-    assert open_vfio_groups(tmp_path, []) == {
+    assert look(tmp_path, []).vfio_open == {
         12: [Process(7, "dpdk"), Process(42, "qemu-system-x86")],
         13: [Process(9, "container")],
         15: [Process(7, "dpdk")],
@@ -42,9 +52,9 @@ def test_nothing_to_look_for_is_known_without_root(tmp_path: Path, monkeypatch: 
     tree = Tree(tmp_path)
     process(tree, 7, "root's")
     deny(monkeypatch)
-    assert open_vfio_groups(tmp_path, []) == {}
+    assert look(tmp_path, []).vfio_open == {}
     tree.write("dev/vfio/vfio", "")
-    assert open_vfio_groups(tmp_path, []) == {}
+    assert look(tmp_path, []).vfio_open == {}
 
 
 def test_hidden_processes_make_it_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +63,92 @@ def test_hidden_processes_make_it_unknown(tmp_path: Path, monkeypatch: pytest.Mo
     process(tree, 7, "root's")
     deny(monkeypatch)
     notes: list[str] = []
-    assert open_vfio_groups(tmp_path, notes) is None
+    assert look(tmp_path, notes).vfio_open is None
     assert notes == [
         "The open files of 1 processes can't be seen without root, so which VFs are held through VFIO is unknown."
     ]
+
+
+PF, VF = "/sys/devices/pci/0000:01:00.0", "/sys/devices/pci/0000:01:10.2"
+
+
+def writing(
+    tree: Tree, pid: int, *targets: str, command: str = "sh", flags: str = "0100001", call: str = "1 0x{}"
+) -> None:
+    """A process that is inside a system call on the last of its files."""
+    process(tree, pid, command, *targets)
+    last = len(targets) - 1
+    tree.write(f"proc/{pid}/fdinfo/{last}", f"pos:\t0\nflags:\t{flags}\n")
+    tree.write(f"proc/{pid}/syscall", call.format(f"{last:x}") + " 0x55 0x2\n")
+    tree.write(f"proc/{pid}/wchan", "vfio_unregister_group_dev")
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Tree:
+    """A PF whose VF 1 is being removed, so that nothing links to it any more, while a guest's QEMU has it open."""
+    tree = Tree(tmp_path)
+    tree.write("dev/vfio/11", "")
+    pf = tree.pf(vfs=3)
+    (tmp_path / pf / "virtfn1").unlink()
+    (tmp_path / VF[1:] / "physfn").unlink()
+    tree.link("sys/kernel/iommu_groups/11/devices/0000:01:10.2", VF[1:])
+    process(tree, 99, "qemu-system-x86", "/dev/vfio/11")
+    tree.write("proc/99/cmdline", "qemu\0-name\0guest=web1,debug-threads=on\0-S\0")
+    return tree
+
+
+def test_a_write_that_hangs_is_found_with_its_pf_and_who_holds_it(held: Tree) -> None:
+    writing(held, 50, "/dev/null", f"{PF}/sriov_numvfs")
+    (hang,) = look(held.root, []).hangs
+    assert (hang.pid, hang.command, hang.pf) == (50, "sh", "pci/0000:01:00.0")
+    assert hang.path == "/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"
+    assert hang.waits_in == "vfio_unregister_group_dev"
+    assert hang.holders == ["VF 1 (0000:01:10.2): guest web1 (qemu-system-x86, pid 99)"]
+    assert abs(datetime.fromisoformat(hang.since).timestamp() - (time.time() - 60)) < 5
+
+
+def test_a_file_that_is_only_open_is_no_write(held: Tree) -> None:
+    writing(held, 50, f"{PF}/sriov_numvfs", call="0 0x7")
+    writing(held, 51, f"{PF}/sriov_numvfs", call="running")
+    writing(held, 52, f"{PF}/sriov_numvfs", call="-1 0x0")
+    writing(held, 53, f"{PF}/sriov_numvfs", flags="0100000")
+    writing(held, 54, f"{PF}/mtu")
+    writing(held, 55, "/home/x/sriov_numvfs")
+    assert look(held.root, []).hangs == []
+
+
+def test_a_write_to_a_driver_tells_its_device_by_the_folder_that_it_keeps_open(held: Tree) -> None:
+    held.link(f"{VF[1:]}/physfn", PF[1:])
+    writing(held, 50, VF, "/sys/bus/pci/drivers/vfio-pci/unbind", command="reconciler-set")
+    writing(held, 51, "/sys/bus/pci/drivers/vfio-pci/unbind")
+    ours, others = look(held.root, []).hangs
+    assert (ours.pf, ours.path) == ("pci/0000:01:00.0", "/sys/bus/pci/drivers/vfio-pci/unbind")
+    assert (others.pf, others.holders) == ("", [])
+
+
+def test_without_the_systems_calls_a_process_that_sleeps_for_good_counts(held: Tree) -> None:
+    for pid, state in ((50, "D"), (51, "S")):
+        writing(held, pid, f"{PF}/sriov_numvfs")
+        status(held, pid, "sh", state)
+        (held.root / f"proc/{pid}/syscall").unlink()
+    assert [hang.pid for hang in look(held.root, []).hangs] == [50]
+
+
+def test_a_change_of_a_network_interface_that_hangs(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    process(tree, 50, "reconciler-set")
+    status(tree, 50, "reconciler-set", "D")
+    (hang,) = look(tmp_path, []).hangs
+    assert (hang.pid, hang.path, hang.pf) == (50, "", "")
+
+
+def test_our_children_that_were_left_behind(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    process(tree, 50, "reconciler-get")
+    process(tree, 51, "reconciler-net")
+    status(tree, 51, "reconciler-net", began=159)  # It may still get its answer.
+    process(tree, 52, "a) D 1 (b")
+    assert look(tmp_path, []).waiting == {"reconciler-get": [50]}
 
 
 def deny(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from reconciler.host.local import netlink
-from reconciler.host.local.netlink import Link, Links
+from reconciler.host.local import reader as module
+from reconciler.host.local.operator import Link, Links, Ssh
+from reconciler.host.local.processes import Processes
 from reconciler.host.local.reader import LocalReader
 from reconciler.host.local.saved import decode
-from reconciler.host.model import HostIdentity, Use
+from reconciler.host.model import Hang, HostIdentity, Use
 from reconciler.host.protocol import Scope
 from reconciler.host.snapshot import dump, load
 from tests.unit.host.tree import Tree
@@ -27,7 +31,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     tree.write("proc/sys/kernel/osrelease", "6.12.0\n")
     tree.write("proc/sys/kernel/random/boot_id", "b-1\n")
     link = Link(3, "enp1s0", True, 9000, True, "52:54:00:00:00:01")
-    monkeypatch.setattr(netlink, "read_links", lambda: Links({3: link}))
+    monkeypatch.setattr(netlink, "read_links", lambda ssh: Links({3: link}))
     monkeypatch.setattr(netlink, "fill_vfs", lambda pfs, notes: None)
     monkeypatch.setitem(sys.modules, "libvirt", None)
     return tree
@@ -40,6 +44,7 @@ def test_observing(tree: Tree) -> None:
     assert (pf.mtu, pf.up, len(pf.vfs)) == (9000, True, 2)
     assert (snapshot.vfio_open, snapshot.libvirt.available, snapshot.notes) == ({}, False, [])
     assert snapshot.modules.loaded == ["igbvf", "vfio_pci"]
+    assert pf.speed == 1000
     assert load(dump(snapshot).encode(), "f") == snapshot
 
 
@@ -62,7 +67,7 @@ def test_refreshing(tree: Tree) -> None:
 
 
 def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> Links:
+    def refuse(ssh: Ssh | None) -> Links:
         raise OSError(97, "Address family not supported by protocol")
 
     monkeypatch.setattr(netlink, "read_links", refuse)
@@ -73,6 +78,50 @@ def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pyte
     assert (pf.uses, pf.vfs[0].uses, pf.vfs[1].uses) == (unknown, unknown, [])
     assert "Address family not supported" in snapshot.notes[0]
     assert (pf.up, pf.mtu, pf.carrier) == (None, None, None)
+
+
+def test_a_kernel_that_does_not_answer_is_not_waited_for(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink, "read_links", lambda ssh: time.sleep(30))
+    monkeypatch.setattr(module, "_NETWORK_SECONDS", 0.1)
+    reader = LocalReader("qemu:///system", tree.root)
+    started = time.monotonic()
+    snapshot = reader.observe()
+    assert time.monotonic() - started < 5
+    pf = snapshot.pfs["pci/0000:01:00.0"]
+    assert (pf.up, pf.uses[0].kind, len(pf.vfs)) == (None, "unknown", 2)
+    (note,) = snapshot.notes
+    assert "the kernel does not answer" in note
+    assert "RTNL" in note
+
+
+def test_where_one_of_ours_waits_already_no_other_is_sent(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Processes({}, waiting={"reconciler-net": [50], "reconciler-get": [51]})
+    monkeypatch.setattr(module, "look", lambda root, notes: seen)
+    tree.write("sys/devices/pci/0000:01:10.0/driver_override", "vfio-pci\n")
+    snapshot = LocalReader("qemu:///system", tree.root).observe()
+    pf = snapshot.pfs["pci/0000:01:00.0"]
+    assert (pf.up, pf.vfs[0].driver_override) == (None, None)
+    assert "process 50 waits" in snapshot.notes[0]
+
+
+def test_of_a_pf_on_which_the_kernel_hangs_nothing_is_read_that_takes_its_lock(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = Hang(
+        50, "sh", "/sys/x/sriov_numvfs", "pci/0000:01:00.0", "2026-01-01T00:00:00Z", "f", ["VF 1: dpdk (pid 9)"]
+    )
+    monkeypatch.setattr(module, "look", lambda root, notes: Processes({}, [hang]))
+    for path in ("0000:01:10.0/driver_override", "0000:01:00.0/sriov_numvfs"):
+        (tree.root / "sys/devices/pci" / path).unlink()
+        os.mkfifo(tree.root / "sys/devices/pci" / path)
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    reader.refresh(snapshot, Scope("pf", "pci/0000:01:00.0"))
+    assert snapshot.hangs == [hang]
+    assert snapshot.notes == [
+        "The kernel hangs: process 50 (sh) has been writing to /sys/x/sriov_numvfs since 2026-01-01T00:00:00Z (in f). "
+        "Held: VF 1: dpdk (pid 9)."
+    ]
 
 
 def test_what_libvirt_puts_back(tree: Tree) -> None:

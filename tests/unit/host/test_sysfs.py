@@ -27,7 +27,7 @@ def test_a_pf_with_its_vfs(tmp_path: Path) -> None:
         "10c9",
     )
     assert (pf.num_vfs, pf.total_vfs, pf.offset, pf.stride, pf.vf_device_id) == (3, 7, 128, 2, "10ca")
-    assert (pf.autoprobe, pf.numa_node, pf.speed) == (True, None, 1000)
+    assert (pf.autoprobe, pf.numa_node) == (True, None)
     assert [(vf.index, vf.address, vf.iommu_group, vf.driver, vf.driver_override) for vf in pf.vfs] == [
         (0, "0000:01:10.0", 10, None, None),
         (1, "0000:01:10.2", 11, None, None),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.host.local import modules, rtnl, sysfs_writes
+from reconciler.host.local import writer as writer_module
+from reconciler.host.local.child import NoAnswer
+from reconciler.host.local.processes import Processes
 from reconciler.host.local.rtnl import Answer, Request
 from reconciler.host.local.writer import LocalWriter
+from reconciler.host.model import Hang
 from reconciler.host.protocol import HostError, VfSet
+from reconciler.host.refusals import no_answer
 from tests.unit.host.tree import Tree
 
 PF = "pci/0000:01:00.0"
@@ -26,8 +32,11 @@ class Kernel:
         self.tree = tree
         self.writes: list[tuple[str, str]] = []
         self.device = tree.root / VF
+        self.hangs_at = ""
 
-    def write(self, path: Path, text: str, seconds: float) -> None:
+    def write(self, root: Path, path: Path, text: str, seconds: float, device: Path | None = None) -> None:
+        if path.name == self.hangs_at:
+            raise no_answer(f"{text} to {path}", seconds)
         self.writes.append((path.name, text))
         override = self.device / "driver_override"
         if path.name == "driver_override":
@@ -87,6 +96,24 @@ def test_a_driver_that_does_not_take_it(kernel: Kernel, monkeypatch: pytest.Monk
     assert kernel.writes[-1] == ("driver_override", "\n")  # not left behind
 
 
+def test_behind_a_write_that_hangs_nothing_more_is_written(kernel: Kernel) -> None:
+    kernel.tree.bind(VF, "pci", "vfio-pci")
+    kernel.hangs_at = "unbind"
+    with pytest.raises(HostError, match="hangs"):
+        LocalWriter("", kernel.tree.root).bind_vf(PF, 0, "kernel", 5)
+    assert [name for name, _ in kernel.writes] == ["driver_override"]
+
+
+def test_a_lock_that_somebody_holds_is_not_waited_for(kernel: Kernel) -> None:
+    path = kernel.device / "driver_override"
+    path.unlink()
+    os.mkfifo(path)  # opening it for reading waits for a writer
+    with pytest.raises(HostError, match="hangs") as caught:
+        LocalWriter("", kernel.tree.root).bind_vf(PF, 0, "none", 0.1)
+    assert (caught.value.errno, kernel.writes) == (errno.ETIMEDOUT, [])
+    os.close(os.open(path, os.O_WRONLY))
+
+
 def test_no_module_for_a_vf(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "names_for", lambda alias, seconds: [])
     with pytest.raises(HostError, match="No kernel driver fits"):
@@ -138,6 +165,46 @@ def test_a_write_that_hangs_is_an_error_that_says_which(tmp_path: Path) -> None:
         LocalWriter("", tmp_path).set_numvfs(PF, 0, 0)
 
 
+def test_a_write_that_hangs_tells_what_the_kernel_says_and_who_holds_the_vf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = Tree(tmp_path)
+    tree.pf()
+    log = tree.write("dev/kmsg", "6,1,1,-;vfio-pci 0000:01:10.2: Relaying device request to user (#0)\n")
+    held = "VF 1 (0000:01:10.2): guest web1 (qemu-system-x86, pid 99)"
+
+    def hang(path: Path, text: str, seconds: float, device: Path) -> None:
+        with log.open("a") as file:
+            file.write("6,2,2,-;vfio-pci 0000:01:10.2: Relaying device request to user (#10)\n")
+        raise NoAnswer(50)
+
+    seen = Processes(hangs=[Hang(50, "reconciler-set", "", PF, waits_in="vfio_unregister_group_dev", holders=[held])])
+    monkeypatch.setattr(sysfs_writes, "write_file", hang)
+    monkeypatch.setattr(sysfs_writes, "look", lambda root, notes: seen)
+    with pytest.raises(HostError) as caught:
+        LocalWriter("", tmp_path).set_numvfs(PF, 0, 30)
+    assert caught.value.detail == (
+        f"Writing 0 to {tmp_path}/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs has not come back after 30 s; process "
+        "50 waits for it in vfio_unregister_group_dev. The kernel's log since then: "
+        f'"vfio-pci 0000:01:10.2: Relaying device request to user (#10)". Held now: {held}. The kernel waits for that: '
+        "stop the guest or the process that has it, and the write goes on and takes effect by itself. Until then "
+        "nothing more is written to this PF and its VFs."
+    )
+
+
+def test_a_network_interface_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Tree(tmp_path).pf()
+    monkeypatch.setattr(rtnl, "RtnlSocket", lambda: time.sleep(5))
+    monkeypatch.setattr(writer_module, "_NETWORK", 0.1)
+    writer = LocalWriter("", tmp_path)
+    with pytest.raises(HostError, match="hangs") as caught:
+        writer.set_mtu(PF, 9000)
+    assert "the MTU of enp1s0 could not be set to 9000" in caught.value.detail
+    with pytest.raises(HostError, match="hangs") as caught:
+        writer.set_vfs(PF, [VfSet(0, {"trust": True})])
+    assert caught.value.errno == errno.ETIMEDOUT
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
@@ -150,12 +217,12 @@ def test_a_write_that_hangs_is_an_error_that_says_which(tmp_path: Path) -> None:
     ],
 )
 def test_refused_counts_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str) -> None:
-    def refuse(path: Path, text: str, seconds: float) -> None:
+    def refuse(path: Path, text: str, seconds: float, device: Path) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(sysfs_writes, "write_file", refuse)
     with pytest.raises(HostError) as caught:
-        sysfs_writes.set_numvfs(tmp_path / "sriov_numvfs", 8, 5)
+        sysfs_writes.set_numvfs(tmp_path, tmp_path / "sriov_numvfs", 8, 5)
     assert caught.value.errno == code
     assert says in caught.value.detail
 
@@ -180,6 +247,7 @@ class Socket:
 def test_links_and_vfs_go_to_the_interface_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Tree(tmp_path).pf()
     monkeypatch.setattr(rtnl, "RtnlSocket", Socket)
+    monkeypatch.setattr(writer_module, "call", lambda work, seconds, name: work())  # In this process, to look at it.
     writer = LocalWriter("", tmp_path)
     Socket.answers = [Answer(0)]
     writer.set_link(PF, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.host.model import Nic, Snapshot
 from reconciler.plan.document import Plan
 from reconciler.plan.planner import make_plan
-from reconciler.plan.subset import beyond, moved
+from reconciler.plan.subset import Moved, beyond, moved
 from tests.hosts import desired, guest, host, igb
 
 FILE = """
@@ -39,25 +39,26 @@ def test_less_to_do_is_fine() -> None:
     assert beyond(plan(four()), plan(four(vlan=100))) == []
 
 
-def test_more_to_do_is_named() -> None:
-    found = beyond(plan(four(vlan=100)), plan(four()))
-    assert len(found) == 1
-    assert "vf.set of pf.int.vf.0" in found[0]
-    assert '"vlan": 100' in found[0]
+def test_more_to_do_is_named_with_the_field_behind_it() -> None:
+    approved, fresh = plan(four(vlan=100)), plan(four(vlan=7))
+    (found,) = beyond(approved, fresh)
+    assert (found.kind, found.action.op, found.action.address) == ("new", "vf.set", "pf.int.vf.0")
+    assert moved(approved, fresh) == [Moved("pf.int.vf.0", "vlan", was=100, now=7, declared=100)]
 
 
 def test_another_value_before_is_a_note_and_no_obstacle() -> None:
     approved, fresh = plan(four(vlan=7)), plan(four(vlan=8))
     assert beyond(approved, fresh) == []
-    assert moved(approved, fresh) == ["pf.int.vf.0.vlan was 7 and is now 8"]
+    assert moved(approved, fresh) == [Moved("pf.int.vf.0", "vlan", was=7, now=8, declared=100)]
+
+
+def with_guest(*nics: Nic) -> Plan:
+    domain = guest("web", running=True, live=list(nics))
+    return plan(host(igb(1, 2, up=True, carrier=True), domains=[domain]))
 
 
 def test_a_guest_that_came_since_is_named() -> None:
-    before = host(igb(1, 2, up=True, carrier=True), domains=[guest("web", running=True)])
-    after = host(
-        igb(1, 2, up=True, carrier=True),
-        domains=[guest("web", running=True, live=[Nic("interface", "ua-x", "52:54:00:00:00:01", "0000:01:10.0")])],
-    )
-    found = beyond(plan(before), plan(after))
-    assert any("class guest" in item for item in found)
-    assert any("affects web" in item for item in found)
+    nic = Nic("interface", "ua-x", "52:54:00:00:00:01", "0000:01:10.0")
+    found = beyond(with_guest(), with_guest(nic))
+    assert any((item.kind, item.was, item.action.disruption) == ("class", "vf-reset", "guest") for item in found)
+    assert any((item.kind, item.domains) == ("domains", ("web",)) for item in found)

@@ -1,0 +1,67 @@
+"""What an apply has to know of the run before it: was it interrupted, does it wait, can its record be read?"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import say
+from reconciler.diagnostics import ReconcilerError
+from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.apply.runs import RecordedRun
+    from reconciler.host.model import Snapshot
+
+
+def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
+    """Says what is to be said of the last run. Raises `ReconcilerError` 7 when it waits for its confirmation."""
+    from reconciler.apply.runs import last_run
+
+    last = last_run(state_dir)
+    if last is None:
+        return
+    if last.damage:
+        say(f"Note: the record of run {last.name} is damaged, and left as it is: {'; '.join(last.damage)}.")
+    if last.known and last.end is None:
+        say(f"Note: run {last.name} was interrupted{_doing(last)}. The host was read again.")
+    _refuse_while_it_waits(last, observed)
+
+
+def note_interrupted(state_dir: Path, observed: Snapshot) -> None:
+    """For an apply that has nothing to do: says if the last run of this boot was interrupted. It is no more than a
+    note, so whoever may not read the records doesn't get it."""
+    from reconciler.apply.runs import last_run
+
+    with contextlib.suppress(ReconcilerError):
+        last = last_run(state_dir)
+        if last is not None and last.known and last.end is None and last.boot_id == observed.host.boot_id:
+            say(f"Note: run {last.name} was interrupted{_doing(last)}. All is as declared now.")
+
+
+def _doing(run: RecordedRun) -> str:
+    """The steps that were under way: of some it is not known whether they took effect."""
+    from reconciler.plan.document import plan_to_json
+    from reconciler.report.actions import runs
+    from reconciler.report.style import clean
+
+    actions = []
+    with contextlib.suppress(ReconcilerError):
+        actions = [action for action in plan_to_json(run.done())["actions"] if action["id"] in run.unfinished]
+    known = {action["id"] for action in actions}
+    told = [item.sentence for item in runs(clean(actions))] + [key for key in run.unfinished if key not in known]
+    return f" during {', '.join(told)}" if told else ""
+
+
+def _refuse_while_it_waits(last: RecordedRun, observed: Snapshot) -> None:
+    """Another run on top of one that waits would leave its timer nothing that it could take back. After a reboot there
+    is neither timer nor change any more."""
+    if last.waits and last.boot_id == observed.host.boot_id:
+        raise ReconcilerError(
+            "Another run waits for its confirmation.",
+            f"First keep run {last.name} with `reconciler confirm`, or take it back with `reconciler rollback`. "
+            "Nothing was changed.",
+            code=ExitCode.LOCKED,
+        )

@@ -100,9 +100,8 @@ def hangs(twin: Twin) -> list[Hang]:
             if twin.cards[pf.id].hangs == "unbind"
             else f"/sys/bus/{pf.bus}/devices/{pf.device}/sriov_numvfs",
             pf.id,
-            now(),
-            "vfio_unregister_group_dev",
-            [f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)],
+            waits_in="vfio_unregister_group_dev",
+            holders=[f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)],
         )
         for number, pf in enumerate(twin.pfs.values())
         if twin.cards[pf.id].hangs

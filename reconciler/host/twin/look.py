@@ -101,7 +101,9 @@ def hangs(twin: Twin) -> list[Hang]:
             else f"/sys/bus/{pf.bus}/devices/{pf.device}/sriov_numvfs",
             pf.id,
             waits_in="vfio_unregister_group_dev",
-            holders=[f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)],
+            holders=[
+                f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)
+            ],
         )
         for number, pf in enumerate(twin.pfs.values())
         if twin.cards[pf.id].hangs

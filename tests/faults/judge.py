@@ -85,9 +85,10 @@ def faults_of_our_own(ended: Ended) -> Iterator[str]:
     return (text for text in ended.said() if "This is a fault in reconciler" in text)
 
 
-def untrue(ended: Ended, before: Facts, after: Facts) -> list[str]:
-    """What the exit code says and is not so. ``before``: with what somebody else has done meanwhile."""
-    moved = differences(before, after)
+def untrue(ended: Ended, before: Facts, meddled: Facts, after: Facts) -> list[str]:
+    """What the exit code says and is not so. ``meddled``: the host before, with what somebody else has done meanwhile,
+    which may have been taken back, too."""
+    moved = differences(meddled, after) if differences(before, after) else []
     match ended.code:
         case ExitCode.FAILED | ExitCode.INTERRUPTED if ended.effective or moved:
             return [f"exit {ended.code}, and {ended.effective} writes took effect", *moved]

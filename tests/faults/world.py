@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from reconciler.apply.ledger import read_ledger
+from reconciler.apply.owed import owed
 from reconciler.apply.run import OnError, RunResult, carry_out, note_in_sync
 from reconciler.cli.interrupts import Interrupts
 from reconciler.diagnostics import ReconcilerError
@@ -204,6 +205,7 @@ def fresh(host: TwinHost, desired: Desired, folder: Path) -> tuple[Snapshot, Pla
     """What is observed now, and the plan of now."""
     observed = host.observe()
     observed.ledger = read_ledger(folder)[0]
+    observed.owed = owed(folder, observed.host.boot_id)
     return observed, make_plan(desired, observed)
 
 

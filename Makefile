@@ -2,6 +2,7 @@
 # make demo-lab  the same in the lab: a real kernel, set up from nothing
 # make test      lint, types, import contracts, all tests, with the lab
 # make unit      the tests that need no lab, in three minutes
+# make fuzz      damaged and hostile input for as long as you like (FUZZ_MINUTES=20)
 # make lab       an open lab to work in
 
 VENV := .venv
@@ -11,13 +12,16 @@ STAMP := $(VENV)/.ready
 DEMO_STAMP := $(VENV)/.demo
 PACKAGES := python3-venv mmdebstrap debian-archive-keyring e2fsprogs openssh-client uidmap
 
-.PHONY: test unit lint types demo demo-lab lab schemas clean
+.PHONY: test unit fuzz lint types demo demo-lab lab schemas clean
 
 test: lint types unit
 	$(BIN)/pytest tests/lab
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance
+	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance tests/fuzz
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

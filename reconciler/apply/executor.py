@@ -22,6 +22,7 @@ from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Snapshot
 from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
 from reconciler.kinds.action import Action
+from reconciler.kinds.hang import in_the_way
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.vf.operations import find_vf, target
 
@@ -34,6 +35,10 @@ _FELL_SHORT = 2.0
 """Seconds for which less than was ordered has to stay so, until it is taken for all that comes."""
 _APPEARING = 90.0
 """Seconds within which the host's driver has made the netdev of a new VF: about one per VF and port."""
+
+
+_RESTARTS = 15.0
+"""Seconds that libvirt gets to come back."""
 
 
 _ALL_OR_NOTHING = frozenset({"vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
@@ -96,6 +101,8 @@ class Executor:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     must_record: bool = True
     """Nothing is done that is not on record before it."""
+    _libvirt_is_gone: bool = False
+    """It was waited for, and did not come back."""
     _written: set[str] = field(default_factory=set)
     """Actions that the host was asked for."""
 
@@ -227,12 +234,16 @@ class Executor:
         refused = isinstance(error, HostError) and error.errno not in (0, *_NO_ANSWER)
         if action.op in _ALL_OR_NOTHING and refused:
             self._written.discard(action.id)
+        if isinstance(error, HostError) and error.errno == errno.ETIMEDOUT and "pf" in action.args:
+            with contextlib.suppress(HostError):  # So that the next ones know that the kernel hangs.
+                self.reader.refresh(self.host, Scope("pf", action.args["pf"]))
 
     def _do(self, part: Action, deadline: float) -> None:
         """Asks the host for one thing, and waits until it is there."""
         if part.op != "pf.wait_link" and OPERATIONS[part.op].satisfied(self.host, part.args) is True:
             return
 
+        self._refuse_behind_a_hang(part)
         self.before(part)
 
         def begin() -> Writer:
@@ -243,15 +254,37 @@ class Executor:
         self._wait(part, deadline)
         OPERATIONS[part.op].forget(self.host, part.args)
 
+    def _refuse_behind_a_hang(self, action: Action) -> None:
+        """A write that hangs, of this run or of any other, is not followed by another one that waits for it."""
+        if in_the_way(self.host, action.op, action.args):
+            self.reader.refresh(self.host, Scope("pf", next(iter(self.host.pfs))))  # It may be back by now.
+        why = in_the_way(self.host, action.op, action.args)
+        if why:
+            raise HostError("A write would wait behind one that hangs.", f"{why}. Nothing was written.")
+
     def _read(self, action: Action) -> None:
         scope = OPERATIONS[action.op].scope(action.args)
         self.reader.refresh(self.host, scope)
+        if scope.kind in ("domain", "pool"):
+            self._await_libvirt(scope)
         if scope.kind in ("domain", "pool") and not self.host.libvirt.available:
             raise HostError("libvirt can't be asked.", self.host.libvirt.reason)
         if action.op == "vf.set" and "alias" in action.args:
             vf = target(self.host, action.args)
             if vf is not None:
                 self.reader.refresh(self.host, Scope("pf", vf[0]))
+
+    def _await_libvirt(self, scope: Scope) -> None:
+        """A libvirt that is being restarted gets a while, once."""
+        clock = self.writer.clock
+        until = clock.monotonic() + _RESTARTS
+        while not self.host.libvirt.available and not self._libvirt_is_gone:
+            if clock.monotonic() >= until:
+                self._libvirt_is_gone = True
+                return
+            clock.sleep(1.0)
+            self.reader.refresh(self.host, scope)
+        self._libvirt_is_gone = not self.host.libvirt.available
 
     def _wait(self, action: Action, deadline: float, *, read: bool = True) -> None:
         """Reads back until the effect is there; what the host can't report counts once it was accepted. A reading that
@@ -339,6 +372,7 @@ class Executor:
             try:
                 if action.id in taken:
                     raise taken[action.id]
+                self._refuse_behind_a_hang(action)
                 request = vf_request(self.host, action.args)[1]
                 self.before(action)
                 sent.append((action, request))

@@ -6,7 +6,7 @@ stands between is taken back: the whole that its detach belongs to. What then is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.apply.executor import Executor, Outcome, to_take_back
@@ -119,13 +119,20 @@ def rescue(executor: Executor, actions: Sequence[Action], before: Snapshot) -> R
     try:
         return worker.run()
     except Exception as error:  # noqa: BLE001  (after the first write a run always ends with its own result)
-        told = f"{error.summary} {error.detail}" if isinstance(error, ReconcilerError) else str(error)
-        guests = sorted({action.args["domain"] for action in actions if action.id in asked})
-        worker.result.lost.append(
-            f"it is not known whether {', '.join(guests)} is WITHOUT a NIC that was taken off: {told.strip()} "
-            "Look with: reconciler inspect, and apply again"
-        )
+        back = {a.address for a in actions if a.op == "nic.attach" and executor.outcomes[a.id].done}
+        worker.result.lost += unknown((a for a in actions if a.id in asked and a.address not in back), error)
         return worker.result
+
+
+def unknown(detached: Iterable[Action], error: Exception) -> list[str]:
+    """Who is without which NIC, as far as is known, when the host can't be asked any more."""
+    told = f"{error.summary} {error.detail}" if isinstance(error, ReconcilerError) else str(error)
+    return [
+        f"guest {action.args['domain']} is WITHOUT its NIC {next(iter(action.args['match'].values()))}, which was "
+        f"taken off, unless somebody has put it back: {told.strip().rstrip('.')}. Look with `reconciler inspect`, "
+        "solve this and apply again, or take all back with: reconciler rollback"
+        for action in detached
+    ]
 
 
 def put_back_after_rollback(executor: Executor, actions: Sequence[Action], before: Snapshot) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from reconciler.apply.executor import Executor, Outcome, Progress
 from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
-from reconciler.apply.rescue import put_back_after_rollback
+from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
@@ -57,7 +57,12 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
         without = put_back_after_rollback(executor, [action for action in actions if action.id in done], before)
         after = executor.reader.observe()
     except ReconcilerError as error:
-        rollback.left = [f"the host could not be read again: {error.summary} {error.detail}".strip()]
+        again = rollback.undone(actions)
+        off = [a for a in actions if a.op == "nic.detach" and a.id in done and a.id not in again]
+        rollback.left = [
+            f"the host could not be read again: {error.summary} {error.detail}".strip(),
+            *unknown(off, error),
+        ]
         return rollback
     rollback.left = [*without, *irreversible(actions, done), *differences(before, after, actions)]
     return rollback

@@ -274,6 +274,9 @@ class Snapshot:
     hangs: list[Hang] = field(default_factory=list)
     """Writes to VFs and their PFs that have not come back, as far as other processes can be looked into."""
     ledger: Ledger = field(default_factory=dict)
+    owed: dict[str, Pf] = field(default_factory=dict)
+    """By identity, PFs with VFs as they were before a run made them again that did not come to its end: what they had
+    is to be given back to them."""
     notes: list[str] = field(default_factory=list)
     """Why something is unknown, in full sentences."""
     platform: Platform | None = None

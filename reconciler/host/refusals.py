@@ -69,9 +69,10 @@ def no_answer(shown: str, seconds: float, evidence: Evidence = Evidence()) -> Ho
 def describe(hang: Hang) -> str:
     """A write that hangs, in a sentence without its full stop."""
     what = f"writing to {hang.path}" if hang.path else "changing a network interface"
+    since = f" since {hang.since}" if hang.since else ""
     where = f" (in {hang.waits_in})" if hang.waits_in else ""
     held = f". Held: {'; '.join(hang.holders)}" if hang.holders else ""
-    return f"The kernel hangs: process {hang.pid} ({hang.command}) has been {what} since {hang.since}{where}{held}"
+    return f"The kernel hangs: process {hang.pid} ({hang.command}) has been {what}{since}{where}{held}"
 
 
 def no_answer_of_network(failed: str, seconds: float, pid: int) -> HostError:

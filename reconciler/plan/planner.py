@@ -20,6 +20,7 @@ from reconciler.kinds.vf import steps as vf
 from reconciler.plan.changes import changes_of
 from reconciler.plan.checks import check, unknowns
 from reconciler.plan.document import Plan, Source, Summary, Verdict
+from reconciler.plan.hangs import check_hangs
 from reconciler.plan.select import drop_errors, select_targets
 from reconciler.state.desired import Desired
 from reconciler.state.serial import desired_to_json
@@ -51,6 +52,7 @@ def make_plan(
     after = compare_all(builder.predicted(), builder.host)
     diagnostics += _unmet(resolution, after, diagnostics)
     diagnostics += _waiting(resolution, after)
+    diagnostics += check_hangs(observed, desired, builder.actions)
     plan = Plan(
         created_at=created_at,
         host=observed.host,

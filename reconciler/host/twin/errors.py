@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
+from reconciler.host.refusals import Evidence
+
 
 class Hangs(Exception):
     """A write to sysfs doesn't come back."""
+
+    evidence = Evidence()
+    """What can be seen of it then."""
 
 
 class CommandFailed(Exception):

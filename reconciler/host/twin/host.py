@@ -26,7 +26,7 @@ from reconciler.host.twin.check import check
 from reconciler.host.twin.clock import advance, settle
 from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, kernel_error
 from reconciler.host.twin.examine import examine
-from reconciler.host.twin.look import look, refresh
+from reconciler.host.twin.look import evidence, look, refresh
 from reconciler.host.twin.state import Fault, Loss, Twin
 
 _SHORT = 10.0
@@ -280,6 +280,7 @@ class TwinHost:
                 self._happen(twin, [fault for fault in due if fault.after], pf)
             except Hangs as error:
                 advance(twin, deadline)
+                error.evidence = evidence(twin, pf)
                 raise words(error) from error
             except (OSError, CommandFailed, LibvirtRefused) as error:
                 raise words(error) from error
@@ -399,7 +400,7 @@ def _sysfs(shown: str, deadline: float, what: str = "", meanings: dict[int, str]
         if isinstance(error, OSError):
             return refusals.refused_write(shown, error.errno or 0, what, meanings, root=True)
         if isinstance(error, Hangs):
-            return refusals.no_answer(shown, deadline)
+            return refusals.no_answer(shown, deadline, error.evidence)
         return HostError("A kernel module command failed.", f"{error}.")
 
     return words

@@ -6,11 +6,15 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
-from reconciler.host.model import Libvirt, Modules, Pf, Process, Snapshot
+from reconciler.host.model import Hang, Libvirt, Modules, Pf, Process, Snapshot, Vf
 from reconciler.host.protocol import Scope
+from reconciler.host.refusals import Evidence, describe
 from reconciler.host.twin import modules
 from reconciler.host.twin.attributes import seen
 from reconciler.host.twin.state import Twin
+
+_WRITER = 4000
+"""Process ids of those that hang in a write."""
 
 
 def look(twin: Twin) -> Snapshot:
@@ -19,8 +23,7 @@ def look(twin: Twin) -> Snapshot:
     snapshot.pfs = {key: _pf(twin, pf) for key, pf in sorted(twin.pfs.items())}
     snapshot.modules = _modules(twin)
     snapshot.libvirt = _libvirt(twin)
-    snapshot.vfio_open = _open_groups(twin)
-    snapshot.notes = _notes(twin, list(twin.pfs))
+    _processes(twin, snapshot)
     return snapshot
 
 
@@ -36,8 +39,7 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
             snapshot.pfs.pop(scope.key, None)
         else:
             snapshot.pfs[scope.key] = _pf(twin, pf)
-            snapshot.notes += [note for note in _notes(twin, [scope.key]) if note not in snapshot.notes]
-        snapshot.vfio_open = _open_groups(twin)
+        _processes(twin, snapshot)
 
 
 def _pf(twin: Twin, pf: Pf) -> Pf:
@@ -81,10 +83,44 @@ def _open_groups(twin: Twin) -> dict[int, list[Process]]:
     return dict(sorted(found.items()))
 
 
-def _notes(twin: Twin, pfs: list[str]) -> list[str]:
+def _processes(twin: Twin, snapshot: Snapshot) -> None:
+    snapshot.vfio_open = _open_groups(twin)
+    snapshot.hangs = hangs(twin)
+    notes = [f"{describe(hang)}." for hang in snapshot.hangs]
+    snapshot.notes += [note for note in notes if note not in snapshot.notes]
+
+
+def hangs(twin: Twin) -> list[Hang]:
+    """Writes that have not come back, as their processes are seen."""
     return [
-        f"The kernel does not answer a read of /sys/bus/pci/devices/{pf.vfs[0].address}/driver_override: the VF is "
-        "probably being removed while something holds it. driver_override of it and of the VFs after it is unknown."
-        for pf in (twin.pfs[key] for key in pfs)
-        if twin.cards[pf.id].hangs and pf.vfs and pf.vfs[0].address
+        Hang(
+            _WRITER + number,
+            "reconciler-set",
+            "/sys/bus/pci/drivers/vfio-pci/unbind"
+            if twin.cards[pf.id].hangs == "unbind"
+            else f"/sys/bus/{pf.bus}/devices/{pf.device}/sriov_numvfs",
+            pf.id,
+            waits_in="vfio_unregister_group_dev",
+            holders=[
+                f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)
+            ],
+        )
+        for number, pf in enumerate(twin.pfs.values())
+        if twin.cards[pf.id].hangs
+    ]
+
+
+def evidence(twin: Twin, pf: str) -> Evidence:
+    """What is seen of the write to this PF that hangs."""
+    hang = next((hang for hang in hangs(twin) if hang.pf == pf), None)
+    return Evidence(hang.pid, hang.waits_in, (), hang.holders) if hang is not None else Evidence()
+
+
+def _named_holders(twin: Twin, vf: Vf) -> list[str]:
+    guests = {modules.qemu_pid(twin, domain): domain.name for domain, _ in modules.guests_of(twin, vf.address)}
+    return [
+        f"guest {guests[process.pid]} ({process.command}, pid {process.pid})"
+        if process.pid in guests
+        else f"{process.command} (pid {process.pid})"
+        for process in modules.holders(twin, vf)
     ]

@@ -7,7 +7,7 @@ from reconciler.kinds.action import Impact, Step, Undo
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.compare import compare, definition, in_use
-from reconciler.kinds.pool.operations import defined_as
+from reconciler.kinds.pool.operations import defined_as, live_addresses
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPool
 
@@ -95,22 +95,18 @@ def definition_of(builder: Builder, network: Network) -> Args | None:
 
 def plan(builder: Builder) -> None:
     """Defines, restarts where the list of VFs is stale and nobody uses it, starts, sets autostart."""
-    fields: dict[str, set[str]] = {}
-    for state in compare(builder.resolution, builder.host):
-        if state.differs:
-            fields.setdefault(state.address, set()).add(state.field)
+    wrong = {state.address for state in compare(builder.resolution, builder.host) if state.differs}
     for pool in builder.resolution.desired.pools.values():
         where = address("pool", pool.name)
-        wrong = fields.get(where)
-        if pool.state == "present" and wrong and where not in builder.resolution.left_out:
-            _bring_up(builder, pool, where, wrong)
+        if pool.state == "present" and where in wrong and where not in builder.resolution.left_out:
+            _bring_up(builder, pool, where)
 
 
 def _needs(builder: Builder, pool: DesiredPool) -> list[str]:
     return [f"vfs {identity}" for identity in sorted(_pfs(builder, pool))]
 
 
-def _bring_up(builder: Builder, pool: DesiredPool, where: str, wrong: set[str]) -> None:
+def _bring_up(builder: Builder, pool: DesiredPool, where: str) -> None:
     args = definition(builder.resolution, pool)
     if args is None:
         return
@@ -120,7 +116,8 @@ def _bring_up(builder: Builder, pool: DesiredPool, where: str, wrong: set[str]) 
     if known is None or not known.persistent or not defined_as(builder.host, known, args):
         _define(builder, pool, where, args, needs)
     network = networks[pool.name]
-    stale = network.active and bool({"live_vfs", "pf", "vfs"} & wrong)
+    # What it gives out can be right before its definition is: a run that waits for its confirmation starts it so.
+    stale = network.active and sorted(network.live_addresses) != sorted(live_addresses(builder.host, network))
     if stale and not in_use(builder.host, network):
         _stop(builder, pool.name, network)
         network = networks[pool.name]

@@ -25,7 +25,7 @@ _LIBVIRT_SETS = (("qos", 0), ("vlan_proto", "802.1Q"))
 
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     """Field ``driver`` and every declared attribute of every VF of the declared PFs."""
-    given = _given_by_libvirt(host)
+    given = given_by_libvirt(host)
     intents = intents_on(resolution, host)
     return [
         state
@@ -35,7 +35,7 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     ]
 
 
-def _given_by_libvirt(host: Snapshot) -> dict[VfId, tuple[str, str]]:
+def given_by_libvirt(host: Snapshot) -> dict[VfId, tuple[str, str]]:
     """VFs that a running guest has as an interface or from a pool: (domain, alias)."""
     addresses = vfs_by_address(host)
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.drivers.readback import GROUPS, complete, matches
 from reconciler.drivers.rules import kept, refusal
 from reconciler.drivers.table import facts
-from reconciler.host.model import Vf
+from reconciler.host.model import Pf, Vf
 from reconciler.kinds.action import Action, Step, Undo
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
@@ -16,7 +16,7 @@ from reconciler.kinds.holders import VfId
 from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.pf.steps import own_settings, wait_link
 from reconciler.kinds.resolution import intents_on
-from reconciler.kinds.vf.compare import compare
+from reconciler.kinds.vf.compare import LIBVIRT_OWNS, compare, given_by_libvirt
 from reconciler.kinds.vf.operations import situation_of
 from reconciler.state.address import address
 from reconciler.state.desired import Attributes, Disruption
@@ -66,12 +66,14 @@ def binding(vf: Vf | None) -> str:
 
 
 def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
-    """A VF that is made again is a new one: what it had and nobody declares is given back to it."""
+    """A VF that is made again is a new one: what it had and nobody declares is given back to it, also when an earlier
+    run made it again and did not come so far."""
     intents = intents_on(builder.resolution, builder.host)
+    given = given_by_libvirt(builder.host)
     for name, identity in builder.resolution.pfs.items():
-        if not builder.has_made(f"vfs {identity}"):
+        if not builder.has_made(f"vfs {identity}") and identity not in builder.observed.owed:
             continue
-        before = builder.remade.get(identity, builder.observed.pfs[identity])
+        before = _before(builder, identity)
         now = builder.host.pfs[identity]
         known = facts(now.driver, now.device_id)
         least = {
@@ -86,6 +88,8 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
             declared = intents.get((identity, old.index), {})
             where = address("pf", name, "vf", old.index)
             for values in own_settings(builder, before, old):
+                if (identity, old.index) in given and not LIBVIRT_OWNS.isdisjoint(values):
+                    continue  # A guest has it back, with what its NIC says.
                 then = (new.attributes or {}) | {key: intent.value for key, intent in declared.items()}
                 others = sum(value for index, value in least.items() if index != old.index)
                 situation = replace(situation_of(now, new), other_min_rates=others)
@@ -101,6 +105,15 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
                 for key, value in values.items():
                     if key not in declared and (new.attributes or {}).get(key) != value:
                         differing.setdefault((identity, old.index), {})[key] = (value, where)
+
+
+def _before(builder: Builder, identity: str) -> Pf:
+    """A PF with its VFs as they were before they are made again, or were by a run that did not come to its end."""
+    now = builder.remade.get(identity, builder.observed.pfs[identity])
+    owed = builder.observed.owed.get(identity)
+    if owed is None:
+        return now
+    return replace(owed, vfs=[*owed.vfs, *(vf for vf in now.vfs if owed.vf(vf.index) is None)])
 
 
 def _complete(builder: Builder, differing: dict[VfId, Wanted]) -> None:

@@ -167,6 +167,21 @@ def test_when_nobody_confirms_all_is_as_before(scene: Scene) -> None:
     assert not recorded_runs(scene.folder)[1].waits
 
 
+def test_a_lasting_pool_runs_with_its_new_list_and_is_defined_by_the_confirmation(scene: Scene) -> None:
+    scene.apply()
+    scene.confirm()
+    scene.before = scene.host.observe()
+    scene.desired = load("lab.toml", STATE.read_bytes().replace(b'"ext/3-6"', b'"ext/4-6"'))
+    scene.plan = make_plan(scene.desired, scene.observe())
+    done = scene.apply()
+    assert (done.code, done.unmet) == (ExitCode.OK, [])
+    network, old = (host.libvirt.networks["sriov-ext"] for host in (scene.host.observe(), scene.before))
+    assert (network.live_addresses, network.addresses) == (old.addresses[1:], old.addresses)
+    assert scene.confirm().code == ExitCode.OK
+    network = scene.host.observe().libvirt.networks["sriov-ext"]
+    assert network.live_addresses == network.addresses == old.addresses[1:]
+
+
 def test_what_was_confirmed_goes_back_as_a_whole(scene: Scene) -> None:
     scene.apply()
     first = scene.last

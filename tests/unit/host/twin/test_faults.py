@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.executor import Executor
+from reconciler.apply.journal import Journal
 from reconciler.host.protocol import HostError, PoolSpec, VfSet
 from reconciler.host.twin import faults, state
 from reconciler.host.twin.host import TwinHost, read_twin
 from reconciler.host.twin.profiles import make_from
 from reconciler.host.twin.state import Fault
+from reconciler.plan.planner import make_plan
+from tests.hosts import desired
 from tests.unit.host.twin.twins import EXT, INT, lab, pf, said
 
 
@@ -105,3 +109,61 @@ def test_a_crash_kills_the_process_and_leaves_the_file(tmp_path: Path, after: bo
     assert len(left.pfs[INT].vfs) == vfs
     assert left.faults == []
     TwinHost.open(path).set_link(INT, True)
+
+
+AFTER_A_HANG = """
+[pf.int]
+match = { name = "enp1s0" }
+vfs = 2
+[pf.int.vf.0]
+driver = "vfio-pci"
+[pf.int.vf.1]
+vlan = 5
+[pf.ext]
+match = { name = "enp2s0" }
+vfs = 1
+mtu = 1700
+"""
+
+
+def carried_out(host: TwinHost, folder: Path) -> dict[str, tuple[str, str]]:
+    plan = make_plan(desired(AFTER_A_HANG), host.observe())
+    journal = Journal(folder, str(host.twin().writes), {}, {})
+    done = Executor(host, host, host.observe(), journal, Quiet(), "run").execute(plan.actions)
+    journal.close()
+    return {f"{action.op} {action.address}": (o.outcome, o.error) for action, o in zip(plan.actions, done, strict=True)}
+
+
+def test_after_a_hang_the_run_writes_nothing_more_that_would_wait_for_it(tmp_path: Path) -> None:
+    host = lab(vfs=2)
+    plan = make_plan(desired(AFTER_A_HANG), host.observe())
+    inject(host, Fault(1 + [action.op for action in plan.actions].index("vf.bind"), "hang"))
+    outcomes = carried_out(host, tmp_path)
+    kind, said = outcomes["vf.bind pf.int.vf.0"]
+    assert (kind, "process 4000 waits for it" in said) == ("failed", True)
+    kind, said = outcomes["vf.set pf.int.vf.1"]
+    assert (kind, "would wait behind one that hangs" in said, "Nothing was written" in said) == ("failed", True, True)
+    assert outcomes["pf.set_mtu pf.ext"][0] == "changed"
+    assert pf(host).vfs[1].attributes["vlan"] == 0  # type: ignore[index]
+    blocked = make_plan(desired(AFTER_A_HANG), host.observe())
+    assert blocked.verdict == "blocked"
+    with host.changing() as twin:
+        faults.clear(twin)
+    assert {kind for kind, _ in carried_out(host, tmp_path).values()} == {"changed"}
+    assert make_plan(desired(AFTER_A_HANG), host.observe()).verdict == "in-sync"
+
+
+class Quiet:
+    """A listener that says nothing."""
+
+    def start(self, total: int) -> None:
+        """Nothing."""
+
+    def begin(self, action: dict[str, object]) -> None:
+        """Nothing."""
+
+    def end(self, action_id: str, outcome: str, seconds: float, error: str) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""

@@ -18,7 +18,7 @@ def check_ports(facts: Facts) -> Found:
     if not facts.wants_guests:
         return
     for domain in facts.domains:
-        guest = (facts.platform.guests or {}).get(domain.name)
+        guest = domain.hardware
         need = to_attach(facts, domain)
         if guest is None and domain.running and (need or facts.desired is None):
             yield Unchecked("root ports", f"how many free ones {domain.name} has")

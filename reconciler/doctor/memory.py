@@ -5,8 +5,7 @@ from __future__ import annotations
 from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found, vf_nics
 from reconciler.doctor.guests import to_attach
-from reconciler.host.model import Domain
-from reconciler.host.platform import GuestHardware
+from reconciler.host.model import Domain, GuestHardware
 
 _GIB = 1024 * 1024
 """KiB in a GiB: what libvirt adds to a guest's memory for its limit (qemuDomainGetMemLockLimitBytes)."""
@@ -23,7 +22,7 @@ def check_memory(facts: Facts) -> Found:
     for domain in facts.domains:
         if not _wants(facts, domain):
             continue
-        guest = (facts.platform.guests or {}).get(domain.name)
+        guest = domain.hardware
         if guest is None or not guest.memory_kib:
             yield Unchecked("memory", f"how much {domain.name} has")
             continue
@@ -40,8 +39,8 @@ def _wants(facts: Facts, domain: Domain) -> bool:
     return given or bool(vf_nics(domain.live) or vf_nics(domain.config))
 
 
-def _memory(facts: Facts, domain: Domain) -> int:
-    return (facts.platform.guests or {})[domain.name].memory_kib
+def _memory(domain: Domain) -> int:
+    return domain.hardware.memory_kib if domain.hardware is not None else 0
 
 
 def _ordinary(facts: Facts, domains: list[Domain]) -> Found:
@@ -52,7 +51,7 @@ def _ordinary(facts: Facts, domains: list[Domain]) -> Found:
         yield Unchecked("memory", "how much the host has")
         return
     total -= sum(page.size_kib * page.total for page in pages)
-    need = sum(_memory(facts, domain) for domain in domains)
+    need = sum(_memory(domain) for domain in domains)
     if need > total:
         yield Finding(
             "problem",
@@ -67,8 +66,8 @@ def _ordinary(facts: Facts, domains: list[Domain]) -> Found:
     yield Checked("memory", f"{_size(need)} pinned when all {len(domains)} guests with VFs run, of {_size(total)}")
     available = facts.platform.memory_available_kib
     for domain in domains if available is not None else []:
-        if not domain.running and _memory(facts, domain) > (available or 0):
-            yield _not_free(domain, _memory(facts, domain), f"{_size(available or 0)} are available", "Free memory")
+        if not domain.running and _memory(domain) > (available or 0):
+            yield _not_free(domain, _memory(domain), f"{_size(available or 0)} are available", "Free memory")
 
 
 def _huge(facts: Facts, domains: list[Domain], size: int) -> Found:
@@ -80,7 +79,7 @@ def _huge(facts: Facts, domains: list[Domain], size: int) -> Found:
         return
     pool = next((page for page in pages if page.size_kib == size), None)
     total, free = (pool.total * size, pool.free * size) if pool is not None else (0, 0)
-    need = sum(_memory(facts, domain) for domain in domains)
+    need = sum(_memory(domain) for domain in domains)
     if need > total:
         yield Finding(
             "problem",
@@ -95,9 +94,9 @@ def _huge(facts: Facts, domains: list[Domain], size: int) -> Found:
         return
     yield Checked("memory", f"{_size(need)} in huge pages for {len(domains)} guests with VFs, of {_size(total)}")
     for domain in domains:
-        if not domain.running and _memory(facts, domain) > free:
+        if not domain.running and _memory(domain) > free:
             seen = f"{_size(free)} are free in huge pages of {_size(size)}"
-            yield _not_free(domain, _memory(facts, domain), seen, "Free huge pages")
+            yield _not_free(domain, _memory(domain), seen, "Free huge pages")
 
 
 def _not_free(domain: Domain, need: int, seen: str, todo: str) -> Finding:

@@ -145,6 +145,28 @@ class Nic:
 
 
 @dataclass(slots=True)
+class GuestHardware:
+    """What a domain's XML says of its memory and its PCI slots: of the live XML while it runs."""
+
+    memory_kib: int = 0
+    """``<memory>``: all that it may have, so all that is pinned; 0: not known."""
+    hard_limit_kib: int | None = None
+    """``<memtune><hard_limit>``; ``None``: there is none."""
+    huge_page_kib: int | None = None
+    """Size of the huge pages that it is backed by (``<memoryBacking><hugepages>``; of several sizes the first), 0: the
+    host's default size; ``None``: ordinary pages."""
+    viommu: bool = False
+    machine: str = ""
+    """``pc-q35-10.0``."""
+    hostdevs: int = 0
+    """PCI devices of the host that it has, VFs among them."""
+    free_root_ports: int | None = None
+    """``pcie-root-port`` controllers without a device; ``None``: its machine has no PCIe (i440fx)."""
+    numa_nodes: list[int] = field(default_factory=list)
+    """Of the host, that its memory or else its CPUs are bound to; empty: it is not bound."""
+
+
+@dataclass(slots=True)
 class Domain:
     """A libvirt domain with its live and its persistent NICs."""
 
@@ -153,8 +175,8 @@ class Domain:
     running: bool = False
     persistent: bool = True
     autostart: bool = False
-    numa_nodes: list[int] = field(default_factory=list)
-    """Of the host, that its memory or else its CPUs are bound to; empty: it is not bound."""
+    hardware: GuestHardware | None = None
+    """``None``: not known."""
     live: list[Nic] = field(default_factory=list)
     """Empty when it doesn't run."""
     config: list[Nic] = field(default_factory=list)

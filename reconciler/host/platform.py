@@ -88,26 +88,6 @@ class HugePages:
 
 
 @dataclass(slots=True)
-class GuestHardware:
-    """What a domain's XML says of its memory and its PCI slots: of the live XML while it runs."""
-
-    memory_kib: int
-    """``<memory>``: all that it may have, so all that is pinned."""
-    hard_limit_kib: int | None = None
-    """``<memtune><hard_limit>``; ``None``: there is none."""
-    huge_page_kib: int | None = None
-    """Size of the huge pages that it is backed by (``<memoryBacking><hugepages>``; of several sizes the first), 0: the
-    host's default size; ``None``: ordinary pages."""
-    viommu: bool = False
-    machine: str = ""
-    """``pc-q35-10.0``."""
-    hostdevs: int = 0
-    """PCI devices of the host that it has, VFs among them."""
-    free_root_ports: int | None = None
-    """``pcie-root-port`` controllers without a device; ``None``: its machine has no PCIe (i440fx)."""
-
-
-@dataclass(slots=True)
 class Platform:
     """Facts that only doctor reads."""
 
@@ -136,7 +116,5 @@ class Platform:
     owners: list[OwnerLine] | None = None
     services: dict[str, Service] | None = None
     """``NetworkManager`` if it is installed; ``None``: no systemd, or it didn't answer."""
-    guests: dict[str, GuestHardware] | None = None
-    """By domain name; ``None``: libvirt could not be asked."""
     notes: list[str] = field(default_factory=list)
     """Why something is unknown, in full sentences."""

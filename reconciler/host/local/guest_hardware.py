@@ -1,9 +1,12 @@
-"""A guest's memory and PCI slots, from its XML."""
+"""A guest's memory, its place in the host and its PCI slots, from its XML."""
 
 from __future__ import annotations
 
-from reconciler.host.local.libvirt_xml import Element, parse
-from reconciler.host.platform import GuestHardware
+from collections.abc import Mapping
+
+from reconciler.host.local.libvirt_xml import Element
+from reconciler.host.local.numa import guest_nodes
+from reconciler.host.model import GuestHardware
 
 _UNITS = {
     "b": 1,
@@ -15,9 +18,8 @@ _UNITS = {
 """libvirt's units of memory in bytes (docs/formatdomain.rst, memory allocation); without a unit it is KiB."""
 
 
-def guest_hardware(xml: str) -> GuestHardware:
-    """From a domain's XML."""
-    domain = parse(xml)
+def guest_hardware(domain: Element, nodes: Mapping[int, int]) -> GuestHardware:
+    """From a domain's XML. ``nodes``: the NUMA node of each of the host's CPUs."""
     machine = domain.find("os/type")
     hostdevs = [
         *domain.iterfind("devices/hostdev[@type='pci']"),
@@ -36,6 +38,7 @@ def guest_hardware(xml: str) -> GuestHardware:
         machine=machine.get("machine", "") if machine is not None else "",
         hostdevs=len(hostdevs) + len(pools),
         free_root_ports=_free_root_ports(domain),
+        numa_nodes=sorted(guest_nodes(domain, nodes)),
     )
 
 

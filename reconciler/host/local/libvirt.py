@@ -7,14 +7,15 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from reconciler.host.local import libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.libvirt_errors import message
+from reconciler.host.local.numa import nodes_of_cpus
 from reconciler.host.model import Domain, Libvirt, Network
-from reconciler.host.platform import GuestHardware, Platform
+from reconciler.host.platform import Platform
 
 _READ_SECONDS = 15.0
 _NO_BINDING = (
@@ -119,14 +120,15 @@ def _silent(*_: object) -> None:
 class LibvirtReader:
     """Reads domains and networks."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, root: Path = Path("/")) -> None:
         self.uri = uri
         self.connection = Connection(uri, read_only=True)
+        self.nodes = nodes_of_cpus(root)
 
     def read(self, is_vf: libvirt_xml.IsVf) -> Libvirt:
         """Everything; not available, with the reason, when anything of it can't be read: half of the
         domains would look as if the others held no VF."""
-        return self._read(Libvirt(self.uri), lambda lv, c: _everything(lv, c, self.uri, is_vf))
+        return self._read(Libvirt(self.uri), lambda lv, c: self._everything(lv, c, is_vf))
 
     def refresh_domain(self, known: Libvirt, name: str, is_vf: libvirt_xml.IsVf) -> Libvirt:
         """Reads one domain again, and the networks, whose ports change as guests come and go."""
@@ -135,7 +137,7 @@ class LibvirtReader:
             known.networks = _networks(lv, connection)
             known.domains.pop(name, None)
             found = _unless_gone(lv, lambda: connection.lookupByName(name))
-            domain = None if found is None else _domain(lv, found, known.networks, is_vf)
+            domain = None if found is None else _domain(lv, found, known.networks, is_vf, self.nodes)
             if domain is not None:
                 known.domains[domain.name] = domain
             return known
@@ -152,22 +154,24 @@ class LibvirtReader:
         return self._read(known, work)
 
     def examine(self, found: Platform) -> None:
-        """Adds QEMU's version and the guests' hardware; they stay unknown when libvirt can't be asked."""
-
-        def work(lv: Any, connection: Any) -> tuple[int, dict[str, GuestHardware]]:
-            guests = {}
-            for domain in connection.listAllDomains(0):
-                xml: str | None = _unless_gone(lv, partial(domain.XMLDesc, 0))
-                if xml is not None:
-                    guests[domain.name()] = guest_hardware(xml)
-            return connection.getVersion(), guests
-
+        """Adds QEMU's version; it stays unknown when libvirt can't be asked."""
         try:
-            found.qemu, found.guests = self.connection.ask(work, _READ_SECONDS)
+            found.qemu = self.connection.ask(lambda lv, connection: connection.getVersion(), _READ_SECONDS)
         except Unavailable as error:
             found.notes.append(str(error))
         except Exception as error:  # noqa: BLE001 (as in _read)
-            found.notes.append(f"The guests' definitions could not be read: {message(error)}.")
+            found.notes.append(f"QEMU's version could not be read: {message(error)}.")
+
+    def _everything(self, lv: Any, connection: Any, is_vf: libvirt_xml.IsVf) -> Libvirt:
+        networks = _networks(lv, connection)
+        domains = (_domain(lv, found, networks, is_vf, self.nodes) for found in connection.listAllDomains(0))
+        return Libvirt(
+            self.uri,
+            available=True,
+            version=connection.getLibVersion(),
+            domains={domain.name: domain for domain in domains if domain is not None},
+            networks=networks,
+        )
 
     def _read(self, known: Libvirt, work: Callable[[Any, Any], Libvirt]) -> Libvirt:
         try:
@@ -177,18 +181,6 @@ class LibvirtReader:
         except Exception as error:  # noqa: BLE001 (libvirtError can't be named before libvirt is imported)
             reason = f"libvirt at {self.uri} could not be read: {message(error)}."
         return Libvirt(known.uri, available=False, reason=reason)
-
-
-def _everything(lv: Any, connection: Any, uri: str, is_vf: libvirt_xml.IsVf) -> Libvirt:
-    networks = _networks(lv, connection)
-    domains = (_domain(lv, found, networks, is_vf) for found in connection.listAllDomains(0))
-    return Libvirt(
-        uri,
-        available=True,
-        version=connection.getLibVersion(),
-        domains={domain.name: domain for domain in domains if domain is not None},
-        networks=networks,
-    )
 
 
 def _unless_gone(lv: Any, read: Callable[[], T]) -> T | None:
@@ -201,11 +193,10 @@ def _unless_gone(lv: Any, read: Callable[[], T]) -> T | None:
         raise
 
 
-def _domain(lv: Any, found: Any, networks: dict[str, Network], is_vf: libvirt_xml.IsVf) -> Domain | None:
+def _domain(
+    lv: Any, found: Any, networks: dict[str, Network], is_vf: libvirt_xml.IsVf, nodes: dict[int, int]
+) -> Domain | None:
     modes = {network.name: network.mode for network in networks.values()}
-
-    def nics(flags: int) -> list[Any]:
-        return libvirt_xml.nics(libvirt_xml.parse(found.XMLDesc(flags)), is_vf, modes)
 
     def read() -> Domain:
         domain = Domain(
@@ -216,9 +207,13 @@ def _domain(lv: Any, found: Any, networks: dict[str, Network], is_vf: libvirt_xm
             autostart=bool(found.autostart()),
         )
         if domain.persistent:
-            domain.config = nics(lv.VIR_DOMAIN_XML_INACTIVE)
+            config = libvirt_xml.parse(found.XMLDesc(lv.VIR_DOMAIN_XML_INACTIVE))
+            domain.config = libvirt_xml.nics(config, is_vf, modes)
+            domain.hardware = guest_hardware(config, nodes)
         if domain.running:
-            domain.live = nics(0)
+            live = libvirt_xml.parse(found.XMLDesc(0))
+            domain.live = libvirt_xml.nics(live, is_vf, modes)
+            domain.hardware = guest_hardware(live, nodes)
         return domain
 
     domain = _unless_gone(lv, read)

@@ -1,11 +1,11 @@
-"""What `doctor` finds on a twin: its IOMMU groups, modules, cards and guests as they are now; its firmware, kernel
+"""What `doctor` finds on a twin: its IOMMU groups, modules and cards as they are now; its firmware, kernel
 arguments and memory as its profile or the recorded host had them."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 
-from reconciler.host.platform import CapableDevice, GuestHardware, IommuGroup, ModuleState, Platform
+from reconciler.host.platform import CapableDevice, IommuGroup, ModuleState, Platform
 from reconciler.host.twin import modules
 from reconciler.host.twin.state import Twin
 
@@ -18,7 +18,6 @@ def examine(twin: Twin) -> Platform:
     found.iommu_groups = _groups(twin)
     found.capable = _capable(twin)
     found.modules = _modules(twin)
-    found.guests = _guests(twin) if twin.libvirt.available else None
     return found
 
 
@@ -62,17 +61,3 @@ def _state(twin: Twin, name: str) -> ModuleState:
     if modules.is_loaded(twin, known):
         return "loaded"
     return "installable" if known in twin.installed else "missing"
-
-
-def _guests(twin: Twin) -> dict[str, GuestHardware]:
-    recorded = twin.platform.guests or {}
-    found = {}
-    for name, domain in twin.libvirt.domains.items():
-        guest = twin.guests.get(name)
-        hardware = deepcopy(recorded.get(name)) or GuestHardware(memory_kib=2 << 20, machine="pc-q35-10.0")
-        nics = domain.live if domain.running else domain.config
-        hardware.hostdevs = sum(nic.method != "other" for nic in nics)
-        if guest is not None and hardware.machine.startswith("pc-q35"):
-            hardware.free_root_ports = max(0, guest.slots - hardware.hostdevs)
-        found[name] = hardware
-    return found

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
-from reconciler.host.model import Hang, Libvirt, Modules, Pf, Process, Snapshot, Vf
+from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot, Vf
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
 from reconciler.host.twin import modules
@@ -57,7 +57,22 @@ def _pf(twin: Twin, pf: Pf) -> Pf:
 def _libvirt(twin: Twin) -> Libvirt:
     """Nothing is known of it while it doesn't answer."""
     known = twin.libvirt
-    return deepcopy(known) if known.available else Libvirt(uri=known.uri, reason=known.reason)
+    if not known.available:
+        return Libvirt(uri=known.uri, reason=known.reason)
+    found = deepcopy(known)
+    for domain in found.domains.values():
+        domain.hardware = _hardware(twin, domain)
+    return found
+
+
+def _hardware(twin: Twin, domain: Domain) -> GuestHardware:
+    """As it was recorded, with the devices that it has now."""
+    hardware = domain.hardware or GuestHardware(memory_kib=2 << 20, machine="pc-q35-10.0")
+    hardware.hostdevs = sum(nic.method != "other" for nic in (domain.live if domain.running else domain.config))
+    guest = twin.guests.get(domain.name)
+    if guest is not None and hardware.machine.startswith("pc-q35"):
+        hardware.free_root_ports = max(0, guest.slots - hardware.hostdevs)
+    return hardware
 
 
 def _modules(twin: Twin) -> Modules:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import reconciler
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import BlacklistEntry, Domain, HostIdentity, Libvirt, Modules, Pf, Use
-from reconciler.host.platform import GuestHardware, IommuGroup, Platform
+from reconciler.host.model import BlacklistEntry, Domain, GuestHardware, HostIdentity, Libvirt, Modules, Pf, Use
+from reconciler.host.platform import IommuGroup, Platform
 from reconciler.host.snapshot import error_places
 from reconciler.host.twin import kernel, modules
 from reconciler.host.twin.check import is_pci_address
@@ -81,6 +81,7 @@ class DomainProfile:
     answers: bool = True
     slots: int = 6
     memory_mib: int = 2048
+    numa_nodes: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -238,7 +239,11 @@ def from_profile(profile: Profile, name: str) -> Twin:
         _add_port(twin, profile.card[port.card], port, netdev, number)
     for guest, domain in profile.domain.items():
         twin.libvirt.domains[guest] = Domain(
-            guest, domain.uuid or _uuid(name, guest), running=domain.running, autostart=domain.autostart
+            guest,
+            domain.uuid or _uuid(name, guest),
+            running=domain.running,
+            autostart=domain.autostart,
+            hardware=GuestHardware(domain.memory_mib << 10, machine="pc-q35-10.0", numa_nodes=domain.numa_nodes),
         )
         twin.guests[guest] = Guest(domain.answers, domain.slots)
     return twin
@@ -263,10 +268,6 @@ def _platform(profile: Profile) -> Platform:
         huge_pages=[],
         owners=[],
         services={},
-        guests={
-            name: GuestHardware(memory_kib=domain.memory_mib << 10, machine="pc-q35-10.0")
-            for name, domain in profile.domain.items()
-        },
     )
 
 

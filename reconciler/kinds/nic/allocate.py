@@ -65,7 +65,7 @@ def _give(
     resolution: Resolution, host: Snapshot, intent: NicIntent, intents: Sequence[NicIntent], claims: Claims
 ) -> None:
     choices = _pfs(resolution, host, intent)
-    nodes = intent.domain.numa_nodes
+    nodes = intent.domain.hardware.numa_nodes if intent.domain.hardware is not None else []
 
     def rank(choice: tuple[str, Pf, int]) -> tuple[int, bool]:
         beside = len(list(_siblings(intent, intents, choice[1].id))) if intent.nic.spread else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reconciler.doctor.diagnose import diagnose
 from reconciler.doctor.document import Finding, Report
-from reconciler.host.model import Network, Nic, Snapshot
-from reconciler.host.platform import CapableDevice, GuestHardware, IommuGroup, Platform
+from reconciler.host.model import GuestHardware, Network, Nic, Snapshot
+from reconciler.host.platform import CapableDevice, IommuGroup, Platform
 from tests.hosts import guest, host, igb
 
 GIB = 1024 * 1024
@@ -17,7 +17,9 @@ def sound() -> Snapshot:
     nic = Nic("interface", "net0", "52:54:00:00:01:00", VF0, "p")
     config = Nic("pool", "ua-a", "52:54:00:00:01:00", None, "p")
     pool = Network("p", "u", active=True, mode="hostdev", pf_dev="enp1s0", live_addresses=[VF0, VF1])
-    found = host(igb(1, 2, up=True, carrier=True), domains=[guest("web1", running=True, live=[nic], config=[config])])
+    web1 = guest("web1", running=True, live=[nic], config=[config])
+    web1.hardware = GuestHardware(4 * GIB, machine="pc-q35-10.0", hostdevs=1, free_root_ports=2)
+    found = host(igb(1, 2, up=True, carrier=True), domains=[web1])
     found.libvirt.networks = {"p": pool}
     pool.ports = [_port()]
     return found
@@ -50,7 +52,6 @@ def platform() -> Platform:
         huge_pages=[],
         owners=[],
         services={},
-        guests={"web1": GuestHardware(4 * GIB, machine="pc-q35-10.0", hostdevs=1, free_root_ports=2)},
     )
 
 

@@ -27,6 +27,10 @@ def test_a_sound_host_has_no_problem_and_says_what_was_looked_at() -> None:
     }
 
 
+def hardware(name: str, value: object) -> Breaks:
+    return lambda host, _: setattr(host.libvirt.domains["web1"].hardware, name, value)
+
+
 def put(name: str, value: object) -> Breaks:
     return lambda _, facts: setattr(facts, name, value)
 
@@ -102,12 +106,12 @@ def owner(makes: bool) -> Breaks:
         ),
         (put("memory_total_kib", 3 * GIB), "memory-too-small", "problem", "4.0 GiB"),
         (
-            lambda _, facts: setattr(facts.guests["web1"], "hard_limit_kib", 4 * GIB),
+            hardware("hard_limit_kib", 4 * GIB),
             "hard-limit-too-low",
             "problem",
             "hard_limit",
         ),
-        (lambda _, facts: setattr(facts.guests["web1"], "free_root_ports", 0), "no-free-root-port", "warning", "web1"),
+        (hardware("free_root_ports", 0), "no-free-root-port", "warning", "web1"),
         (many(33), "too-many-vfs-in-guest", "warning", "33"),
         (many(65), "too-many-vfs-in-guest", "problem", "65"),
         (in_bridge, "vf-in-bridge", "warning", "br0"),

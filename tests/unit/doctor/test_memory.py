@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.doctor.diagnose import diagnose
 from reconciler.doctor.document import Finding
-from reconciler.host.model import Nic, Snapshot
-from reconciler.host.platform import GuestHardware, HugePages, Platform
+from reconciler.host.model import GuestHardware, Nic, Snapshot
+from reconciler.host.platform import HugePages, Platform
 from tests.hosts import desired, guest
 from tests.unit.doctor.samples import GIB, by_code, platform, sound
 
@@ -16,8 +16,7 @@ def host_with(hardware: GuestHardware, *, running: bool = False) -> tuple[Snapsh
     """web1 has 4 GiB in ordinary pages and runs; big has a VF by its address."""
     snapshot, facts = sound(), platform()
     snapshot.libvirt.domains["big"] = guest("big", running=running, config=[Nic("hostdev", "ua-x")])
-    assert facts.guests is not None
-    facts.guests["big"] = hardware
+    snapshot.libvirt.domains["big"].hardware = hardware
     return snapshot, facts
 
 

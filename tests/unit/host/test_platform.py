@@ -9,8 +9,11 @@ import pytest
 
 from reconciler.host.local.capability import sriov_total
 from reconciler.host.local.guest_hardware import guest_hardware
+from reconciler.host.local.libvirt_xml import parse
+from reconciler.host.local.numa import nodes_of_cpus
 from reconciler.host.local.owners import read_owners
 from reconciler.host.local.platform import read_platform
+from reconciler.host.model import GuestHardware
 from reconciler.host.platform import IommuGroup
 from tests.unit.host.tree import Tree
 
@@ -155,13 +158,44 @@ GUEST = """
 """
 
 
+def hardware(xml: str) -> GuestHardware:
+    return guest_hardware(parse(xml), {0: 0, 1: 0, 2: 1, 3: 1})
+
+
+@pytest.mark.parametrize(
+    ("xml", "nodes"),
+    [
+        ("<vcpu>2</vcpu>", []),
+        ("<vcpu cpuset='2-3'>2</vcpu>", [1]),
+        ("<vcpu cpuset='0-3,^2,^3'>2</vcpu>", [0]),
+        ("<vcpu cpuset='0-3'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='3'/></cputune>", [1]),
+        ("<cputune><vcpupin vcpu='0' cpuset='0'/><vcpupin vcpu='1' cpuset='2'/></cputune>", [0, 1]),
+        ("<vcpu cpuset='0'>1</vcpu><numatune><memory mode='preferred' nodeset='1'/></numatune>", [1]),
+        ("<numatune><memory mode='strict' placement='auto'/></numatune><vcpu cpuset='9'>1</vcpu>", []),
+        ("<numatune><memnode cellid='0' mode='strict' nodeset='0,1'/></numatune>", [0, 1]),
+        ("<vcpu cpuset='x-y,1-,4-2'>2</vcpu>", []),
+    ],
+)
+def test_the_numa_nodes_of_a_guest(xml: str, nodes: list[int]) -> None:
+    assert hardware(f"<domain>{xml}<devices/></domain>").numa_nodes == nodes
+
+
+def test_the_node_of_each_cpu(tmp_path: Path) -> None:
+    for node, cpus in ((0, "0-1,4"), (1, "2-3"), (2, "")):
+        folder = tmp_path / f"sys/devices/system/node/node{node}"
+        folder.mkdir(parents=True)
+        (folder / "cpulist").write_text(f"{cpus}\n")
+    assert nodes_of_cpus(tmp_path) == {0: 0, 1: 0, 4: 0, 2: 1, 3: 1}
+    assert nodes_of_cpus(tmp_path / "none") == {}
+
+
 def test_the_hardware_of_a_guest() -> None:
-    found = guest_hardware(GUEST)
+    found = hardware(GUEST)
     assert (found.memory_kib, found.hard_limit_kib) == (4 * 1024 * 1024, 3906250)
     assert (found.machine, found.viommu, found.hostdevs, found.free_root_ports) == ("pc-q35-10.0", True, 2, 1)
-    old = guest_hardware("<domain><memory>1024</memory><devices/></domain>")
+    old = hardware("<domain><memory>1024</memory><devices/></domain>")
     assert (old.memory_kib, old.hard_limit_kib, old.free_root_ports) == (1024, None, None)
-    assert guest_hardware("<domain><memory unit='furlong'>x</memory></domain>").memory_kib == 0
+    assert hardware("<domain><memory unit='furlong'>x</memory></domain>").memory_kib == 0
 
 
 @pytest.mark.parametrize(
@@ -175,7 +209,7 @@ def test_the_hardware_of_a_guest() -> None:
     ],
 )
 def test_the_huge_pages_of_a_guest(backing: str, size: int | None) -> None:
-    assert guest_hardware(f"<domain><memory>1024</memory>{backing}<devices/></domain>").huge_page_kib == size
+    assert hardware(f"<domain><memory>1024</memory>{backing}<devices/></domain>").huge_page_kib == size
 
 
 def test_groups_that_can_not_be_listed_are_unknown_and_not_none_at_all(tmp_path: Path) -> None:

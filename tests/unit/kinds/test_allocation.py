@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.host.model import Domain, Nic
+from reconciler.host.model import Domain, GuestHardware, Nic
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
@@ -33,7 +33,7 @@ def _named(found: Resolution, nic: NicIntent) -> str:
 
 def bound(name: str, *nodes: int) -> Domain:
     domain = guest(name)
-    domain.numa_nodes = list(nodes)
+    domain.hardware = GuestHardware(numa_nodes=list(nodes))
     return domain
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.make import from_snapshot
-from reconciler.host.twin.profiles import from_profile, make_from, read_profile
+from reconciler.host.twin.profiles import from_profile, read_profile
 from tests.unit.host.twin.twins import attach, lab
 
 
@@ -21,9 +21,9 @@ def test_groups_modules_and_guests_are_as_they_are_now() -> None:
         "vfio_iommu_type1": "loaded",
         "vfio_pci": "loaded",
     }
-    assert found.guests is not None
-    assert (found.guests["web1"].hostdevs, found.guests["web1"].free_root_ports) == (1, 5)
-    assert found.guests["web1"].memory_kib == 192 << 10
+    hardware = host.observe().libvirt.domains["web1"].hardware
+    assert hardware is not None
+    assert (hardware.hostdevs, hardware.free_root_ports, hardware.memory_kib) == (1, 5, 192 << 10)
     assert [(device.address, device.total_vfs, device.attribute) for device in found.capable or []] == [
         (f"0000:0{bus}:00.0", 7, True) for bus in (1, 2, 3)
     ]
@@ -48,9 +48,3 @@ def test_a_snapshot_without_it_says_so() -> None:
     found = TwinHost(from_snapshot(lab(vfs=1).observe())).examine()
     assert found.cmdline is None
     assert "no firmware, kernel arguments or memory" in found.notes[0]
-
-
-def test_without_libvirt_nothing_is_known_of_guests() -> None:
-    twin = make_from("igb-lab")
-    twin.libvirt.available = False
-    assert TwinHost(twin).examine().guests is None

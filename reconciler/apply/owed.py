@@ -1,14 +1,17 @@
-"""What is owed to VFs: what they had, and nobody declares, before a run made them again that was killed or stopped on
-its way. The next run gives it back, as that one would have."""
+"""What a run owes that was killed or stopped on its way: to VFs what they had, and nobody declares, before it made them
+again; to guests the NICs that it took off. The next run gives it back, as that one would have."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.apply.journal import add_record
+from reconciler.apply.rescue import lost_nics
 from reconciler.apply.runs import RecordedRun, last_run
+from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
-from reconciler.host.model import Pf
+from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.builder import copy_host, copy_pf
 from reconciler.kinds.operations import OPERATIONS
 
@@ -20,11 +23,11 @@ def owed(state_dir: Path, boot_id: str) -> dict[str, Pf]:
         last = last_run(state_dir)
         if last is None or not last.known or last.boot_id != boot_id or last.settled:
             return {}
-        code = None if last.end is None else last.end.get("code")
-        if code == ExitCode.OK:
+        done = last.end is not None and last.end.get("code") == ExitCode.OK
+        if done and ("undoes" in last.header or not last.plan().targets):
             return {}
         earlier = last.before().owed
-        return {**_removed(last), **earlier} if code in (None, ExitCode.PARTIAL) else earlier
+        return {**_removed(last), **earlier} if _is_open(last) else earlier
     except ReconcilerError:
         return {}
 
@@ -42,3 +45,30 @@ def _removed(run: RecordedRun) -> dict[str, Pf]:
             found[pf.id] = copy_pf(pf)
         OPERATIONS[action.op].simulate(host, action.args)
     return found
+
+
+def guests_without(last: RecordedRun, observed: Snapshot) -> list[str]:
+    """Which guests are without which NIC since the last run, in sentences."""
+    if not _is_open(last) or last.boot_id != observed.host.boot_id:
+        return []
+    try:
+        actions = [action for action in last.done().actions if action.op != "nic.detach" or action.id in last.changed]
+        lost = lost_nics(last.before(), observed, actions)
+    except ReconcilerError:
+        return []  # That the record is damaged is said elsewhere.
+    return [
+        f"Guest {nic.domain} is without its {nic}, which run {last.name} took off and did not put back."
+        for nic in lost
+        if nic.live
+    ]
+
+
+def caught_up(state_dir: Path) -> None:
+    """Notes that all is as declared although the last run did not come to its end: nothing is owed any more."""
+    last = last_run(state_dir)
+    if last is not None and _is_open(last) and not last.waits:
+        add_record(last.folder, "caught-up", at=now())
+
+
+def _is_open(run: RecordedRun) -> bool:
+    return run.known and not run.settled and (run.end is None or run.end.get("code") == ExitCode.PARTIAL)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
 from reconciler.apply.ledger import read_ledger, record, write_ledger
+from reconciler.apply.owed import caught_up
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now
@@ -230,9 +231,11 @@ def note_in_sync(
     """Records what was found already right. Writes nothing, and takes no lock, when the ledger says so already."""
     states = compare_all(resolve(desired, observed), observed)
     known, problem = read_ledger(state_dir)
-    if not problem and not record(known, states, observed, "", set()):
+    if not problem and not record(known, states, observed, "", set()) and not observed.owed:
         return
     with lock():
+        if observed.owed:
+            caught_up(state_dir)
         known = read_ledger(state_dir)[0]  # Another run may have written it in the meantime.
         record(known, states, observed, "", set())
         write_ledger(state_dir, known)

@@ -7,7 +7,7 @@ nothing but what would have to rely on it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class RecordedRun:
     armed: dict[str, Any] | None = None
     """``unit``, ``until`` (by CLOCK_BOOTTIME), ``at``: the timer that takes it back unless it is confirmed."""
     settled: str = ""
-    """``confirmed`` or ``taken-back``."""
+    """``confirmed``, ``taken-back``, or ``caught-up``: it was interrupted, and a later apply found all as declared."""
     damage: list[str] = field(default_factory=list)
     """What of its journal can't be read, in words."""
 
@@ -121,13 +121,23 @@ class RecordedRun:
 
 def recorded_runs(state_dir: Path) -> list[RecordedRun]:
     """All runs, the last one first, also those whose record is damaged."""
+    return list(_runs(state_dir))
+
+
+def last_run(state_dir: Path) -> RecordedRun | None:
+    """The last run that is on record and may have done anything."""
+    return next((run for run in _runs(state_dir) if run.begun), None)
+
+
+def _runs(state_dir: Path) -> Iterator[RecordedRun]:
+    """The last one first, each read when it is its turn."""
     runs = state_dir / "runs"
     try:
         check_folder(state_dir)
         check_folder(runs)
         names = sorted((entry.name for entry in os.scandir(runs) if entry.is_dir(follow_symlinks=False)), reverse=True)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         denied = isinstance(error, PermissionError)
         raise ReconcilerError(
@@ -135,12 +145,8 @@ def recorded_runs(state_dir: Path) -> list[RecordedRun]:
             f"{runs}: {error.strerror}." + (" Run it as root." if denied else ""),
             code=ExitCode.NOT_PERMITTED if denied else ExitCode.FAILED,
         ) from None
-    return [_read_run(runs / name) for name in names]
-
-
-def last_run(state_dir: Path) -> RecordedRun | None:
-    """The last run that is on record and may have done anything."""
-    return next((run for run in recorded_runs(state_dir) if run.begun), None)
+    for name in names:
+        yield _read_run(runs / name)
 
 
 def _read_run(folder: Path) -> RecordedRun:
@@ -175,7 +181,7 @@ def _note(run: RecordedRun, event: str, record: dict[str, Any]) -> None:
             run.end = record
         case "armed":
             run.armed = record
-        case "confirmed" | "taken-back":
+        case "confirmed" | "taken-back" | "caught-up":
             run.settled = event
 
 
@@ -200,7 +206,7 @@ def _texts(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _code(value: Any) -> bool:

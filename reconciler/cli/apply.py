@@ -167,6 +167,8 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.clock import now
 
     note_interrupted(options.state_dir, observed)
+    if plan.targets:
+        observed = replace(observed, owed={})  # Of the rest it is not known.
     try:
         note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now(), options.lock))
     except ReconcilerError as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
     """Says what is to be said of the last run. Raises `ReconcilerError` 7 when it waits for its confirmation."""
+    from reconciler.apply.owed import guests_without
     from reconciler.apply.runs import last_run
 
     last = last_run(state_dir)
@@ -27,6 +28,8 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
         say(f"Note: the record of run {last.name} is damaged, and left as it is: {'; '.join(last.damage)}.")
     if last.known and last.end is None:
         say(f"Note: run {last.name} was interrupted{_doing(last)}. The host was read again.")
+    for sentence in guests_without(last, observed):
+        say(f"Note: {sentence}")
     _refuse_while_it_waits(last, observed)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,8 +13,7 @@ from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
-if TYPE_CHECKING:
-    from reconciler.apply.runs import RecordedRun
+Read = TypeVar("Read")
 
 
 def history(
@@ -22,6 +22,7 @@ def history(
 ) -> int:
     """Show what was applied here: when, by whom, from which file and commit, and what became of it."""
     from reconciler.apply.runs import recorded_runs
+    from reconciler.plan.document import plan_to_json
     from reconciler.report.history_text import render_history, render_run
 
     options: Options = context.obj
@@ -35,15 +36,27 @@ def history(
         raise ReconcilerError(
             "There is no such run.", f"{run!r} is not on record. See: reconciler history", code=ExitCode.USAGE
         )
-    put(render_run(found.told(), _plan(found), color=color, width=options.width()))
+    plan, before = _read(found.done), _read(found.before)
+    waiting = _read(found.later) if found.waits else None
+    put(
+        render_run(
+            found.told(),
+            plan_to_json(plan) if plan is not None else None,
+            before={pf.id: {vf.index: vf.attributes or {} for vf in pf.vfs} for pf in before.pfs.values()}
+            if before is not None
+            else {},
+            later=plan_to_json(waiting)["actions"] if waiting is not None else [],
+            color=color,
+            width=options.width(),
+        )
+    )
     return ExitCode.OK
 
 
-def _plan(run: RecordedRun) -> dict[str, Any] | None:
-    from reconciler.plan.document import plan_to_json
-
+def _read(read: Callable[[], Read]) -> Read | None:
+    """A file of the run; one that is damaged is said, and the rest is shown all the same."""
     try:
-        return plan_to_json(run.plan())
+        return read()
     except ReconcilerError as error:
         say(f"Warning: {error.summary} {error.detail}")
         return None

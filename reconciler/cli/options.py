@@ -73,11 +73,14 @@ class Options:
         return open_reader(self.host, self.libvirt, host_name)
 
     def observe(self, reader: Reader) -> Snapshot:
-        """Everything that a plan reads, with the ledger; complains on stderr about a ledger that can't be used."""
+        """Everything that a plan reads, with the ledger and what an interrupted run owes; complains on stderr about a
+        ledger that can't be used."""
         snapshot = reader.observe()
         if self.host == "local" or self.host.startswith("sim:"):
             from reconciler.apply.ledger import read_ledger
+            from reconciler.apply.owed import owed
 
+            snapshot.owed = owed(self.state_dir, snapshot.host.boot_id)
             snapshot.ledger, problem = read_ledger(self.state_dir)
             if problem:
                 say(f"Warning: {problem}")
@@ -136,6 +139,22 @@ def write_new(path: Path, text: str, *, overwrite: bool) -> None:
             f"{path} is never overwritten. Name another one, or remove it.",
             code=ExitCode.FAILED,
         ) from None
+    except OSError as error:
+        code = ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED
+        raise ReconcilerError("A file can't be written.", f"{path}: {error.strerror}.", code=code) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a plan, which only its owner may read (0600): replaced as a whole, and a symlink itself rather than what
+    it points to, unless that is no file at all (`/dev/stdout`, a FIFO)."""
+    from reconciler.files import replace_file
+
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(text)
+        else:
+            replace_file(path, text, 0o600)
     except OSError as error:
         code = ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED
         raise ReconcilerError("A file can't be written.", f"{path}: {error.strerror}.", code=code) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.options import Options, load_state, write_new
+from reconciler.cli.options import Options, load_state, write_private
 from reconciler.cli.output import complain, put
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -83,7 +83,7 @@ def _one(
     if output is not None:
         from reconciler.plan.document import dump_plan
 
-        write_new(output, dump_plan(document), overwrite=True)
+        write_private(output, dump_plan(document))
     print_plan(options, document, output_format, lines=several, saved=output)
     return exit_code(document, detailed)
 

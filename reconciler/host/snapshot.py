@@ -4,14 +4,32 @@ it."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import SNAPSHOT_FORMAT, Snapshot
+from reconciler.host.model import SNAPSHOT_FORMAT, Nic, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
 from reconciler.json_data import read_json
+from reconciler.state.checks import (
+    ALIAS,
+    ATTRIBUTES,
+    COUNT,
+    DOMAIN,
+    INDEX,
+    MAC,
+    MODULE,
+    MTU,
+    NETDEV,
+    PCI_ADDRESS,
+    PF,
+    POOL,
+    VLAN,
+    Check,
+    each,
+)
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -42,7 +60,10 @@ def load(data: bytes, path: str) -> Snapshot:
         snapshot = _adapter().validate_python(document)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
-    _check_names(snapshot, path)
+    wrong = list(_wrong(snapshot))
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise ReconcilerError(_INVALID, f"{path}: {'; '.join(wrong[:_SHOWN])}{more}.", code=65)
     return snapshot
 
 
@@ -104,14 +125,54 @@ def _place(parts: tuple[int | str, ...]) -> str:
     )
 
 
-def _check_names(snapshot: Snapshot, path: str) -> None:
-    """Things that are listed by name carry the name themselves, too; in a document changed by hand the two
-    may differ, and half of the tool would go by the one and half by the other."""
+def _wrong(snapshot: Snapshot) -> Iterator[str]:
+    """Names and values that no host has. Things that are listed by name carry the name themselves, too; in a document
+    changed by hand the two may differ, and half of the tool would go by the one and half by the other."""
+    libvirt = snapshot.libvirt
     listed = (
         *((key, pf.id) for key, pf in snapshot.pfs.items()),
-        *((key, domain.name) for key, domain in snapshot.libvirt.domains.items()),
-        *((key, network.name) for key, network in snapshot.libvirt.networks.items()),
+        *((key, domain.name) for key, domain in libvirt.domains.items()),
+        *((key, network.name) for key, network in libvirt.networks.items()),
     )
-    for key, name in listed:
-        if key != name:
-            raise ReconcilerError(_INVALID, f"{path}: {key!r} is listed under that name but is {name!r}.", code=65)
+    yield from (f"{key!r} is listed under that name but is {name!r}" for key, name in listed if key != name)
+    for where, check, value in _named(snapshot):
+        if value is not None:
+            yield from (f"{where}{place}: {text}" for place, text in check(value))
+    for key, pf in snapshot.pfs.items():
+        if len({vf.index for vf in pf.vfs}) < len(pf.vfs):
+            yield f"pfs.{json.dumps(key)}.vfs: an index is there twice"
+
+
+def _named(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
+    """What is looked up, written or named because of this document: its place, what it has to be, and what it is."""
+    yield "modules.own", each(MODULE), snapshot.modules.own
+    for key, pf in snapshot.pfs.items():
+        where = f"pfs.{json.dumps(key)}"
+        yield where, PF, pf.id
+        yield f"{where}.netdev", NETDEV, pf.netdev
+        yield f"{where}.altnames", each(NETDEV), pf.altnames
+        yield f"{where}.mtu", MTU, pf.mtu
+        for name in ("num_vfs", "total_vfs", "offset", "stride"):
+            yield f"{where}.{name}", COUNT, getattr(pf, name)
+        for vf in pf.vfs:
+            yield f"{where}.vfs.{vf.index}.index", INDEX, vf.index
+            yield f"{where}.vfs.{vf.index}.address", PCI_ADDRESS, vf.address
+            yield f"{where}.vfs.{vf.index}.attributes", ATTRIBUTES, vf.attributes
+            yield f"{where}.vfs.{vf.index}.saved", ATTRIBUTES, vf.saved
+    for key, domain in snapshot.libvirt.domains.items():
+        where = f"libvirt.domains.{json.dumps(key)}"
+        yield where, DOMAIN, domain.name
+        for number, nic in enumerate([*domain.live, *domain.config]):
+            yield from _of_nic(f"{where}: NIC {number}", nic)
+    for key, network in snapshot.libvirt.networks.items():
+        where = f"libvirt.networks.{json.dumps(key)}"
+        yield where, POOL, network.name
+        yield f"{where}.addresses", each(PCI_ADDRESS), [*network.addresses, *network.live_addresses]
+
+
+def _of_nic(where: str, nic: Nic) -> Iterator[tuple[str, Check, Any]]:
+    yield f"{where}.alias", ALIAS, nic.alias if (nic.alias or "").startswith("ua-") else None
+    yield f"{where}.mac", MAC, nic.mac
+    yield f"{where}.vlan", VLAN, nic.vlan
+    yield f"{where}.pool", POOL, nic.pool
+    yield f"{where}.vf_address", PCI_ADDRESS, nic.vf_address

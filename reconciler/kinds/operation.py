@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import Scope
-from reconciler.kinds.arguments import Check
+from reconciler.state.checks import Check
 
 Args = dict[str, Any]
 

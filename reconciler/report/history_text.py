@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reconciler.exit_codes import ExitCode
-from reconciler.report.actions import sentence
+from reconciler.report.step_values import Attributes, place_of, values_of
 from reconciler.report.style import Style, clean, paragraph, plural, quoted, table
 from reconciler.report.values import before_after
 
@@ -17,77 +18,152 @@ _WORDS = {
     "skipped": "left out",
     "undone": "done, and taken back",
 }
+_UNDO = re.compile(r"undo (?P<id>.*?)(?: \((?P<number>[0-9]{1,6})\))?")
+"""Id of an undoing action: that of the action that it undoes, and the number of its step from the second on."""
 
 
 def render_history(runs: Sequence[dict[str, Any]], *, color: bool) -> str:
-    """``runs``, the last one first: ``name``, ``header`` (``at``, ``by``, ``file``, ``commit``, ``undoes``),
-    ``outcomes`` by action, ``unfinished`` and ``end`` as their journals have them."""
+    """``runs``, the last one first: ``name``, ``header`` (``at``, ``by``, ``file``, ``commit``, ``undoes``,
+    ``confirms``), ``outcomes`` by action, ``unfinished``, ``end``, ``settled``, ``waits``, ``begun`` and ``damage`` as
+    their journals have them."""
     style = Style(color)
     if not runs:
         return "Nothing was applied here yet.\n"
     rows = [["run", "began", "by", "what", "from", "changed", "result"]]
     for run in clean(list(runs)):
         header = run["header"]
-        changed = sum(item.get("outcome") == "changed" for item in run["outcomes"].values())
+        changed = sum(item["outcome"] in ("changed", "undone") for item in run["outcomes"].values())
         when, who = header.get("at", "-"), header.get("by", "-")
         rows.append([run["name"], when, who, _what(run), _source(header), str(changed), _result(run)])
     lines = table(rows)
     return "\n".join([style.paint(lines[0], "dim"), *lines[1:]]) + "\n"
 
 
-def render_run(run: dict[str, Any], document: dict[str, Any] | None, *, color: bool, width: int = 0) -> str:
-    """One run as for `render_history`. ``document``: its plan, ``None`` when that is lost."""
+def render_run(
+    run: dict[str, Any],
+    document: dict[str, Any] | None,
+    *,
+    before: Attributes | None = None,
+    later: Sequence[dict[str, Any]] = (),
+    color: bool,
+    width: int = 0,
+) -> str:
+    """One run as for `render_history`. ``document``: the plan that it carried out, ``None`` when that is lost;
+    ``before``: the VFs' attributes before it; ``later``: actions that wait for the confirmation."""
     style, run = Style(color), clean(run)
-    header = run["header"]
+    header, end = run["header"], run["end"] or {}
     lines = [
         style.paint(f"Run {run['name']}: {_what(run)}, {_result(run)}", "bold"),
         *table(
             [
                 ["began", header.get("at", "-")],
-                ["ended", (run["end"] or {}).get("at", "-")],
+                ["ended", end.get("at", "-")],
                 ["by", header.get("by", "-")],
                 ["from", _source(header)],
                 ["sha256", header.get("sha256") or "-"],
+                ["with", f"reconciler {header.get('tool', '-')}"],
             ],
             indent=2,
         ),
     ]
+    for item in run["damage"]:
+        lines += paragraph(f"Damaged: {item}", indent=2, hang=2, width=width)
+    steps = _Steps(run, clean(document or {}), before or {}, width)
     if document is None:
-        return "\n".join([*lines, "", "Its plan can't be read."]) + "\n"
-    document = clean(document)
-    lines += ["", style.paint("Steps:", "bold")]
-    actions = {action["id"]: action for action in document.get("actions") or []}
-    for key in dict.fromkeys([*actions, *run["outcomes"], *run["unfinished"]]):
-        lines += _step(key, actions.get(key), run, width)
-    changes = [
-        [change["address"], item["name"], before_after(item["name"], item["before"], item["after"])]
-        for change in document.get("changes") or []
-        for item in change.get("fields") or []
-    ]
-    if changes:
-        lines += ["", style.paint("Changes:", "bold"), *table(changes, indent=2)]
-    for item in (run["end"] or {}).get("unmet") or []:
+        lines += ["", "Its plan can't be read: its steps are shown by their names alone."]
+    lines += _section(style.paint("Steps:", "bold"), steps.own())
+    lines += _section(style.paint("Taken back:", "bold"), steps.undoing())
+    lines += _section(style.paint("Put right on the way:", "bold"), steps.others())
+    waiting = [[place_of(item), item["op"], values_of(item, {})] for item in clean(list(later))]
+    lines += _section(style.paint("Written when it is confirmed:", "bold"), table(waiting, indent=2))
+    changes = _changes(clean(document)) if document is not None and not header.get("undoes") else []
+    lines += _section(style.paint("Changes:", "bold"), table(changes, indent=2))
+    for item in end.get("unmet") or []:
         lines += paragraph(f"Not as it should be: {item}", indent=2, hang=2, width=width)
     return "\n".join(lines) + "\n"
 
 
-def _step(key: str, action: dict[str, Any] | None, run: dict[str, Any], width: int) -> list[str]:
-    outcome = run["outcomes"].get(key)
-    what = sentence(action) if action is not None else key
-    if outcome is None:
-        word = "begun, and its end is not known" if key in run["unfinished"] else "not reached"
-        return [f"  {what}: {word}"]
-    seconds = outcome.get("seconds") or 0.0
-    took = f" ({seconds:.1f} s)" if seconds >= 0.05 else ""
-    lines = [f"  {what}: {_WORDS.get(outcome.get('outcome', ''), outcome.get('outcome', '?'))}{took}"]
-    if outcome.get("error") and outcome.get("outcome") == "failed":
-        lines += quoted(outcome["error"], indent=4, width=width)
-    return lines
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", title, *lines] if lines else []
+
+
+def _changes(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [change["address"], item["name"], before_after(item["name"], item["before"], item["after"])]
+        for change in document.get("changes") or []
+        for item in change.get("fields") or []
+    ]
+
+
+class _Steps:
+    """The steps of one run as tables: where, what, from which value to which, what came of it."""
+
+    def __init__(self, run: dict[str, Any], document: dict[str, Any], before: Attributes, width: int) -> None:
+        self.run, self.before, self.width = run, before, width
+        self.actions = {action["id"]: action for action in document.get("actions") or []}
+        self.all_back = (run["end"] or {}).get("code") == ExitCode.ROLLED_BACK
+        known = dict.fromkeys([*run["outcomes"], *run["unfinished"]])
+        self.undone = {key: step for key in known if (step := self._undo_step(key)) is not None}
+        self.rest = [key for key in known if key not in self.actions and key not in self.undone]
+
+    def own(self) -> list[str]:
+        """Those of the plan. A rollback has none of its own."""
+        if self.run["header"].get("undoes"):
+            return []
+        return self._table([(key, action) for key, action in self.actions.items()])
+
+    def undoing(self) -> list[str]:
+        """Those that took others back."""
+        return self._table(list(self.undone.items()))
+
+    def others(self) -> list[str]:
+        """Those that no plan has foreseen, by their names."""
+        return self._table([(key, {"address": key, "op": "", "args": {}}) for key in self.rest])
+
+    def _undo_step(self, key: str) -> dict[str, Any] | None:
+        """The step behind the id of an undoing action; what it sets back is the action."""
+        found = _UNDO.fullmatch(key)
+        action = self.actions.get(found["id"]) if found is not None else None
+        if found is None or action is None:
+            return None
+        steps = (action.get("undo") or {}).get("steps") or []
+        number = int(found["number"] or 1)
+        if not 1 <= number <= len(steps):
+            return None
+        return {**steps[number - 1], "undo": {"steps": [action]}}
+
+    def _table(self, steps: list[tuple[str, dict[str, Any]]]) -> list[str]:
+        rows = [
+            [place_of(step), step["op"], values_of(step, self.before) if step["op"] else "", self._word(key)]
+            for key, step in steps
+        ]
+        lines = table(([cell for cell in row if cell] for row in rows), indent=2)
+        return [part for line, (key, _) in zip(lines, steps, strict=True) for part in (line, *self._error(key))]
+
+    def _word(self, key: str) -> str:
+        outcome = self.run["outcomes"].get(key)
+        if outcome is None or key in self.run["unfinished"]:
+            return "begun, and its end is not known" if key in self.run["unfinished"] else "not reached"
+        kind = outcome["outcome"]
+        seconds = outcome.get("seconds") or 0.0
+        took = f" ({seconds:.1f} s)" if seconds >= 0.05 else ""
+        if kind == "changed" and self.all_back and key not in self.undone:
+            kind = "undone"
+        return f"{_WORDS.get(kind, kind)}{took}"
+
+    def _error(self, key: str) -> Iterator[str]:
+        outcome = self.run["outcomes"].get(key) or {}
+        if outcome.get("error") and outcome.get("outcome") in ("failed", "undone"):
+            yield from quoted(outcome["error"], indent=4, width=self.width)
 
 
 def _what(run: dict[str, Any]) -> str:
-    undoes = run["header"].get("undoes")
-    return f"rollback of {undoes}" if undoes else "apply"
+    header = run["header"]
+    if header.get("undoes"):
+        return f"rollback of {header['undoes']}"
+    if header.get("confirms"):
+        return f"confirmation of {header['confirms']}"
+    return "apply" if header else "-"
 
 
 def _source(header: dict[str, Any]) -> str:
@@ -96,6 +172,18 @@ def _source(header: dict[str, Any]) -> str:
 
 
 def _result(run: dict[str, Any]) -> str:
+    if not run["begun"]:
+        return "killed before it began"
+    damage = f"damaged: {run['damage'][0]}" if run["damage"] else ""
+    if not run["header"]:
+        return damage
+    then = {"taken-back": ", later taken back", "confirmed": ", confirmed"}.get(run["settled"], "")
+    if run["waits"]:
+        then = ", waits for its confirmation"
+    return _came_to(run) + then + (f" ({damage})" if damage else "")
+
+
+def _came_to(run: dict[str, Any]) -> str:
     if run["end"] is None:
         count = len(run["unfinished"])
         return "interrupted" + (f" during {plural(count, 'step')}" if count else "")
@@ -103,7 +191,7 @@ def _result(run: dict[str, Any]) -> str:
         case ExitCode.OK:
             return "done"
         case ExitCode.ROLLED_BACK:
-            return "failed, rolled back"
+            return "not completed, taken back"
         case ExitCode.INTERRUPTED:
             return "interrupted, nothing changed"
         case ExitCode.FAILED:

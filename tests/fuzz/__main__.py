@@ -1,4 +1,4 @@
-"""``make fuzz``: new examples until the time is over, Ctrl-C, or something is found. Says how to repeat what it found."""
+"""``make fuzz``: new examples until the time is over, Ctrl-C, or a finding. Says how to repeat what it found."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from reconciler.files import replace_file, sync_folder
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
+from reconciler.state.checks import is_module
 
 OWN_FILE = "etc/modprobe.d/reconciler.conf"
 OWN_UNTIL_REBOOT = "run/modprobe.d/reconciler-unconfirmed.conf"
@@ -41,7 +42,7 @@ def read_modules(root: Path, notes: list[str]) -> Modules:
             text = path.read_text(encoding="utf-8", errors="replace")
             entries = list(blacklist_entries(text, f"/{path.relative_to(root)}"))
             if path == root / OWN_FILE and is_own(text):
-                own = [entry.module for entry in entries]
+                own = [entry.module for entry in entries if is_module(entry.module)]
             else:
                 others += entries
         modules.own, modules.blacklist = own, others + list(_kernel_arguments(root))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from reconciler.host.local.child import read_files
 from reconciler.host.model import Pf, Use, Vf
+from reconciler.host.protocol import HostError
+from reconciler.state.checks import is_pf
 
 _VIRTFN = re.compile(r"virtfn(\d+)")
 _REPRESENTOR = re.compile(r"(c\d+)?pf\d+[vs]f\d+")
@@ -197,7 +199,10 @@ class Sysfs:
 
 
 def device_directory(sys: str, identity: str) -> str:
-    """``SYS/bus/pci/devices/0000:01:00.0`` for ``pci/0000:01:00.0``."""
+    """``SYS/bus/pci/devices/0000:01:00.0`` for ``pci/0000:01:00.0``. Raises `HostError` for what is no PF's identity, and
+    might be the path of something else."""
+    if not is_pf(identity):
+        raise HostError("This is no PF.", f"{identity!r} is no bus with a device on it, such as pci/0000:01:00.0.")
     bus, _, device = identity.partition("/")
     return f"{sys}/bus/{bus}/devices/{device}"
 

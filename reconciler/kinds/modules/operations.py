@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler.host.model import BlacklistEntry, Snapshot
-from reconciler.kinds.arguments import MODULE, each, flag, nothing_or, table
 from reconciler.kinds.operation import Args, Operation, modules_scope
+from reconciler.state.checks import MODULE, each, flag, nothing_or, table
 
 
 def kernel_name(module: str) -> str:

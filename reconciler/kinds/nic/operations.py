@@ -12,11 +12,12 @@ from typing import Any
 from reconciler.drivers.readback import complete
 from reconciler.drivers.table import facts
 from reconciler.host.model import Domain, NetworkPort, Nic, Snapshot
-from reconciler.kinds.arguments import DOMAIN, MATCH, NIC, flag, table
+from reconciler.kinds.arguments import MATCH, NIC
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
 from reconciler.kinds.pf.operations import probed
 from reconciler.kinds.vf.operations import find_vf
+from reconciler.state.checks import DOMAIN, flag, table
 from reconciler.state.desired import ZERO_MAC, Attributes
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Snapshot, Vf
-from reconciler.kinds.arguments import COUNT, MTU, PF, flag, table, word
 from reconciler.kinds.holders import predicted_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
+from reconciler.state.checks import COUNT, MTU, PF, flag, table, word
 from reconciler.state.desired import VF_ATTRIBUTES
 
 

@@ -160,7 +160,8 @@ def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
     """Steps that give VFs that were made again what they had. Rates come last, where they need the link after it was
     lost by making the VFs."""
     known = facts(pf.driver, pf.device_id)
-    steps, rates = [], []
+    steps: list[Step] = []
+    rates: list[Step] = []
     for vf in pf.vfs:
         if vf.driver is not None and vf.driver != "vfio-pci" and pf.autoprobe is False:
             steps.append(Step("vf.bind", where, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 
 from reconciler.host.model import Network, Snapshot
-from reconciler.kinds.arguments import PF, POOL, each, either, flag, table, vf
 from reconciler.kinds.holders import predicted_address
 from reconciler.kinds.operation import Args, Operation, pool_scope
+from reconciler.state.checks import PF, POOL, each, either, flag, table, vf
 
 
 def pool_addresses(host: Snapshot, args: Args) -> list[str]:

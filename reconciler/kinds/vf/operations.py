@@ -7,9 +7,9 @@ from reconciler.drivers.rules import Situation, kept
 from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Pf, Snapshot, Vf
 from reconciler.host.protocol import Scope
-from reconciler.kinds.arguments import ALIAS, ATTRIBUTES, DOMAIN, DRIVER, INDEX, PF, either, table
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, pf_scope
+from reconciler.state.checks import ALIAS, DOMAIN, DRIVER, INDEX, PF, SOME_ATTRIBUTES, either, table
 
 
 def target(host: Snapshot, args: Args) -> VfId | None:
@@ -121,8 +121,8 @@ OPERATIONS = (
     Operation(
         "vf.set",
         either(
-            pf=table({"pf": PF, "vf": INDEX, "set": ATTRIBUTES}),
-            domain=table({"domain": DOMAIN, "alias": ALIAS, "set": ATTRIBUTES}),
+            pf=table({"pf": PF, "vf": INDEX, "set": SOME_ATTRIBUTES}),
+            domain=table({"domain": DOMAIN, "alias": ALIAS, "set": SOME_ATTRIBUTES}),
         ),
         _set_scope,
         _is_set,

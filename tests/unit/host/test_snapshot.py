@@ -89,7 +89,7 @@ def test_the_order_of_keys_does_not_show() -> None:
 
 def test_values_keep_their_types() -> None:
     document = json.loads(dump(host()))
-    document["pfs"]["pci/0000:00:00.0"]["vfs"][0]["attributes"] = {"trust": True, "vlan": 1, "mac": "1"}
+    document["pfs"]["pci/0000:00:00.0"]["vfs"][0]["attributes"] = {"trust": True, "vlan": 1, "mac": "52:54:00:00:00:01"}
     vf = load(json.dumps(document).encode(), "f").pfs["pci/0000:00:00.0"].vfs[0]
     assert [(key, type(value)) for key, value in (vf.attributes or {}).items()] == [
         ("trust", bool),

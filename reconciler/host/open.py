@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from reconciler.host.protocol import Reader, Writer
 if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
 
+_PASSWORD = re.compile(r"//[^/?#]*:[^/?#]*@")
 _FORMS = "It is one of: local · snapshot:FILE · snapshot:DIR · sim:FILE."
 
 
@@ -22,6 +24,7 @@ def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None) -> Reade
     if host_uri == "local":
         from reconciler.host.local.reader import LocalReader
 
+        _refuse_password(libvirt_uri)
         return LocalReader(libvirt_uri)
     if kind == "snapshot" and path:
         return _open_snapshot(Path(path), host_name)
@@ -36,6 +39,7 @@ def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
     if host_uri == "local":
         from reconciler.host.local.writer import LocalWriter
 
+        _refuse_password(libvirt_uri)
         return LocalWriter(libvirt_uri)
     if kind == "snapshot" and path:
         raise ReconcilerError(
@@ -79,6 +83,18 @@ def _file_name(directory: Path, host_name: str | None) -> str:
     if "/" in host_name or host_name.startswith("."):
         raise ReconcilerError("The host's name is no file name.", f"{host_name!r} in {directory}", code=64)
     return host_name
+
+
+def _refuse_password(libvirt_uri: str) -> None:
+    """The URI is shown, recorded, and handed to the timer of --confirm-within: no place for a password. libvirt takes
+    it from a file of its own (docs/auth.rst), and never from the URI."""
+    if _PASSWORD.search(libvirt_uri):
+        raise ReconcilerError(
+            "A password stands in libvirt's URI.",
+            "Everybody on this machine can read a command's arguments, and libvirt takes no password from there. "
+            "Put it into libvirt's auth.conf, or name such a file in the URI with ?authfile=FILE.",
+            code=64,
+        )
 
 
 def _wrong(host_uri: str) -> ReconcilerError:

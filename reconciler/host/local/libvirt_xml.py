@@ -13,6 +13,8 @@ from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
 
 OWN_ALIAS = "ua-rec-"
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
+_MAX_XML = 16 * 1024 * 1024
+"""Characters; libvirt sends strings of 4 MiB at most (src/remote/remote_protocol.x, REMOTE_STRING_MAX)."""
 _KEPT = {"address", "boot", "rom", "acpi", "teaming"}
 """Children of a NIC that mean the same for every method, kept when the method changes."""
 _REPLACED = {"mac", "source", "vlan", "alias"}
@@ -24,14 +26,20 @@ IsVf = Callable[[str], bool]
 
 
 def parse(xml: str) -> Element:
-    """Parses without following entities or the network. Raises ValueError for what is no XML."""
+    """Parses without following entities or the network, and within libxml2's limits. Raises ValueError for what is no
+    XML, and for what libvirt never writes: more than it can send, or a document type, which only declares entities."""
+    if len(xml) > _MAX_XML:
+        raise ValueError(f"libvirt's XML has {len(xml)} characters, and at most {_MAX_XML} are read")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
     )
     try:
-        return etree.fromstring(xml.encode(), parser)
+        element = etree.fromstring(xml.encode(), parser)
     except etree.XMLSyntaxError as error:
         raise ValueError(f"libvirt's XML can't be parsed: {error}") from error
+    if element.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("libvirt's XML has a document type, which libvirt itself never writes")
+    return element
 
 
 def text(element: Element) -> str:

@@ -199,8 +199,8 @@ class Sysfs:
 
 
 def device_directory(sys: str, identity: str) -> str:
-    """``SYS/bus/pci/devices/0000:01:00.0`` for ``pci/0000:01:00.0``. Raises `HostError` for what is no PF's identity, and
-    might be the path of something else."""
+    """``SYS/bus/pci/devices/0000:01:00.0`` for ``pci/0000:01:00.0``. Raises `HostError` for what is no PF: it might
+    be the path of something else."""
     if not is_pf(identity):
         raise HostError("This is no PF.", f"{identity!r} is no bus with a device on it, such as pci/0000:01:00.0.")
     bus, _, device = identity.partition("/")

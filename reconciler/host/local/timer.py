@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.protocol import HostError
 
 _SECONDS = 20.0
+_UNIT = re.compile(r"reconciler-[0-9A-Za-z.-]+")
+"""What `Countdown` names them."""
 _PASSED_ON = ("PYTHONPATH",)
 """Environment without which the command might not be found."""
 
@@ -42,8 +45,10 @@ def arm(unit: str, seconds: int, argv: Sequence[str]) -> None:
 
 
 def disarm(unit: str) -> None:
-    """Takes a timer away; one that is gone is fine."""
-    _systemd(["systemctl", "stop", f"{unit}.timer"], "the timer could not be stopped", missing_is_fine=True)
+    """Takes a timer away; one that is gone is fine. ``unit`` was read from a journal: only one of ours is stopped."""
+    if not _UNIT.fullmatch(unit):
+        raise HostError("This is no timer of reconciler.", f"{unit!r} stands in the run's journal, and is left alone.")
+    _systemd(["systemctl", "stop", "--", f"{unit}.timer"], "the timer could not be stopped", missing_is_fine=True)
 
 
 def _systemd(argv: list[str], failed: str, *, missing_is_fine: bool = False) -> None:

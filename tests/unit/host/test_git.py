@@ -39,3 +39,40 @@ def test_asking_leaves_the_index_as_it_is(committed: Path) -> None:
 
 def test_outside_of_git_there_is_none(tmp_path: Path) -> None:
     assert describe(tmp_path / "host.toml") is None
+
+
+@pytest.mark.parametrize("trap", ["core.fsmonitor", "filter.x.clean", "core.pager", "hooks"])
+def test_nothing_that_the_work_tree_names_is_run(committed: Path, tmp_path: Path, trap: str) -> None:
+    """The tree may be somebody else's: what its configuration names would run as root. `git status` falls into the
+    first two traps; what is asked for here into none."""
+    marker, program = tmp_path / "marker", tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {marker}\ncat\n")
+    program.chmod(0o755)
+    git = ["git", "-C", str(committed.parent)]
+    if trap == "hooks":
+        for hook in ("post-checkout", "post-index-change", "reference-transaction"):
+            (committed.parent / ".git" / "hooks" / hook).symlink_to(program)
+    else:
+        subprocess.run([*git, "config", trap, str(program)], check=True)
+    (committed.parent / ".git" / "info" / "attributes").write_text("*.toml filter=x\n")
+    committed.write_text("schema = 3\n")
+    found = describe(committed)
+    assert found is not None
+    assert found[1] is True
+    assert not marker.exists()
+    if trap in ("core.fsmonitor", "filter.x.clean"):
+        subprocess.run([*git, "status"], check=False, capture_output=True)
+        assert marker.exists(), "the trap is none"
+
+
+def test_a_file_that_is_not_committed_differs(committed: Path) -> None:
+    other = committed.with_name("-x y.toml")
+    other.write_text("schema = 1\n")
+    found = describe(other)
+    assert found is not None
+    assert found[1] is True
+
+
+def test_a_pipe_is_not_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert describe(tmp_path / "pipe") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -85,11 +86,58 @@ def test_what_is_no_xml(text: str) -> None:
         xml.parse(text)
 
 
-def test_entities_are_not_followed(tmp_path: Path) -> None:
+LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/hostname'>]><domain><name>&x;</name></domain>",
+        "<!DOCTYPE d SYSTEM 'http://127.0.0.1:9/d.dtd'><domain/>",
+        f"<!DOCTYPE d [<!ENTITY l0 'ha'>{LAUGHS}]><domain><name>&l11;</name></domain>",
+        "<!DOCTYPE d [<!ENTITY % x SYSTEM 'file:///etc/hostname'> %x;]><domain/>",
+        "<domain>&x;</domain>",
+        "<a>" * 3000 + "</a>" * 3000,
+        f"<domain><name>{'x' * (xml._MAX_XML)}</name></domain>",
+        "<domain><name>\ud800</name></domain>",
+        "",
+    ],
+    ids=["external", "dtd", "laughs", "parameter", "undeclared", "deep", "long", "surrogate", "empty"],
+)
+def test_what_libvirt_never_writes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  whatever it says
+        xml.parse(text)
+
+
+def test_an_entity_is_never_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the document type were let through."""
     secret = tmp_path / "secret"
     secret.write_text("secret")
     text = f"<!DOCTYPE d [<!ENTITY x SYSTEM 'file://{secret}'>]><domain><name>&x;</name></domain>"
-    assert "secret" not in (xml.parse(text).findtext("name") or "")
+    made: list[Any] = []
+    monkeypatch.setattr(xml.etree, "fromstring", lambda data, parser: made.append(etree.XML(data, parser)) or made[0])
+    with pytest.raises(ValueError, match="document type"):
+        xml.parse(text)
+    assert "secret" not in etree.tostring(made[0].find("name"), encoding="unicode")
+
+
+MARKUP = "a'\"<b>&amp;]]>{0}"
+
+
+def test_names_are_never_markup() -> None:
+    """What is built has the elements that are meant, and the names in it as they are."""
+    pool = etree.fromstring(xml.render_pool(PoolSpec(MARKUP, pf_dev=MARKUP)))
+    assert (pool.findtext("name"), pool.find("forward/pf").get("dev")) == (MARKUP, MARKUP)
+    assert [child.tag for child in pool] == ["name", "forward"]
+    nic = etree.fromstring(xml.render_nic(NicSpec("pool", MARKUP, MARKUP, 3, pool=MARKUP)))
+    assert [child.tag for child in nic] == ["mac", "source", "vlan", "alias"]
+    assert nic.find("source").get("network") == nic.find("alias").get("name") == MARKUP
+
+
+@pytest.mark.parametrize("name", ["a\x00", "a\x1b", "\ud800"])
+def test_what_xml_can_not_hold_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  whatever it says
+        xml.render_pool(PoolSpec(name, pf_dev="x"))
 
 
 def live() -> list[Nic]:

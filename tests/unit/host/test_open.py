@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +53,12 @@ def test_what_can_not_be_written(uri: str) -> None:
     with pytest.raises(ReconcilerError) as caught:
         open_writer(uri, "")
     assert caught.value.code == 64
+
+
+@pytest.mark.parametrize("opened", [lambda uri: open_reader("local", uri, None), lambda uri: open_writer("local", uri)])
+def test_a_password_in_libvirts_uri_is_refused_and_not_repeated(opened: Any) -> None:
+    with pytest.raises(ReconcilerError) as caught:
+        opened("qemu+tcp://admin:hunter2@198.51.100.1/system")
+    assert caught.value.code == 64
+    assert "hunter2" not in f"{caught.value.summary} {caught.value.detail}"
+    assert opened("qemu+ssh://admin@198.51.100.1:22/system?authfile=/a:b@c") is not None

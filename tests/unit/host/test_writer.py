@@ -135,7 +135,7 @@ def test_things_that_are_gone(kernel: Kernel) -> None:
         lambda: writer.bind_vf(PF, 5, "none", 5),
         lambda: writer.set_numvfs("pci/0000:09:00.0", 1, 5),
         lambda: writer.set_link("pci/0000:09:00.0", True),
-        lambda: writer.set_vfs("netdevsim/x", [VfSet(0, {"trust": True})]),
+        lambda: writer.set_vfs("netdevsim/netdevsim9", [VfSet(0, {"trust": True})]),
     ):
         with pytest.raises(HostError, match="gone") as caught:
             call()

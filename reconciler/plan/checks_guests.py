@@ -74,8 +74,8 @@ def _memory_limit(
             "warning",
             "hard-limit-too-low",
             "The guest's memory limit leaves no room for a VF.",
-            f"<memtune><hard_limit> of {domain.name} is {limit} KiB, and with a VF all {hardware.memory_kib} KiB of its "
-            'memory are pinned: it may not start, or be given no VF ("Cannot allocate memory"). Take it out, or '
+            f"<memtune><hard_limit> of {domain.name} is {limit} KiB, and a VF pins all {hardware.memory_kib} KiB of its "
+            'memory: it may not start, or be given no VF ("Cannot allocate memory"). Take it out, or '
             f"raise it above {least} KiB.",
             address("domain", domain.name),
         )

@@ -15,6 +15,7 @@ from reconciler.kinds.nic.identity import sriov_nics
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Resolution, vf_count, vf_driver
 from reconciler.plan.checks_drivers import check_drivers
+from reconciler.plan.checks_guests import check_guests
 from reconciler.state.address import address
 
 
@@ -23,6 +24,7 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
     return [
         *_counts(resolution, host),
         *check_drivers(resolution, host),
+        *check_guests(resolution, host),
         *_taken(resolution, host),
         *_limits(resolution, host),
         *_downs(resolution, host),

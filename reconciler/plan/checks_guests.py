@@ -1,0 +1,172 @@
+"""What guests make impossible or doubtful: slots for hot-plug, memory limits, and MACs that are not what they seem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.host.model import Domain, GuestHardware, Snapshot
+from reconciler.kinds.holders import VfId, vfs_by_address
+from reconciler.kinds.nic.intent import NicIntent
+from reconciler.kinds.resolution import Resolution
+from reconciler.state.address import address
+from reconciler.state.desired import ZERO_MAC, AttributeValue
+
+_GIB = 1024 * 1024
+"""KiB in a GiB: what libvirt adds to a guest's memory for its limit (qemuDomainGetMemLockLimitBytes)."""
+
+
+def check_guests(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """All findings."""
+    for name in resolution.desired.domains:
+        domain = host.libvirt.domains.get(name)
+        if domain is None or domain.hardware is None:
+            continue
+        nics = [nic for nic in resolution.nics if nic.domain.name == name]
+        yield from _slots(resolution, domain, domain.hardware, nics)
+        yield from _memory_limit(resolution, domain, domain.hardware, nics)
+    for nic in resolution.nics:
+        if nic.nic.state == "present":
+            yield from _same_mac(resolution, host, nic)
+            if nic.live is None and nic.config is None:  # Once it is there it was told.
+                yield from _mac(resolution, nic)
+
+
+def _slots(
+    resolution: Resolution, domain: Domain, hardware: GuestHardware, nics: list[NicIntent]
+) -> Iterator[Diagnostic]:
+    """A running guest takes a card only on a free pcie-root-port (libvirt, docs/pci-hotplug.rst); a microvm takes none
+    (QEMU, docs/system/i386/microvm.rst)."""
+    new = [nic for nic in nics if nic.nic.state == "present" and nic.live is None] if domain.running else []
+    leaving = sum(nic.nic.state == "absent" and nic.live is not None for nic in nics)
+    where = address("domain", domain.name)
+    if new and hardware.machine.startswith("microvm"):
+        yield _finding(
+            resolution,
+            "error",
+            "no-hot-plug",
+            "This kind of machine takes no card while it runs.",
+            f"{domain.name} is a {hardware.machine} and runs. Shut it down before this is applied.",
+            where,
+        )
+    elif hardware.free_root_ports is not None and len(new) - leaving > hardware.free_root_ports:
+        yield _finding(
+            resolution,
+            "error",
+            "no-free-root-port",
+            "The running guest has no slot left for these NICs.",
+            f"{domain.name} runs with {hardware.free_root_ports} free PCIe root ports, and is to be given {len(new)} "
+            f"more NICs: {', '.join(nic.address for nic in new)}. Ports can't be added while it runs. Shut it down, "
+            "add a <controller type='pci' model='pcie-root-port'/> per NIC to its definition, and start it.",
+            where,
+        )
+
+
+def _memory_limit(
+    resolution: Resolution, domain: Domain, hardware: GuestHardware, nics: list[NicIntent]
+) -> Iterator[Diagnostic]:
+    """<hard_limit> takes the place of libvirt's own limit: the memory, all of which VFIO pins, and 1 GiB. (Of a guest
+    with a vIOMMU `doctor` says more.)"""
+    limit, least = hardware.hard_limit_kib, hardware.memory_kib + _GIB
+    if limit is not None and limit < least and any(nic.nic.state == "present" for nic in nics):
+        yield _finding(
+            resolution,
+            "warning",
+            "hard-limit-too-low",
+            "The guest's memory limit leaves no room for a VF.",
+            f"<memtune><hard_limit> of {domain.name} is {limit} KiB, and a VF pins all {hardware.memory_kib} KiB of its "
+            'memory: it may not start, or be given no VF ("Cannot allocate memory"). Take it out, or '
+            f"raise it above {least} KiB.",
+            address("domain", domain.name),
+        )
+
+
+def _mac(resolution: Resolution, nic: NicIntent) -> Iterator[Diagnostic]:
+    mac, trust = _effective(resolution, nic, "mac"), _effective(resolution, nic, "trust")
+    if nic.nic.method == "hostdev" and mac in (None, ZERO_MAC):
+        told = 'mac = "none"' if mac is not None else "no MAC is declared"
+        yield _finding(
+            resolution,
+            "note",
+            "guest-chooses-mac",
+            "The guest may choose its own MAC.",
+            f"{told}, and libvirt sets none with method hostdev. Declare one to keep the guest to it.",
+            nic.address,
+        )
+    elif trust is True and mac not in (None, ZERO_MAC):
+        yield _finding(
+            resolution,
+            "note",
+            "trusted-guest",
+            "A trusted guest may change its MAC.",
+            f"With trust = true the driver lets the guest set another one than {mac}, and receive what is not meant "
+            "for it. Declare trust = false to keep it to its own.",
+            nic.address,
+        )
+
+
+def _effective(resolution: Resolution, nic: NicIntent, name: str) -> AttributeValue | None:
+    """What counts for the NIC: its own value, else that of its VF's tables."""
+    if name in nic.nic.attributes or nic.vf is None:
+        return nic.nic.attributes.get(name)
+    intent = resolution.intents.get(nic.vf, {}).get(name)
+    return intent.value if intent is not None else None
+
+
+def _same_mac(resolution: Resolution, host: Snapshot, nic: NicIntent) -> Iterator[Diagnostic]:
+    """Another one on this host with the NIC's MAC: the switch in the card gives a frame to one of them."""
+    mac = nic.mac if nic.nic.method != "hostdev" else nic.nic.attributes.get("mac")
+    others = list(_with_mac(resolution, host, nic, str(mac))) if mac not in (None, ZERO_MAC) else []
+    if others:
+        yield _finding(
+            resolution,
+            "warning",
+            "mac-used-twice",
+            "Another device of this host has the same MAC.",
+            f"{mac} is also that of {', '.join(others)}. Frames for it reach only one of them: give one another MAC.",
+            nic.address,
+        )
+
+
+def _with_mac(resolution: Resolution, host: Snapshot, nic: NicIntent, mac: str) -> Iterator[str]:
+    mine = [device for device in (nic.live, nic.config) if device is not None]
+    for domain in host.libvirt.domains.values():
+        for device in domain.live if domain.running else domain.config:
+            if device.mac == mac and not any(device is own for own in mine):
+                yield f"guest {domain.name} ({device.alias or 'a NIC'})"
+    for pf in host.pfs.values():
+        if pf.mac == mac:
+            yield f"the PF {pf.netdev}"
+    on = _vfs_of(host, nic)
+    for pf in host.pfs.values():
+        for vf in pf.vfs:
+            known = (vf.attributes or {}).get("mac") == mac and (pf.id, vf.index) not in on
+            if known and not _belongs(resolution, host, (pf.id, vf.index)):
+                yield f"VF {vf.index} of {pf.netdev}"
+
+
+def _vfs_of(host: Snapshot, nic: NicIntent) -> set[VfId | None]:
+    """The VFs that it has or is to have."""
+    addresses = vfs_by_address(host)
+    has = {addresses.get(device.vf_address or "") for device in (nic.live, nic.config) if device is not None}
+    return {*has, nic.vf}
+
+
+def _belongs(resolution: Resolution, host: Snapshot, vf: VfId) -> bool:
+    """Whether a guest has the VF, which is told already, or will be set by this very plan."""
+    return "mac" in resolution.intents.get(vf, {}) or any(
+        holder.kind == "guest" for holder in resolution.holders.get(vf, [])
+    )
+
+
+def _finding(
+    resolution: Resolution, severity: Severity, code: str, summary: str, detail: str, where: str
+) -> Diagnostic:
+    return Diagnostic(
+        severity=severity,
+        code=code,
+        summary=summary,
+        detail=detail,
+        address=where,
+        line=resolution.desired.line(where),
+    )

@@ -74,7 +74,7 @@ def _memory_limit(
             "warning",
             "hard-limit-too-low",
             "The guest's memory limit leaves no room for a VF.",
-            f"<memtune><hard_limit> of {domain.name} is {limit} KiB, and a VF pins all {hardware.memory_kib} KiB of its "
+            f"<memtune><hard_limit> of {domain.name} is {limit} KiB, a VF pins all {hardware.memory_kib} KiB of its "
             'memory: it may not start, or be given no VF ("Cannot allocate memory"). Take it out, or '
             f"raise it above {least} KiB.",
             address("domain", domain.name),

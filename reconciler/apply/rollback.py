@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reconciler.apply.executor import Executor, Outcome, Progress
 from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
@@ -68,11 +69,16 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
     return rollback
 
 
+def _done(outcome: Mapping[str, Any]) -> bool:
+    return outcome["outcome"] in ("changed", "unchanged")
+
+
 def take_back_run(
     last: RecordedRun,
     observed: Snapshot,
     *,
     confirmed: RecordedRun | None,
+    attempts: Sequence[RecordedRun] = (),
     reader: Reader,
     writer: Writer,
     state_dir: Path,
@@ -80,10 +86,14 @@ def take_back_run(
 ) -> tuple[str, Rollback]:
     """Takes back a run that is on record, as a run of its own: its name, and what it came to. The caller holds the
     lock. The ledger is put back too: what was taken back is not applied. A confirmation goes back with what it
-    confirmed, which is ``confirmed``."""
+    confirmed, which is ``confirmed``. ``attempts``: earlier rollbacks of it that left something to do."""
     first = confirmed or last
     plan, before = last.done() if confirmed is None else confirmed.plan(), first.before()
     done = last.changed | first.changed
+    for attempt in attempts:
+        undone = {key for key, outcome in attempt.outcomes.items() if _done(outcome)}
+        left = {action.id for action in undo_of(plan.actions, done, before)} - undone
+        done -= undone_of(plan.actions, left)
     name = run_name()
     header = {**plan_header(plan), "undoes": last.name}
     journal = Journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)

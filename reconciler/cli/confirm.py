@@ -76,6 +76,8 @@ def _waiting(options: Options) -> RecordedRun:
 def _settled(last: RecordedRun) -> str:
     if last.settled == "confirmed":
         return "is confirmed"
+    if last.partly_back:
+        return f"takes run {last.header['undoes']} back and left something to do: reconciler rollback goes on with it"
     return "was taken back" if last.settled or "undoes" in last.header else "was not to be confirmed"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
+from reconciler.apply.journal import BEFORE, PLAN, Journal, Unrecorded, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
 from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
@@ -33,6 +33,8 @@ class Rollback:
     outcomes: list[Outcome]
     left: list[str] = field(default_factory=list)
     """How the host is still not as it was before, in sentences."""
+    warnings: list[str] = field(default_factory=list)
+    """What could not be recorded."""
 
     @property
     def complete(self) -> bool:
@@ -96,16 +98,35 @@ def take_back_run(
         done -= undone_of(plan.actions, left)
     name = run_name()
     header = {**plan_header(plan), "undoes": last.name}
-    journal = Journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
+    journal = _journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
     try:
         executor = Executor(reader, writer, observed, journal, progress, name)
         rollback = take_back(executor, plan.actions, done, before)
-        write_ledger(state_dir, before.ledger)
-        code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
-        journal.write("end", at=now(), code=int(code), unmet=rollback.left)
-        if rollback.complete:
-            for run in {last.name: last, first.name: first}.values():
-                add_record(run.folder, "taken-back", by=name, at=now())
+        runs = {last.name: last, first.name: first}.values() if rollback.complete else []
+        _record(rollback, journal, state_dir, before, name, [run.folder for run in runs])
     finally:
         journal.close()
     return name, rollback
+
+
+def _journal(state_dir: Path, name: str, files: Mapping[str, str], header: dict[str, Any]) -> Journal:
+    try:
+        return Journal(state_dir, name, files, header)
+    except ReconcilerError as error:
+        if error.code == ExitCode.NOT_PERMITTED:
+            raise
+        return Unrecorded(state_dir / "runs" / name, error)
+
+
+def _record(
+    rollback: Rollback, journal: Journal, state_dir: Path, before: Snapshot, name: str, folders: Sequence[Path]
+) -> None:
+    """What can't be recorded is told: the host has been changed by now."""
+    code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
+    try:
+        write_ledger(state_dir, before.ledger)
+        journal.write("end", at=now(), code=int(code), unmet=rollback.left)
+        for folder in folders:
+            add_record(folder, "taken-back", by=name, at=now())
+    except ReconcilerError as error:
+        rollback.warnings.append(f"This is not on record as it should be. {error.summary} {error.detail}")

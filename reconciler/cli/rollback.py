@@ -88,6 +88,8 @@ def rollback(
             progress=progress,
         )[1]
         interrupts.over(ExitCode.OK if done.complete else ExitCode.PARTIAL)
+        for warning in done.warnings:
+            say(f"Warning: {warning}")
         _disarm(wanted.last)
     return _show(options, wanted, done)
 

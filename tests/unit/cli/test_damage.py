@@ -3,6 +3,7 @@ without them."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.files import cannot_write
 from reconciler.exit_codes import ExitCode
 from tests.unit.cli.inside import Inside
 from tests.unit.cli.test_commands import Folder
@@ -199,3 +201,20 @@ def test_a_rollback_does_not_write_over_a_ledger_that_cannot_be_used(folder: Fol
     (state(folder) / "ledger.json").write_text("{mine")
     assert sim(folder, "rollback").returncode == ExitCode.OK
     assert (state(folder) / "ledger.json.unusable").read_text() == "{mine"
+
+
+def test_a_rollback_needs_no_room(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full must not keep a change that nobody wants."""
+
+    def full(path: Path, text: str, *, mode: int = 0o644) -> None:
+        raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("reconciler.apply.journal.write_atomically", full)
+        patched.setattr("reconciler.apply.ledger.write_atomically", full)
+        done = sim(folder, "rollback")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "Warning: This is not on record as it should be." in done.stderr
+    assert "No space left on device" in done.stderr
+    assert facts(folder)["pfs"]["pci/0000:01:00.0"]["num_vfs"] == 0
+    assert [path.name for path in (state(folder) / "runs").iterdir()] == [record(folder, "plan.json").parent.name]

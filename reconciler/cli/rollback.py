@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.interrupts import Interrupts
+from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
@@ -51,6 +51,7 @@ def rollback(
     from reconciler.host.open import open_writer
 
     options: Options = context.obj
+    interruptible()
     writer = open_writer(options.host, options.libvirt)
     need_root(options)
     with ExitStack() as stack:

@@ -106,6 +106,21 @@ def test_a_line_that_is_lost_is_told_and_what_it_was_about_taken_back_all_the_sa
     assert facts(folder)["pfs"]["pci/0000:01:00.0"]["num_vfs"] == 0
 
 
+def test_a_record_of_an_older_version_is_read(folder: Folder) -> None:
+    """Before it had a format of its own."""
+
+    def older(lines: list[bytes]) -> list[bytes]:
+        header = json.loads(lines[0])
+        del header["format"], header["tool"]
+        return [json.dumps(header).encode(), *lines[1:]]
+
+    journal(folder, older)
+    listed = sim(folder, "history").stdout
+    assert "damaged" not in listed
+    assert sim(folder, "history", listed.splitlines()[1].split()[0]).returncode == ExitCode.OK
+    assert sim(folder, "rollback").returncode == ExitCode.OK
+
+
 def test_an_end_that_a_crash_cut_off_is_an_interruption_and_no_damage(folder: Folder) -> None:
     path = record(folder, "journal.jsonl")
     path.write_bytes(path.read_bytes()[:-20])

@@ -128,6 +128,31 @@ def test_a_lost_terminal_does_not_stop_it(folder: Inside) -> None:
     assert "done" in sim(folder, "history").stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_change_it_just_ends(folder: Inside, number: int) -> None:
+    terminal, inner = pty.openpty()  # Somebody who is asked, and thinks it over.
+    asking = subprocess.Popen(
+        [*COMMAND, "apply", "host.toml"],
+        cwd=folder.path,
+        stdin=inner,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asking.stderr is not None
+    said = ""
+    while not said.endswith("answer: "):
+        said += asking.stderr.read(1)
+    asking.send_signal(number)
+    said += asking.stderr.read()
+    asking.stderr.close()
+    os.close(terminal)
+    os.close(inner)
+    assert asking.wait(timeout=60) == ExitCode.INTERRUPTED
+    assert said.endswith("Error: Interrupted. Nothing was changed.\n")
+    assert sim(folder, "history").stdout == "Nothing was applied here yet.\n"
+
+
 def test_a_hangup_alone_does_not_stop_it(folder: Inside) -> None:
     running = Running(folder, *APPLY)
     running.until("[1/")

@@ -20,6 +20,7 @@ from typing import Any
 from reconciler import __version__
 from reconciler.apply.files import append_synced, cannot_write, own_folder, write_atomically
 from reconciler.clock import now
+from reconciler.diagnostics import ReconcilerError
 from reconciler.files import read_regular, sync_folder
 from reconciler.plan.document import Plan
 
@@ -74,6 +75,21 @@ class Journal:
     def close(self) -> None:
         """Ends the journal."""
         os.close(self._file)
+
+
+class Unrecorded(Journal):
+    """In place of a journal that can't be made, for a rollback: a disk that is full must not keep a change that nobody
+    wants, and what is taken back is on record already, as done."""
+
+    def __init__(self, folder: Path, why: ReconcilerError) -> None:
+        self.folder, self._why = folder, why
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Says why it can't."""
+        raise self._why
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 def _open(path: Path, flags: int = 0) -> int:

@@ -161,6 +161,7 @@ class _Rescuer:
         first = self.look()
         self._watch(first)
         lost = self.look()
+        silent = self._unanswered()
         first = lost or first
         if lost:
             self._go_on(self._unfinished(self._whole(lost)))
@@ -175,7 +176,7 @@ class _Rescuer:
         self.result.lost += [self.without(nic) for nic in lost]
         still = {nic.address for nic in lost} | finished
         self.result.put_back = [self._with(nic) for nic in first if nic.address not in still]
-        self._pending()
+        self._pending([action for action in self._unanswered() if action in silent])
         return self.result
 
     def look(self) -> list[LostNic]:
@@ -213,8 +214,8 @@ class _Rescuer:
             clock.sleep(1.0)
             self.look()
 
-    def _pending(self) -> None:
-        for action in self._unanswered():
+    def _pending(self, silent: Sequence[Action]) -> None:
+        for action in silent:
             self.result.lost.append(
                 f"guest {action.args['domain']} was asked to give back its NIC "
                 f"{next(iter(action.args['match'].values()))} and has not answered; it still has it. If it gives it "

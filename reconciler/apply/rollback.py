@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import BEFORE, PLAN, Journal, add_record, plan_header, run_name
+from reconciler.apply.journal import BEFORE, PLAN, Journal, Unrecorded, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
 from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
@@ -32,6 +33,8 @@ class Rollback:
     outcomes: list[Outcome]
     left: list[str] = field(default_factory=list)
     """How the host is still not as it was before, in sentences."""
+    warnings: list[str] = field(default_factory=list)
+    """What could not be recorded."""
 
     @property
     def complete(self) -> bool:
@@ -68,11 +71,16 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
     return rollback
 
 
+def _done(outcome: Mapping[str, Any]) -> bool:
+    return outcome["outcome"] in ("changed", "unchanged")
+
+
 def take_back_run(
     last: RecordedRun,
     observed: Snapshot,
     *,
     confirmed: RecordedRun | None,
+    attempts: Sequence[RecordedRun] = (),
     reader: Reader,
     writer: Writer,
     state_dir: Path,
@@ -80,22 +88,45 @@ def take_back_run(
 ) -> tuple[str, Rollback]:
     """Takes back a run that is on record, as a run of its own: its name, and what it came to. The caller holds the
     lock. The ledger is put back too: what was taken back is not applied. A confirmation goes back with what it
-    confirmed, which is ``confirmed``."""
+    confirmed, which is ``confirmed``. ``attempts``: earlier rollbacks of it that left something to do."""
     first = confirmed or last
     plan, before = last.done() if confirmed is None else confirmed.plan(), first.before()
     done = last.changed | first.changed
+    for attempt in attempts:
+        undone = {key for key, outcome in attempt.outcomes.items() if _done(outcome)}
+        left = {action.id for action in undo_of(plan.actions, done, before)} - undone
+        done -= undone_of(plan.actions, left)
     name = run_name()
     header = {**plan_header(plan), "undoes": last.name}
-    journal = Journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
+    journal = _journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
     try:
         executor = Executor(reader, writer, observed, journal, progress, name)
         rollback = take_back(executor, plan.actions, done, before)
-        write_ledger(state_dir, before.ledger)
-        code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
-        journal.write("end", at=now(), code=int(code), unmet=rollback.left)
-        if rollback.complete:
-            for run in {last.name: last, first.name: first}.values():
-                add_record(run.folder, "taken-back", by=name, at=now())
+        runs = {last.name: last, first.name: first}.values() if rollback.complete else []
+        _record(rollback, journal, state_dir, before, name, [run.folder for run in runs])
     finally:
         journal.close()
     return name, rollback
+
+
+def _journal(state_dir: Path, name: str, files: Mapping[str, str], header: dict[str, Any]) -> Journal:
+    try:
+        return Journal(state_dir, name, files, header)
+    except ReconcilerError as error:
+        if error.code == ExitCode.NOT_PERMITTED:
+            raise
+        return Unrecorded(state_dir / "runs" / name, error)
+
+
+def _record(
+    rollback: Rollback, journal: Journal, state_dir: Path, before: Snapshot, name: str, folders: Sequence[Path]
+) -> None:
+    """What can't be recorded is told: the host has been changed by now."""
+    code = ExitCode.OK if rollback.complete else ExitCode.PARTIAL
+    try:
+        write_ledger(state_dir, before.ledger)
+        journal.write("end", at=now(), code=int(code), unmet=rollback.left)
+        for folder in folders:
+            add_record(folder, "taken-back", by=name, at=now())
+    except ReconcilerError as error:
+        rollback.warnings.append(f"This is not on record as it should be. {error.summary} {error.detail}")

@@ -77,6 +77,11 @@ class RecordedRun:
         over = (ExitCode.ROLLED_BACK, ExitCode.FAILED, ExitCode.INTERRUPTED)
         return self.armed is not None and not self.settled and (self.end is None or self.end["code"] not in over)
 
+    @property
+    def partly_back(self) -> bool:
+        """Whether it is a rollback that left something to do: another one goes on with it."""
+        return "undoes" in self.header and (self.end is None or self.end["code"] != ExitCode.OK)
+
     def told(self) -> dict[str, Any]:
         """What views show of it."""
         names = ("name", "header", "outcomes", "unfinished", "end", "waits", "settled", "damage", "begun")

@@ -9,6 +9,7 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.holders import Holder, VfId, find_holders
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.pool.compare import in_use
+from reconciler.kinds.vf.operations import find_vf
 
 
 def may_take(action: Action) -> bool:
@@ -59,7 +60,7 @@ def unnamed(host: Snapshot, action: Action) -> list[str]:
 def appearing(host: Snapshot, action: Action) -> bool:
     """Whether a VF that it touches has a driver that has not made its netdev yet: until then it can't be told who uses
     that."""
-    found = (host.pfs[pf].vf(index) for pf, index in _touched(host, action))
+    found = (find_vf(host, vf) for vf in _touched(host, action))
     return any(vf is not None and any(use.kind == "unknown" for use in vf.uses) for vf in found)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from reconciler.cli.confirm import countdown, tell_waiting
 from reconciler.cli.earlier import look_at_earlier, note_interrupted
-from reconciler.cli.interrupts import Interrupts
+from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
@@ -87,6 +87,7 @@ def apply(
 ) -> int:
     """Carry the plan out, verify each step, and record it. Shows the plan and asks first, unless --yes."""
     options: Options = context.obj
+    interruptible()
     manner = Manner(allow or [], on_error, confirm_within)
     data = read_file(what)
     if data.lstrip()[:1] == b"{":

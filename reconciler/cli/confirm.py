@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reconciler.cli.interrupts import Interrupts
+from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
@@ -32,6 +32,7 @@ def confirm(context: typer.Context) -> int:
     from reconciler.state.serial import desired_from_json
 
     options: Options = context.obj
+    interruptible()
     writer = open_writer(options.host, options.libvirt)
     need_root(options)
     with locked("confirm", now(), options.lock):
@@ -76,6 +77,8 @@ def _waiting(options: Options) -> RecordedRun:
 def _settled(last: RecordedRun) -> str:
     if last.settled == "confirmed":
         return "is confirmed"
+    if last.partly_back:
+        return f"takes run {last.header['undoes']} back and left something to do: reconciler rollback goes on with it"
     return "was taken back" if last.settled or "undoes" in last.header else "was not to be confirmed"
 
 

@@ -67,6 +67,20 @@ class Interrupts:
         os._exit(self._code)
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM before anything was changed. Not KeyboardInterrupt, of which the parser makes a silent end."""
+
+
+def interruptible() -> None:
+    """Until a host is being changed, both signals end the command: nothing was changed, exit 130."""
+
+    def end(number: int, frame: object) -> None:
+        raise Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+
+
 def _say(text: str) -> None:
     _write(f"\n{text}\n".encode())  # Not by print, which may be in the middle of something.
 

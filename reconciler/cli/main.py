@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
+from reconciler.cli.interrupts import Interrupted
 from reconciler.cli.output import cannot_print, complain, mute, open_streams, say
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -47,7 +48,7 @@ def run(arguments: list[str]) -> int:
         return int(app(args=globals_first(arguments), prog_name="reconciler", standalone_mode=False) or 0)
     except ReconcilerError as error:
         return complain(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         return _interrupted()
     except BrokenPipeError:  # Of the parser's help; results go through `put`.
         return ExitCode.OK

@@ -6,11 +6,12 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.interrupts import Interrupts
+from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
@@ -26,10 +27,12 @@ _LOCK_SECONDS = 900.0
 
 @dataclass(slots=True)
 class _Wanted:
-    """What is to be taken back: the last run, with the one that it confirmed if it is a confirmation."""
+    """What is to be taken back: the last run, with the one that it confirmed if it is a confirmation. ``attempts``:
+    rollbacks of it that left something to do."""
 
     last: RecordedRun
     confirmed: RecordedRun | None
+    attempts: list[RecordedRun]
 
     @property
     def count(self) -> int:
@@ -48,6 +51,7 @@ def rollback(
     from reconciler.host.open import open_writer
 
     options: Options = context.obj
+    interruptible()
     writer = open_writer(options.host, options.libvirt)
     need_root(options)
     with ExitStack() as stack:
@@ -78,12 +82,15 @@ def rollback(
             wanted.last,
             observed,
             confirmed=wanted.confirmed,
+            attempts=wanted.attempts,
             reader=reader,
             writer=writer,
             state_dir=options.state_dir,
             progress=progress,
         )[1]
         interrupts.over(ExitCode.OK if done.complete else ExitCode.PARTIAL)
+        for warning in done.warnings:
+            say(f"Warning: {warning}")
         _disarm(wanted.last)
     return _show(options, wanted, done)
 
@@ -149,7 +156,8 @@ def _wanted(options: Options) -> _Wanted:
     from reconciler.apply.runs import recorded_runs
 
     runs = [run for run in recorded_runs(options.state_dir) if run.begun]
-    last = next(iter(runs), None)
+    attempts = list(takewhile(lambda run: run.partly_back, runs))
+    last = next(iter(runs[len(attempts) :]), None)
     if last is not None and not last.known:
         raise _damaged(last)
     if last is not None and last.damage:
@@ -161,11 +169,11 @@ def _wanted(options: Options) -> _Wanted:
         why = f"No run is on record in {options.state_dir}."
     elif "undoes" in last.header:
         why = f"The last run, {last.name}, took run {last.header['undoes']} back; apply does that one again."
-    elif last.end is not None and last.end.get("code") == ExitCode.ROLLED_BACK:
-        why = f"The last run, {last.name}, failed and was rolled back."
+    elif last.end is not None and last.end["code"] == ExitCode.ROLLED_BACK:
+        why = f"The last run, {last.name}, was taken back already."
     else:
         confirmed = next((run for run in runs if run.name == last.header.get("confirms")), None)
-        wanted = _Wanted(last, confirmed)
+        wanted = _Wanted(last, confirmed, attempts)
         if wanted.count:
             return wanted
         why = f"The last run, {last.name}, changed nothing."
@@ -187,4 +195,5 @@ def _show(options: Options, wanted: _Wanted, done: Rollback) -> int:
     outcomes = [asdict(outcome) for outcome in done.outcomes]
     color, width = options.colored(sys.stdout), options.width()
     put(render_result(plan_to_json(plan), outcomes, unmet=done.left, color=color, width=width))
+    say("When that is solved, the rest is taken back by: reconciler rollback")
     return ExitCode.PARTIAL

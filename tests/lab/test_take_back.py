@@ -1,80 +1,176 @@
-"""Taking back on the real kernel: by hand, by a timer that nobody confirmed, and not after a confirmation."""
+"""A change that nobody confirms is taken back: by a timer after the tool was killed or its connection cut, and by a
+power cycle. On a host that people have worked on by hand (files/lived.sh), every kind of thing is changed (lived.toml).
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from tests.lab.conftest import WORK, Host
 from tests.lab.machinery.basics import wait_until
 
-IN_SYNC = 0
+LIVED = "lived"
+"""The snapshot of that host."""
+
 OF_THE_MOMENT = re.compile(
     r'"(ifindex|operstate|qdisc|promiscuity|allmulti|link_index|txqlen)":[^,}]*,?|LOWER_UP|NO-CARRIER'
 )
 """What comes and goes by itself: a port's link takes seconds, one that was up once has a queue discipline, and an index
 is never given twice."""
 
+NO_UNDO = """
+schema = 1
+[pf.ext]
+match = { name = "enp2s0" }
+[pool.borrowed]
+vfs = ["ext/2"]
+"""
+"""Has to stop a network that has no definition to be started from again."""
 
-VFIO = re.compile(r"vfio\w*|irqbypass|iommufd")
-"""Modules that libvirt has the kernel load for the first VF of a guest."""
+LIBVIRT = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
+
+LASTING = "cd /etc && find . -type f -exec sha256sum {} + | sort -k 2; find . -type l -printf '%p %l\\n' | sort"
+"""Whatever outlasts a power cycle: libvirt's definitions and autostart, and modprobe's configuration among it."""
 
 
-def steady(host: Host) -> list[str]:
-    """Everything that the tool may change, without what comes and goes by itself."""
-    lines = OF_THE_MOMENT.sub("", host.observed()).splitlines()
-    return [line for line in lines if not VFIO.fullmatch(line)]
-
-
-def differing(before: list[str], after: list[str]) -> list[str]:
-    """The lines that are not as before."""
-    return list(difflib.unified_diff(before, after, lineterm="", n=0))
+@pytest.fixture(scope="module")
+def snapshot(host: Host) -> str:
+    """The host that people have worked on, kept for all tests here."""
+    host.put("lived.toml")
+    host.sh(f"cd {WORK} && sh {host.put('lived.sh')}")
+    host.lab.save(LIVED)
+    return LIVED
 
 
 @pytest.fixture
-def clean(host: Host) -> Host:
-    """The clean host, for each test anew."""
-    host.lab.restore("ready")
-    host.put("main.toml")
+def lived(host: Host, snapshot: str) -> Host:
+    """That host, for each test anew."""
+    host.lab.restore(snapshot)
     return host
 
 
-def test_a_run_is_taken_back_by_hand(clean: Host) -> None:
-    before = steady(clean)
-    clean.reconciler("apply main.toml --yes").expect(0)
-    assert clean.numvfs("enp1s0") == 7
-    clean.reconciler("rollback").expect(0).says("what they touched is as before")
-    assert differing(before, steady(clean)) == []
-    clean.reconciler("rollback").expect(1).says("There is nothing to take back.")
-    clean.reconciler("history").expect(0).says("rollback of", "apply", "main.toml")
+def everything(host: Host) -> tuple[Any, list[str]]:
+    """All that `reconciler snapshot` records, and all that `ip` and `virsh` show. Only the time and the free memory are
+    left out of the former, and what comes and goes by itself of the latter."""
+    document = host.reconciler("snapshot").expect(0).json
+    del document["taken_at"], document["platform"]["memory_available_kib"]
+    return document, OF_THE_MOMENT.sub("", host.observed()).splitlines()
 
 
-def test_what_nobody_confirms_is_taken_back_also_after_kill_9(clean: Host) -> None:
-    before = steady(clean)
-    clean.sh(
-        f"cd {WORK}; setsid reconciler apply main.toml --yes --confirm-within 25 >out.txt 2>&1 & "
-        "for i in $(seq 600); do grep -qs 'make 7 VFs: done' out.txt && break; sleep 0.1; done; kill -9 $!; wait; true"
+def assert_as_before(host: Host, before: tuple[Any, list[str]]) -> None:
+    """Asserts that nothing is otherwise than it was."""
+    document, lines = everything(host)
+    assert document == before[0]
+    assert list(difflib.unified_diff(before[1], lines, lineterm="", n=0)) == []
+
+
+@contextmanager
+def login(host: Host, command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A login of its own, with a terminal, in which a command runs."""
+    ssh = host.lab.shell.arguments()
+    process = subprocess.Popen(
+        [ssh[0], "-oControlPath=none", *ssh[1:], "-tt", f"cd {WORK} && {command}"],
+        cwd=host.lab.dir,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    assert clean.numvfs("enp1s0") == 7, clean.sh(f"cat {WORK}/out.txt")
-    assert clean.sh("systemctl list-timers --no-legend 'reconciler-*'").count("reconciler-") > 0
-    wait_until(lambda: clean.numvfs("enp1s0") == 0, "the timer takes the VFs back", 120, 2.0)
-    clean.reconciler("history").expect(0)
-    assert differing(before, steady(clean)) == []
-    clean.reconciler("history").expect(0).says("rollback of", "interrupted")
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def test_a_confirmation_makes_it_last(clean: Host) -> None:
-    definition = clean.sh("virsh dumpxml --inactive web1")
-    done = clean.reconciler("apply main.toml --yes --confirm-within 300").expect(0)
-    done.says("reconciler confirm", "nic.attach of domain.web1.nic.mgmt", "pool.set_autostart of pool.sriov-ext")
-    assert clean.nics("web1").keys() >= {"ua-rec-mgmt"}
-    assert clean.sh("virsh dumpxml --inactive web1") == definition
-    assert clean.net_info("sriov-ext")["Persistent"] == "no"
-    assert "igbvf" not in clean.sh("cat /etc/modprobe.d/* 2>/dev/null; true")
-    clean.reconciler("confirm").expect(0).says("outlasts a reboot")
-    assert clean.net_info("sriov-ext")["Persistent"] == "yes"
-    assert clean.sh("systemctl list-timers --all --no-legend 'reconciler-*'") == ""
-    clean.reconciler("plan main.toml --detailed-exitcode").expect(IN_SYNC)
-    clean.reconciler("confirm").expect(1).says("Nothing waits for a confirmation.")
+def timers(host: Host) -> str:
+    """Timers of runs that wait for a confirmation, and what they have started."""
+    return host.sh("systemctl list-units --all --no-legend --plain 'reconciler-2*'")
+
+
+def wait_for_timer(host: Host) -> None:
+    """Returns when the timer has had its run taken back, however that came out."""
+    wait_until(lambda: timers(host) == "", "the timer has done its work", 300, 1.0)
+
+
+def journals(host: Host) -> list[list[dict[str, Any]]]:
+    """What each run has on record, the last one first."""
+    runs = host.sh("ls -r /var/lib/reconciler/runs").split()
+    texts = [host.sh(f"cat /var/lib/reconciler/runs/{run}/journal.jsonl") for run in runs]
+    return [[json.loads(line) for line in text.splitlines()] for text in texts]
+
+
+def test_after_kill_9_the_timer_takes_everything_back(lived: Host) -> None:
+    before = everything(lived)
+    lived.sh(
+        f"cd {WORK}; setsid reconciler apply lived.toml --yes --confirm-within 20 >out.txt 2>&1 & "
+        f"timeout 300 sh -c 'until grep -qs \"nic.extra: attach.*done\" {WORK}/out.txt; do sleep 0.1; done'; "
+        "kill -9 $!; wait; true",
+        timeout=320,
+    )
+    assert "ua-rec-extra" in lived.nics("web1"), lived.sh(f"cat {WORK}/out.txt")
+    assert len(lived.net_addresses("lasting")) == 3
+    assert lived.numvfs("enp3s0") == 2
+    assert timers(lived) != ""
+    wait_for_timer(lived)
+    assert_as_before(lived, before)
+    lived.reconciler("history").expect(0).says("rollback of", "done", "interrupted")
+
+
+def test_with_its_connection_cut_a_run_ends_and_what_its_timer_leaves_is_taken_back_by_hand(lived: Host) -> None:
+    before = everything(lived)
+    with login(lived, "reconciler apply lived.toml --yes --confirm-within 20") as client:
+        wait_until(lambda: lived.numvfs("enp3s0") == 2, "the run is in the middle", 300, 0.2)
+        client.kill()
+    lived.sh(f"while pgrep -f 'reconciler apply'; do sleep 0.2; done; systemctl stop {LIBVIRT}", timeout=300)
+    ((*_, ended),) = [[record for record in journals(lived)[0] if record["event"] == "end"]]
+    assert (ended["code"], ended["unmet"]) == (0, [])
+
+    # The timer finds libvirt stopped: it takes back what it can, and says what it could not.
+    wait_for_timer(lived)
+    assert lived.numvfs("enp3s0") == 2, "a guest has one of its VFs"
+    told = lived.sh("journalctl --no-pager --output=cat --unit='reconciler-2*'")
+    assert "status=4" in told, told
+    assert "libvirt" in told
+    assert "reconciler rollback" in told
+    lived.reconciler("history").expect(0).says("rollback of", "failed part-way")
+
+    lived.sh(f"systemctl start {LIBVIRT.replace('libvirtd.service ', '')}")
+    lived.reconciler("rollback").expect(0).says("what they touched is as before")
+    assert_as_before(lived, before)
+    lived.reconciler("rollback").expect(1).says("There is nothing to take back.")
+
+
+def test_a_power_cycle_takes_it_back_and_a_confirmation_makes_it_last(lived: Host) -> None:
+    lived.put("no-undo.toml", NO_UNDO)
+    refused = lived.reconciler("apply no-undo.toml --yes --confirm-within 20").expect(5)
+    refused.says("pool.stop of pool.borrowed", "the network is transient", "Nothing was changed")
+    lasting = lived.sh(LASTING)
+    assert "networks/autostart/lasting.xml" in lasting
+
+    done = lived.reconciler("apply lived.toml --yes --confirm-within 300").expect(0)
+    done.says("reconciler confirm", "nic.update of domain.web1.nic.data", "pool.define of pool.lasting")
+    assert "ua-rec-extra" in lived.nics("web1")
+    assert lived.sh(LASTING) == lasting
+    lived.lab.reset()
+    assert lived.sh(LASTING) == lasting
+    assert [lived.numvfs(f"enp{n}s0") for n in (1, 2, 3)] == [0, 0, 0]
+    assert "igbvf" in lived.modules()
+
+    lived.reconciler("confirm").expect(6).says("The host was rebooted since.", "apply again")
+    lived.reconciler("apply lived.toml --yes --confirm-within 300").expect(0).says("rebooted")
+    with login(lived, "reconciler confirm") as client:
+        assert client.wait(300) == 0
+    assert timers(lived) == ""
+    assert lived.sh(LASTING) != lasting
+    assert "blacklist igbvf" in lived.sh("cat /etc/modprobe.d/reconciler.conf")
+    assert lived.nics("web1", inactive=True).keys() >= {"ua-rec-extra"}
+    lived.reconciler("plan lived.toml --detailed-exitcode").expect(0)
+    lived.reconciler("confirm").expect(1).says("Nothing waits for a confirmation.")

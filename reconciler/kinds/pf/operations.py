@@ -77,15 +77,12 @@ def _set_numvfs(host: Snapshot, args: Args) -> None:
     pf.vfs = [] if args["vfs"] < len(pf.vfs) else pf.vfs
     if known.count.bounces_pf and pf.up:
         pf.carrier = False
-    for index in range(len(pf.vfs), args["vfs"]):
-        pf.vfs.append(
-            Vf(
-                index,
-                address=predicted_address(pf, index),
-                driver=known.vf_driver if probed(host, pf) else None,
-                attributes=dict(known.fresh or {}),
-            )
-        )
+    driver = known.vf_driver if probed(host, pf) else None
+    # All at once: each address is looked for among the VFs that there are already.
+    pf.vfs += [
+        Vf(index, address=predicted_address(pf, index), driver=driver, attributes=dict(known.fresh or {}))
+        for index in range(len(pf.vfs), args["vfs"])
+    ]
 
 
 def _forget_vfs(host: Snapshot, args: Args) -> None:

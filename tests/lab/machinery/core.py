@@ -141,10 +141,22 @@ class Lab:
         except LabError:
             # The reboot was quicker than the answer. Whether it was one is seen below.
             self._machine.check_alive()
+        self._boot(before)
+        say("rebooted")
+
+    def reset(self) -> None:
+        """Push the reset button: no program is told, and what is not on the disk is gone."""
+        before = boot.boot_id(self.shell)
+        say("resetting")
+        self.monitor("system_reset")
+        self._boot(before)
+        say("booted again")
+
+    def _boot(self, before: str) -> None:
+        """Return when systemd has settled in another boot than `before`."""
         boot.wait(self._machine, self.shell, before)
         snapshots.wake(self.shell)
         prepare.settle(self.shell)
-        say("rebooted")
 
     def down(self) -> None:
         """End the lab and remove its folder with all its snapshots."""

@@ -217,3 +217,27 @@ def test_a_run_is_confirmed_once(scene: Scene) -> None:
 def test_what_has_no_way_back_is_named(scene: Scene) -> None:
     scene.plan.actions[0].undo.impossible = "of a test"
     assert without_way_back(scene.plan.actions) == [f"{scene.plan.actions[0].op} of modules.blacklist: of a test"]
+
+
+def test_a_timer_that_cannot_be_stopped_finds_nothing_that_waits(scene: Scene) -> None:
+    scene.apply()
+    first = scene.last
+
+    def refuse(unit: str) -> None:
+        assert not recorded_runs(scene.folder)[0].waits  # That it is confirmed is on record before.
+        raise HostError("systemd refused.", "It has no time.")
+
+    scene.timers.disarm = refuse  # type: ignore[method-assign]
+    assert scene.confirm().code == ExitCode.OK
+    assert first.name in {run.name for run in recorded_runs(scene.folder) if run.settled == "confirmed"}
+
+
+def test_a_confirmation_without_its_half_of_the_plan_keeps_the_timer(scene: Scene) -> None:
+    scene.apply()
+    (scene.last.folder / "later.json").write_bytes(b"\0" * 100)
+    with pytest.raises(ReconcilerError) as caught:
+        scene.confirm()
+    assert (caught.value.code, caught.value.summary) == (ExitCode.INVALID, "A run's record is damaged.")
+    assert len(scene.timers.armed) == 1
+    assert scene.last.waits
+    assert scene.take_back() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.apply.taken import may_take, needs_a_new_look, unnamed
+from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
 from reconciler.host.model import Network, NetworkPort, Nic, Process, Snapshot, Use
 from reconciler.kinds.action import Action, Impact
 from tests.hosts import guest, host, igb
@@ -123,3 +123,9 @@ def test_the_host_is_read_as_a_whole_when_it_matters() -> None:
     assert needs_a_new_look(action("pool.stop", pool="p"))
     assert needs_a_new_look(action("vf.bind", GUEST, pf=PF, vf=1, driver="none"))
     assert not needs_a_new_look(action("vf.bind", pf=PF, vf=1, driver="none"))
+
+
+def test_on_a_card_that_was_pulled_nothing_is_appearing() -> None:
+    bind = action("vf.bind", pf=PF, vf=1, driver="vfio-pci")
+    assert not appearing(host(igb(2)), bind)
+    assert unnamed(host(igb(2)), bind) == []

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.apply.journal import add_record
 from reconciler.exit_codes import ExitCode
+from tests.unit.cli.inside import Inside
 from tests.unit.cli.test_commands import Folder
 
 FILE = """schema = 1
@@ -25,7 +26,7 @@ vlan = 7
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path)
+    made = Inside(tmp_path)
     made.write("host.toml", FILE)
     assert made.run("sim", "new", "host.sim", "--profile", "igb-lab").returncode == ExitCode.OK
     return made
@@ -151,7 +152,7 @@ def test_what_was_taken_back_or_left_is_told(folder: Folder) -> None:
     steps, _, back = shown.partition("Taken back:")
     assert re.search(r"vfs 0 -> 3 +done, and taken back", steps)
     assert re.search(r"vlan 7 +FAILED", steps)
-    assert "EIO" in steps
+    assert "Input/output error" in steps
     assert re.search(r"vfs 3 -> 0 +done", back)
 
 

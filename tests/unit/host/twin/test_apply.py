@@ -114,3 +114,19 @@ def test_a_guest_that_does_not_answer_keeps_what_it_has(lab: Folder) -> None:
     assert "has not answered" in lab.on("apply", "without.toml", "--yes", "--allow", "guest", code=4)
     domain = read_twin(lab.path / "x").libvirt.domains["idle1"]
     assert (len(domain.live), len(domain.config)) == (1, 1)
+
+
+def test_a_new_count_that_fails_puts_the_guests_nic_back_and_says_only_that(lab: Folder) -> None:
+    text = '[pf.int]\nmatch = {{ name = "enp1s0" }}\nlink = "up"\nvfs = {vfs}\nvf_driver = "none"\n'
+    nic = '[domain.web1.nic.n]\nvf = "int/0"\nmac = "52:54:00:6d:90:09"\n'
+    for vfs in (2, 4):
+        (lab.path / f"{vfs}.toml").write_text(f"schema = 1\n{text.format(vfs=vfs)}{nic}")
+    lab.on("apply", "2.toml", "--yes")
+    lab.run("sim", "fault", "x", "--at", "3", "--errno", "ENOMEM")
+    said = lab.on("apply", "4.toml", "--yes", "--allow", "guest", code=4)
+    assert "Cannot allocate memory" in said
+    assert "Guest web1 was without its NIC ua-rec-n (MAC 52:54:00:6d:90:09), which was put back." in said
+    assert "has not answered" not in said
+    twin = read_twin(lab.path / "x")
+    assert [nic.mac for nic in twin.libvirt.domains["web1"].live] == ["52:54:00:6d:90:09"]
+    assert [len(pf.vfs) for pf in twin.pfs.values()] == [2, 0, 0]

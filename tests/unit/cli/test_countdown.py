@@ -1,0 +1,129 @@
+"""``apply --confirm-within`` with a timer that is not systemd's: what is armed, when, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply.confirm import Countdown
+from reconciler.cli import apply as apply_command
+from reconciler.cli.interrupts import Interrupts
+from reconciler.exit_codes import ExitCode
+from reconciler.host.local import timer as systemd
+from reconciler.host.protocol import HostError
+from tests.unit.cli.inside import Inside
+from tests.unit.cli.test_commands import Folder
+from tests.unit.cli.test_history import FILE, facts, sim
+
+APPLY = ("apply", "host.toml", "--yes", "--confirm-within", "60")
+
+
+class Timers:
+    """``refuse_after``: how many are armed before systemd refuses."""
+
+    def __init__(self) -> None:
+        self.armed: list[str] = []
+        self.refuse_after = 9
+
+    def arm(self, unit: str, seconds: int, argv: Sequence[str]) -> None:
+        if not self.refuse_after:
+            raise HostError("systemd refused.", "It has no time.")
+        self.refuse_after -= 1
+        self.armed.append(unit)
+
+    def disarm(self, unit: str) -> None:
+        self.armed = [other for other in self.armed if other != unit]
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
+    made = Timers()
+    monkeypatch.setattr(
+        apply_command, "countdown", lambda _, seconds: Countdown(seconds, made.arm, made.disarm, lambda run: [run])
+    )
+    monkeypatch.setattr(systemd, "disarm", made.disarm)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Inside(tmp_path)
+    made.write("host.toml", FILE)
+    assert made.run("sim", "new", "host.sim", "--profile", "igb-lab").returncode == ExitCode.OK
+    return made
+
+
+def result(folder: Folder) -> str:
+    return sim(folder, "history").stdout.splitlines()[1]
+
+
+def test_a_run_waits_and_is_kept(folder: Folder, timers: Timers) -> None:
+    done = sim(folder, *APPLY)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "reconciler confirm" in done.stdout
+    assert (len(timers.armed), "done, waits for its confirmation" in result(folder)) == (1, True)
+    assert sim(folder, "confirm").returncode == ExitCode.OK
+    assert timers.armed == []
+    listed = sim(folder, "history").stdout
+    assert "done, confirmed" in listed
+    assert "confirmation of " in listed
+
+
+def test_an_interrupt_takes_back_at_once_and_takes_the_timer_away(
+    folder: Folder, timers: Timers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = facts(folder)
+    asked = iter([False, False])
+    monkeypatch.setattr(Interrupts, "asked", lambda _: next(asked, True))
+    done = sim(folder, *APPLY)
+    assert done.returncode == ExitCode.ROLLED_BACK, done.stdout + done.stderr
+    assert timers.armed == []
+    assert facts(folder)["pfs"] == before["pfs"]
+    assert "not completed, taken back" in result(folder)
+    assert sim(folder, "confirm").returncode == ExitCode.FAILED
+
+
+def test_an_interrupt_in_the_last_step_takes_back_too(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = facts(folder)
+    asked = iter([False, False, False])
+    monkeypatch.setattr(Interrupts, "asked", lambda _: next(asked, True))
+    done = sim(folder, "apply", "host.toml", "--yes")
+    assert done.returncode == ExitCode.ROLLED_BACK, done.stdout + done.stderr
+    assert facts(folder)["pfs"] == before["pfs"]
+
+
+def test_after_a_failure_the_timer_stays_and_says_when(folder: Folder, timers: Timers) -> None:
+    folder.run("sim", "fault", "host.sim", "--at", "3", "--errno", "EIO")
+    done = sim(folder, *APPLY)
+    assert done.returncode == ExitCode.PARTIAL
+    assert "The timer takes back what was done, at 20" in done.stderr
+    assert len(timers.armed) == 1
+
+
+def test_a_countdown_that_cannot_begin_again_goes_on(folder: Folder, timers: Timers) -> None:
+    timers.refuse_after = 1
+    done = sim(folder, *APPLY)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "Warning: The time counts from the beginning of the run on. systemd refused." in done.stderr
+    assert len(timers.armed) == 1
+    assert "waits for its confirmation" in result(folder)
+
+
+def test_without_a_timer_nothing_is_changed(folder: Folder, timers: Timers) -> None:
+    timers.refuse_after = 0
+    before = facts(folder)
+    done = sim(folder, *APPLY)
+    assert done.returncode == ExitCode.FAILED
+    assert facts(folder) == before
+    assert "failed, nothing changed" in result(folder)
+
+
+def test_the_timer_of_a_run_whose_record_is_lost_says_so(folder: Folder, timers: Timers) -> None:
+    sim(folder, *APPLY)
+    (run,) = (folder.path / "host.sim.state" / "runs").iterdir()
+    (run / "journal.jsonl").write_bytes(b"\0" * 50 + b"\n{}\n")
+    done = sim(folder, "rollback", "--yes", "--unconfirmed", run.name)
+    assert done.returncode == ExitCode.INVALID
+    assert f"Run {run.name}: " in done.stderr

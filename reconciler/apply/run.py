@@ -76,7 +76,7 @@ def carry_out(
     a failure; ``on_interrupt``: what follows an interrupt, the same if it isn't given. ``entered`` is told where the
     run is. ``halves``: of a plan that waits for its confirmation, only the first is carried out; ``arm`` arms the timer
     that takes it back, given the run's name, and returns what is to be on record of it. ``about``: what else is to be
-    on record of the run."""
+    on record of the run; one that ``resets`` VFs declares nothing, and the ledger stays as it is."""
     run = run_name()
     began = copy_host(observed)
     actions = plan.actions if halves is None else halves.now
@@ -96,7 +96,7 @@ def carry_out(
         if not unwanted and (not back or result.code == ExitCode.OK):
             entered("end")
             waiting = halves.later if halves is not None else []
-            _conclude(result, plan, desired, executor, state_dir, waiting)
+            _conclude(result, plan, desired, executor, state_dir, waiting, declared="resets" not in (about or {}))
         if unwanted or (back and result.code == ExitCode.PARTIAL):
             entered("back")
             _take_back(result, actions, executor, began, state_dir)
@@ -170,6 +170,8 @@ def _conclude(
     executor: Executor,
     state_dir: Path,
     waiting: Sequence[Action],
+    *,
+    declared: bool,
 ) -> None:
     """Observes once more: what is right now goes into the ledger, and a run that claims success must leave nothing to
     do. What can't be found out is no success."""
@@ -185,9 +187,10 @@ def _conclude(
         return
     changed = {outcome.id for outcome in result.outcomes if outcome.outcome == "changed"}
     try:
-        record(after.ledger, states, after, result.run, {a.address for a in plan.actions if a.id in changed})
-        aside = write_ledger(state_dir, after.ledger)
-        result.warnings += [f"The ledger that could not be used is now {aside}."] if aside else []
+        if declared:
+            record(after.ledger, states, after, result.run, {a.address for a in plan.actions if a.id in changed})
+            aside = write_ledger(state_dir, after.ledger)
+            result.warnings += [f"The ledger that could not be used is now {aside}."] if aside else []
     except ReconcilerError as error:
         result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {_told(error)}")
     if result.code == ExitCode.OK:

@@ -19,6 +19,7 @@ from reconciler.cli import (
     inspect,
     plan,
     rehearse,
+    reset,
     rollback,
     schema,
     show,
@@ -79,6 +80,7 @@ app.command("plan", rich_help_panel=READING)(plan.plan)
 app.command("apply", rich_help_panel=CHANGING)(apply.apply)
 app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
+app.command("reset", rich_help_panel=CHANGING)(reset.reset)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("history", rich_help_panel=READING)(history.history)
 app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)

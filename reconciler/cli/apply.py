@@ -54,7 +54,9 @@ class Manner:
     allow: list[DisruptionClass]
     on_error: OnError | None
     """``None``: a failure stops, and an interrupt takes all back."""
-    confirm_within: int | None
+    confirm_within: int | None = None
+    resets: str = ""
+    """The VFs that are put back to their driver's defaults, when that is all it is about."""
 
 
 def apply(
@@ -115,20 +117,20 @@ def _apply_file(
 
     desired, source = load_state(path, data)
     reader = options.reader(desired.host_name)
-    _refuse_recorded(options)
+    refuse_recorded(options)
     observed = options.observe(reader)
     plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=partial)
-    _show(options, plan)
+    show_plan(options, plan)
     if plan.verdict == "blocked":
         return exit_code(plan)
-    _guard(plan, desired, observed, manner.allow)
+    guard(plan, desired, observed, manner.allow)
     if not plan.actions:
         return _nothing_to_do(options, plan, desired, observed)
     need_root(options)
-    if not yes and not _confirmed():
+    if not yes and not ask():
         say("Declined. Nothing was changed.")
         return ExitCode.FAILED
-    return _locked_run(options, reader, plan, plan, desired, manner, "Apply again to see what would be done now.")
+    return locked_run(options, reader, plan, plan, desired, manner, "Apply again to see what would be done now.")
 
 
 def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> int:
@@ -141,9 +143,9 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     except ValueError as error:
         detail = f'{path}: its "desired" can\'t be read ({str(error).splitlines()[0]}).'
         raise ReconcilerError("This is not a saved plan.", detail, code=ExitCode.INVALID) from None
-    _refuse_recorded(options)
+    refuse_recorded(options)
     if plan.verdict == "blocked":
-        _show(options, plan)
+        show_plan(options, plan)
         return exit_code(plan)
     reader = options.reader(desired.host_name)
     observed = options.observe(reader)
@@ -152,12 +154,12 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     again = f"Look at the host, and make a new plan: reconciler plan {plan.source.path or 'FILE'} -o PLAN"
     fresh = fresh_plan(plan, desired, observed, again)
     note_moved(plan, fresh)
-    _show(options, fresh)
-    _guard(fresh, desired, observed, manner.allow)
+    show_plan(options, fresh)
+    guard(fresh, desired, observed, manner.allow)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)
     need_root(options)
-    return _locked_run(options, reader, plan, fresh, desired, manner, again)
+    return locked_run(options, reader, plan, fresh, desired, manner, again)
 
 
 def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
@@ -178,25 +180,27 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
 
 
-def _who(plan: Plan) -> str:
-    return f"apply {plan.source.path or 'of a saved plan'}"
+def _who(plan: Plan, resets: str = "") -> str:
+    return f"reset {resets}" if resets else f"apply {plan.source.path or 'of a saved plan'}"
 
 
-def _show(options: Options, plan: Plan) -> None:
+def show_plan(options: Options, plan: Plan) -> None:
+    """The plan in full."""
     from reconciler.plan.document import plan_to_json
     from reconciler.report.plan_text import render_plan
 
     put(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False, width=options.width()))
 
 
-def _refuse_recorded(options: Options) -> None:
+def refuse_recorded(options: Options) -> None:
     """A recorded host can't be changed: said before anything else."""
     from reconciler.host.open import open_writer
 
     open_writer(options.host, options.libvirt)
 
 
-def _confirmed() -> bool:
+def ask() -> bool:
+    """Whether the user wants it. Raises `ReconcilerError` (64) when there is nobody to be asked."""
     if not sys.stdin.isatty():
         raise ReconcilerError(
             "Nobody is there to be asked.",
@@ -209,7 +213,7 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[DisruptionClass]) -> None:
+def guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[DisruptionClass]) -> None:
     """The plan has been shown in full."""
     from reconciler.plan.guards import refusals
 
@@ -220,7 +224,7 @@ def _guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[Disrupt
         )
 
 
-def _locked_run(
+def locked_run(
     options: Options, reader: Reader, approved: Plan, shown: Plan, desired: Desired, manner: Manner, again: str
 ) -> int:
     """Under the lock the host is read again: what is carried out is the fresh plan, which the approved one covers.
@@ -232,14 +236,14 @@ def _locked_run(
     from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
-    with locked(_who(approved), now(), options.lock):
+    with locked(_who(approved, manner.resets), now(), options.lock):
         observed = options.observe(reader)
         look_at_earlier(options.state_dir, observed)
         plan = fresh_plan(approved, desired, observed, again)
         note_moved(shown, plan)
         if refusals(plan, desired, observed, [item.value for item in manner.allow]):
-            _show(options, plan)  # It is no longer the one that was shown.
-        _guard(plan, desired, observed, manner.allow)
+            show_plan(options, plan)  # It is no longer the one that was shown.
+        guard(plan, desired, observed, manner.allow)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
         timer, halves = _to_be_confirmed(options, plan, manner)
@@ -259,6 +263,7 @@ def _locked_run(
             entered=interrupts.enter,
             halves=halves,
             arm=timer.start if timer is not None else None,
+            about={"resets": manner.resets} if manner.resets else None,
         )
         if timer is not None and result.code == ExitCode.OK:
             _begin_again(timer, options, result)

@@ -69,7 +69,9 @@ def rollback(
                 "changed.",
                 code=ExitCode.STALE,
             )
-        say(f"Taking back run {wanted.last.name} of {wanted.last.header.get('file') or 'a saved plan'}.")
+        header = wanted.last.header
+        what = f"reset of {header['resets']}" if header.get("resets") else header.get("file") or "a saved plan"
+        say(f"Taking back run {wanted.last.name}: {what}.")
         if not yes and sys.stdin.isatty() and not _confirmed():
             say("Declined. Nothing was changed.")
             return ExitCode.FAILED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found
 from reconciler.doctor.versions import OLDEST_QEMU, QUIRKS, STARTS_ONCE, version_text
-from reconciler.host.model import Domain, Network
 from reconciler.kinds.holders import find_holders
+from reconciler.kinds.pool.forgotten import REMEDY, came_from, forgotten
 
 
 def check_libvirt(facts: Facts) -> Found:
@@ -74,21 +74,12 @@ def check_qemu(facts: Facts) -> Found:
 
 
 def check_pools(facts: Facts) -> Found:
-    """A pool that was stopped and started while guests had VFs of it has forgotten who has them.
-
-    Seen with libvirt 11.3.0 on igb: ``net-destroy`` succeeds while a guest holds a VF of the pool, and takes all its
-    ports away; after ``net-start`` there are none. The next guest is offered the same VF again and doesn't start:
-    "PCI device 0000:01:10.0 is in use by driver QEMU, domain web1", each time anew, though other VFs are free
-    (networkAllocatePort takes the first one without connections). MAC and VLAN of the VF can be set as before; when the
-    guest stops it gives the VF back as usual, and the pool is right again. Some seconds after ``systemctl restart
-    libvirtd`` the ports are there anew (qemuProcessNotifyNets), with the guests running all the while, and the next
-    guest gets a free VF.
-    """
+    """Pools that forgot who has their VFs (`reconciler.kinds.pool.forgotten`), and those that are not active."""
     for network in facts.networks:
-        forgotten = _forgotten(facts, network)
+        lost = forgotten(facts.host, network)
         address = f"pool.{network.name}" if facts.desired is not None else ""
-        if forgotten:
-            who = ", ".join(f"{vf} by guest {guest}" for guest, vf in forgotten)
+        if lost:
+            who = ", ".join(f"{vf} by guest {guest}" for guest, vf in lost)
             yield Finding(
                 "problem",
                 "pool-forgot",
@@ -96,7 +87,7 @@ def check_pools(facts: Facts) -> Found:
                 f"The pool doesn't know that VFs of it are in use: {who}.",
                 "It was stopped and started meanwhile, and will offer them again: the next guest fails to start with "
                 '"is in use by driver QEMU", though other VFs are free.',
-                "`systemctl restart libvirtd` (or virtqemud): it makes the pool's list anew, and guests keep running.",
+                REMEDY,
                 address,
                 facts.line(address),
             )
@@ -124,27 +115,6 @@ def _autostart(facts: Facts) -> str:
     if version is None or version < STARTS_ONCE:
         return ""
     return " libvirt tries autostart once per boot only, and VFs that come later are too late for it."
-
-
-def _forgotten(facts: Facts, network: Network) -> list[tuple[str, str]]:
-    """Guests with a VF that the active pool would give out, which has no port for them; only VFs that came from the
-    pool, or that it would give to somebody else all the same."""
-    if not network.active:
-        return []
-    known = {port.vf_address for port in network.ports}
-    free = set(network.live_addresses) - known
-    return [
-        (domain.name, nic.vf_address)
-        for domain in facts.host.libvirt.domains.values()
-        if domain.running
-        for nic in domain.live
-        if nic.vf_address in free and _from(domain, nic.mac, network)
-    ]
-
-
-def _from(domain: Domain, mac: str | None, network: Network) -> bool:
-    """Whether the definition says that this NIC is the pool's; of a transient guest the live NIC is all there is."""
-    return any(nic.pool == network.name and (mac is None or nic.mac == mac) for nic in (*domain.config, *domain.live))
 
 
 def check_leftovers(facts: Facts) -> Found:
@@ -185,7 +155,7 @@ def check_strangers(facts: Facts) -> Found:
         for domain in facts.host.libvirt.domains.values():
             for nic in domain.live or domain.config:
                 if nic.method in ("interface", "hostdev") and nic.vf_address in network.live_addresses:
-                    if _from(domain, nic.mac, network):
+                    if came_from(domain, nic.mac, network):
                         continue
                     yield Finding(
                         "warning",

@@ -11,6 +11,7 @@ from reconciler.drivers.table import facts
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.holders import find_holders
+from reconciler.kinds.pool.forgotten import REMEDY, forgotten
 from reconciler.state.address import address
 from reconciler.state.desired import Desired, DesiredPf, DesiredVf, PfMatch
 from reconciler.state.refs import RefError, parse_vfs
@@ -41,6 +42,19 @@ def held(host: Snapshot, desired: Desired) -> list[str]:
         for pf in desired.pfs.values()
         for index in pf.vf
         if (who := holders.get((by_device[str(pf.match.address)].id, index)))
+    ]
+
+
+def not_mended(host: Snapshot, desired: Desired) -> list[str]:
+    """What no attribute of these VFs mends, and what would: pools that offer them though a guest has them."""
+    pfs = {pf.device: pf for pf in host.pfs.values()}
+    vfs = [pfs[str(pf.match.address)].vf(index) for pf in desired.pfs.values() for index in pf.vf]
+    addresses = {vf.address for vf in vfs if vf is not None}
+    return [
+        f"pool {network.name} offers {vf} again though guest {guest} has it. {REMEDY}"
+        for network in host.libvirt.networks.values()
+        for guest, vf in forgotten(host, network)
+        if vf in addresses
     ]
 
 

@@ -163,6 +163,8 @@ def _what(run: dict[str, Any]) -> str:
         return f"rollback of {header['undoes']}"
     if header.get("confirms"):
         return f"confirmation of {header['confirms']}"
+    if header.get("resets"):
+        return f"reset of {header['resets']}"
     return "apply" if header else "-"
 
 

@@ -1,0 +1,37 @@
+"""A pool that was stopped and started while guests had VFs of it has forgotten who has them.
+
+Seen with libvirt 11.3.0 on igb: ``net-destroy`` succeeds while a guest holds a VF of the pool, and takes all its
+ports away; after ``net-start`` there are none. The next guest is offered the same VF again and doesn't start: "PCI
+device 0000:01:10.0 is in use by driver QEMU, domain web1", each time anew, though other VFs are free
+(networkAllocatePort takes the first one without connections). MAC and VLAN of the VF can be set as before; when the
+guest stops it gives the VF back as usual, and the pool is right again. Some seconds after ``systemctl restart
+libvirtd`` the ports are there anew (qemuProcessNotifyNets), with the guests running all the while, and the next guest
+gets a free VF.
+"""
+
+from __future__ import annotations
+
+from reconciler.host.model import Domain, Network, Snapshot
+
+REMEDY = "`systemctl restart libvirtd` (or virtqemud): it makes the pool's list anew, and guests keep running."
+
+
+def forgotten(host: Snapshot, network: Network) -> list[tuple[str, str]]:
+    """Guest and VF's PCI address of each VF that the active pool would give out again though a guest has it: those that
+    came from the pool and have no port."""
+    if not network.active:
+        return []
+    known = {port.vf_address for port in network.ports}
+    free = set(network.live_addresses) - known
+    return [
+        (domain.name, nic.vf_address)
+        for domain in host.libvirt.domains.values()
+        if domain.running
+        for nic in domain.live
+        if nic.vf_address in free and came_from(domain, nic.mac, network)
+    ]
+
+
+def came_from(domain: Domain, mac: str | None, network: Network) -> bool:
+    """Whether the definition says that this NIC is the pool's; of a transient guest the live NIC is all there is."""
+    return any(nic.pool == network.name and (mac is None or nic.mac == mac) for nic in (*domain.config, *domain.live))

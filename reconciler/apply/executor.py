@@ -219,7 +219,7 @@ class Executor:
             taken = self._taken([action])
             if taken:
                 raise taken[action.id]
-            parts = _parts(action)
+            parts = _parts(action, self.host)
             for part in parts:
                 self._do(part, deadline)
             if len(parts) > 1:
@@ -414,13 +414,16 @@ def _failed(action: Action, error: ReconcilerError) -> Outcome:
     return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
 
 
-def _parts(action: Action) -> list[Action]:
+def _parts(action: Action, host: Snapshot) -> list[Action]:
     """A NIC leaves the running guest first, and the definition when it is gone there: a guest that doesn't answer keeps
-    both."""
-    if action.op == "nic.detach" and action.args["live"] and action.args["config"]:
-        only = ({"config": False}, {"live": False})
-        return [replace(action, args={**action.args, **which}) for which in only]
-    return [action]
+    both. It is attached at once, but only where it lacks: libvirt refuses it twice."""
+    if not (action.op in ("nic.detach", "nic.attach") and action.args["live"] and action.args["config"]):
+        return [action]
+    halves = [replace(action, args={**action.args, **which}) for which in ({"config": False}, {"live": False})]
+    if action.op == "nic.detach":
+        return halves
+    lacking = [half for half in halves if not OPERATIONS[half.op].satisfied(host, half.args)]
+    return lacking if len(lacking) == 1 else [action]
 
 
 def _not_seen(action: Action, deadline: float) -> HostError:

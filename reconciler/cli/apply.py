@@ -138,11 +138,7 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     from reconciler.state.serial import desired_from_json
 
     plan = load_plan(data, path)
-    try:
-        desired = desired_from_json(plan.desired)
-    except ValueError as error:
-        detail = f'{path}: its "desired" can\'t be read ({str(error).splitlines()[0]}).'
-        raise ReconcilerError("This is not a saved plan.", detail, code=ExitCode.INVALID) from None
+    desired = desired_from_json(plan.desired)
     refuse_recorded(options)
     if plan.verdict == "blocked":
         show_plan(options, plan)

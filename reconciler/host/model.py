@@ -22,7 +22,10 @@ class Use:
     kind: Literal["address", "route", "master", "upper", "namespace", "unknown", "default-route", "ssh"]
     detail: str
     """``192.0.2.1/24``, ``default via 192.0.2.254``, ``br0``, …; of ``default-route`` and ``ssh`` the whole way
-    from the interface with the address down to this one."""
+    from the interface with the address down to this one, as a sentence."""
+
+    def __str__(self) -> str:
+        return self.detail if self.kind in ("default-route", "ssh") else f"{self.kind} {self.detail}"
 
 
 @dataclass(slots=True)
@@ -232,6 +235,11 @@ class Process:
 
     pid: int
     command: str
+    guest: str = ""
+    """The libvirt guest whose QEMU it is; "" for any other process, and when its arguments can't be read."""
+
+    def __str__(self) -> str:
+        return f"{self.command} (pid {self.pid}{f', guest {self.guest}' if self.guest else ''})"
 
 
 @dataclass(slots=True)
@@ -249,7 +257,7 @@ class Hang:
     waits_in: str = ""
     """The kernel's function that it waits in (/proc/PID/wchan); "" when that isn't known."""
     holders: list[str] = field(default_factory=list)
-    """Who holds VFs of the PF: ``VF 1: python3 (pid 99)``."""
+    """Who holds VFs of the PF: ``VF 1 (0000:01:10.2): python3 (pid 99)``."""
 
 
 @dataclass(slots=True)

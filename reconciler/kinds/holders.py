@@ -5,10 +5,11 @@ libvirt and the open groups are both asked, since either can miss one, and the k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.host.model import Pf, Process, Snapshot, Vf
 
 VfId = tuple[str, int]
 """(PF identity, index)."""
@@ -56,7 +57,7 @@ def find_holders(host: Snapshot) -> Holders:
                 holders.setdefault(vf, []).append(Holder("guest", port.owner, port.mac or ""))
     for pf in host.pfs.values():
         for item in pf.vfs:
-            found = _others(host, item, bool(holders.get((pf.id, item.index))))
+            found = _others(host, item, holders.get((pf.id, item.index), []))
             if found:
                 holders.setdefault((pf.id, item.index), []).extend(found)
     return holders
@@ -85,15 +86,22 @@ def _is_guest(found: list[Holder] | None, name: str) -> bool:
     return any(holder.kind == "guest" and holder.who == name for holder in found or [])
 
 
-def _others(host: Snapshot, vf: Vf, known: bool) -> list[Holder]:
-    found = [Holder("host", f"{vf.netdev or 'its netdev'}: {use.kind} {use.detail}") for use in vf.uses]
-    if known or vf.driver is None or "vfio" not in vf.driver:
+def _others(host: Snapshot, vf: Vf, guests: Sequence[Holder]) -> list[Holder]:
+    """Whom libvirt doesn't name: the host itself, and processes that have the VF's group open. The QEMU of a guest that
+    libvirt names is that guest; any other process is one more holder, whatever libvirt says."""
+    found = [Holder("host", f"{vf.netdev or 'its netdev'}: {use}") for use in vf.uses]
+    if vf.driver is None or "vfio" not in vf.driver:
         return found
     if host.vfio_open is None:
-        found.append(Holder("unknown", f"bound to {vf.driver}, and the open VFIO groups could not be read"))
-    elif vf.iommu_group is not None:
-        found += [
-            Holder("process", f"{process.command} (pid {process.pid})")
-            for process in host.vfio_open.get(vf.iommu_group, [])
-        ]
-    return found
+        if not guests:
+            found.append(Holder("unknown", f"bound to {vf.driver}, and the open VFIO groups could not be read"))
+        return found
+    opened = host.vfio_open.get(vf.iommu_group, []) if vf.iommu_group is not None else []
+    return found + [Holder("process", str(process)) for process in opened if not _is_of(process, guests)]
+
+
+def _is_of(process: Process, guests: Sequence[Holder]) -> bool:
+    """Whether it is the QEMU of one of these guests. One whose arguments could not be read is taken for it."""
+    if process.guest:
+        return any(holder.who == process.guest for holder in guests)
+    return bool(guests) and process.command.startswith(("qemu", "kvm"))

@@ -31,7 +31,7 @@ def impact_on_pf(pf: Pf, *, bounces: bool, otherwise: Impact | None = None) -> I
     impact = otherwise or Impact()
     if bounces and pf.uses:
         impact.disruption = "management"
-        impact.host += [f"{pf.netdev}: {use.kind} {use.detail}" for use in pf.uses]
+        impact.host += [f"{pf.netdev}: {use}" for use in pf.uses]
     return impact
 
 

@@ -19,6 +19,7 @@ from reconciler.json_data import read_json
 from reconciler.kinds.action import Action, Impact, Json, Step
 from reconciler.plan.saved import problems_of_actions, problems_of_desired
 from reconciler.state.desired import Disruption
+from reconciler.state.errors import printable
 
 PLAN_FORMAT = "reconciler-plan/1"
 _SHOWN = 20
@@ -191,7 +192,7 @@ def _unpack(item: dict[str, Json]) -> None:
 
 def _bad_plan(path: str, *why: str) -> ReconcilerError:
     """With a line for each reason, up to a number that can still be read."""
-    lines = [f"{reason.rstrip('.')}." for reason in why[:_SHOWN]]
+    lines = [f"{printable(reason).rstrip('.')}." for reason in why[:_SHOWN]]
     if len(why) > _SHOWN:
         lines.append(f"And {len(why) - _SHOWN} more.")
     told = f" {lines[0]} " if len(lines) == 1 else "\n  ".join(["", *lines]) + "\n"

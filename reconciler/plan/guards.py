@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.disruption import CLASSES, severity
+from reconciler.disruption import MEANING, severity
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
 from reconciler.kinds.holders import Holder, find_holders
@@ -19,22 +19,18 @@ def refusals(plan: Plan, desired: Desired, host: Snapshot, allow: Sequence[Disru
     if name is not None and name not in (host.host.name, host.host.name.partition(".")[0]):
         found.append(f"The file is for the host {name!r} and this is {host.host.name!r}.")
     allowed = max(severity(desired.policy.disruption), *(severity(item) for item in allow), 0)
-    for disruption in CLASSES[allowed + 1 :]:
-        actions = [action for action in plan.actions if action.disruption == disruption]
-        if actions:
-            found.append(_too_disruptive(disruption, actions, CLASSES[allowed]))
-    return found + _held(plan, host)
+    steps = [_too_disruptive(action) for action in plan.actions if severity(action.disruption) > allowed]
+    return found + list(dict.fromkeys(steps)) + _held(plan, host)
 
 
-def _too_disruptive(disruption: Disruption, actions: list[Action], allowed: Disruption) -> str:
-    steps = dict.fromkeys(f"{action.op} of {action.address}" for action in actions)
-    touched = dict.fromkeys(
-        item for action in actions for item in ([*action.impact.nics, *action.impact.host] or action.impact.domains)
-    )
+def _too_disruptive(action: Action) -> str:
+    """One step: what, where, whom it touches, what it takes."""
+    impact = action.impact
+    touched = [*impact.nics, *impact.host] or impact.domains
     whom = f" It touches {'; '.join(touched)}." if touched else ""
     return (
-        f"{', '.join(steps)}: class {disruption}, and {allowed} is allowed.{whom} To do it all the same: "
-        f"--allow {disruption}"
+        f"{action.op} of {action.address} is of class {action.disruption}: {MEANING[action.disruption]}.{whom} "
+        f"To do it all the same: --allow {action.disruption}"
     )
 
 

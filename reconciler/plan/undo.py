@@ -29,12 +29,12 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
         for number, step in enumerate(action.undo.steps, 1):
             key = f"{PREFIX}{action.id}" + (f" ({number})" if number > 1 else "")
             of = {item.id: item for item in back}
-            needs = [key for key in [*users, *ids.get(action.id, [])] if not _of_another_vf(of[key], step)]
+            needs = [key for key in [*users, *ids.get(action.id, [])] if _is_needed(of[key], step)]
             back.append(
                 Action(key, step.op, step.address, step.args, needs, impact=_impact(action, step, before, holders))
             )
             ids.setdefault(action.id, []).append(key)
-    return _pools_after_vfs(back)
+    return _started_as_defined(_pools_after_vfs(back))
 
 
 def undone_of(actions: Sequence[Action], failed: Collection[str]) -> set[str]:
@@ -51,17 +51,15 @@ def _undoes(undo_id: str, action_id: str) -> bool:
     return undo_id == f"{PREFIX}{action_id}" or undo_id.startswith(f"{PREFIX}{action_id} (")
 
 
-def _of_another_vf(earlier: Action, step: Step) -> bool:
-    """Whether an earlier step only puts right a VF that this step has nothing to do with: a VF that can't be given back
-    what it had is no reason to leave another one, or a guest without its NIC."""
-    if earlier.op not in ("vf.set", "vf.bind") or "pf" not in earlier.args:
-        return False
-    if step.op == "nic.attach":
-        return bool([earlier.args["pf"], earlier.args["vf"]] != step.args["nic"].get("vf"))
-    return step.op in ("vf.set", "vf.bind") and (earlier.args["pf"], earlier.args["vf"]) != (
-        step.args.get("pf"),
-        step.args.get("vf"),
-    )
+def _is_needed(earlier: Action, step: Step) -> bool:
+    """Whether a step can't do without an earlier one. A VF that can't be given back what it had is no reason to leave
+    the rest, or a guest without its NIC."""
+    if earlier.op == "pf.wait_link":
+        return step.op == "vf.set"
+    if earlier.op not in ("vf.set", "vf.bind"):
+        return True
+    on = step.args["nic"].get("vf") if step.op == "nic.attach" else [step.args.get("pf"), step.args.get("vf")]
+    return bool("pf" in earlier.args and on == [earlier.args["pf"], earlier.args["vf"]])
 
 
 def _pools_after_vfs(back: list[Action]) -> list[Action]:
@@ -78,6 +76,21 @@ def _pools_after_vfs(back: list[Action]) -> list[Action]:
     ]
     place = 1 + max(number for number, action in enumerate(others) if action.op == "pf.set_numvfs")
     return [*others[:place], *(replace(action, needs=counts) for action in defines), *others[place:]]
+
+
+def _started_as_defined(back: list[Action]) -> list[Action]:
+    """A pool gives out what it was defined with when it was started: it is started with its old list."""
+    defines = {action.args["pool"]: action.id for action in back if action.op == "pool.define"}
+    starts = {a.args["pool"]: a for a in back if a.op == "pool.start" and a.args["pool"] in defines}
+    ordered: list[Action] = []
+    for action in back:
+        if action.op == "pool.define" and action.args["pool"] in starts:
+            start = starts[action.args["pool"]]
+            before = replace(action, needs=[need for need in action.needs if need != start.id])
+            ordered += [before, replace(start, needs=list(dict.fromkeys([*start.needs, action.id])))]
+        elif action not in starts.values():
+            ordered.append(action)
+    return ordered
 
 
 def irreversible(actions: Sequence[Action], done: Collection[str]) -> list[str]:

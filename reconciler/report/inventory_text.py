@@ -77,9 +77,14 @@ def _pf_heading(pf: dict[str, Any], style: Style) -> list[str]:
         facts.append(f"autoprobe {human('autoprobe', pf['autoprobe'])}")
     lines = [style.paint(f"{pf['netdev']}{names}", "bold", "cyan") + "  " + ", ".join(facts)]
     if pf["uses"]:
-        uses = ", ".join(f"{use['kind']} {use['detail']}".rstrip() for use in pf["uses"])
+        uses = ", ".join(_use(use) for use in pf["uses"])
         lines.append("  " + style.paint(f"used by the host: {uses}", "yellow"))
     return lines
+
+
+def _use(use: dict[str, Any]) -> str:
+    """``address 192.0.2.1/24``; the way to the operator is a sentence by itself."""
+    return str(use["detail"]) if use["kind"] in ("default-route", "ssh") else f"{use['kind']} {use['detail']}".rstrip()
 
 
 def _driver(pf: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.disruption import MEANING
 from reconciler.report.actions import runs
 from reconciler.report.diagnostics_text import md_diagnostics
 from reconciler.report.folding import Group, fold_changes
@@ -12,7 +13,6 @@ from reconciler.report.plan_text import disruptive_first
 from reconciler.report.style import clean, plural
 from reconciler.report.values import before_after, place
 from reconciler.report.verdict import (
-    MEANING,
     counts_line,
     headline,
     limits,

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from reconciler.disruption import MEANING
 from reconciler.report.actions import runs
 from reconciler.report.diagnostics_text import diagnostic_lines
 from reconciler.report.folding import Group, fold_changes
 from reconciler.report.style import Style, clean, listed, paragraph, plural, table
 from reconciler.report.values import before_after, human, place
 from reconciler.report.verdict import (
-    MEANING,
     Outlook,
     counts_line,
     headline,

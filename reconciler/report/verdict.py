@@ -9,13 +9,6 @@ from reconciler.disruption import CLASSES
 from reconciler.report.folding import Affected, folded_by_pf
 from reconciler.report.style import listed, plural
 
-MEANING = {
-    "none": "nobody notices",
-    "vf-traffic": "a VF in use may lose packets for a moment",
-    "vf-reset": "VFs that nobody holds are destroyed and made again",
-    "guest": "a running guest loses a NIC or its link, or the host a VF that it uses",
-    "management": "a PF that the host itself uses may lose its link",
-}
 COLOURS = {"vf-traffic": "yellow", "vf-reset": "yellow", "guest": "red", "management": "red"}
 
 

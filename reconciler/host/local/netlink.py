@@ -155,13 +155,14 @@ def _fill_vf_uses(vf: Vf, by_name: dict[str, Link], links: Links, sysfs: Sysfs) 
 
 def uses(link: Link, links: Links, sysfs: Sysfs) -> list[Use]:
     """In what ways the host uses a netdev; a link-local address alone is none."""
-    found = [Use("address", address) for address in links.addresses.get(link.index, [])]
+    found = operator_uses(links).get(link.index, [])
+    found += [Use("address", address) for address in links.addresses.get(link.index, [])]
     found += [Use("route", route) for route in links.routes.get(link.index, [])]
     master = links.name(link.master) if link.master else None
     if master:
         found.append(Use("master", master))
     found += [Use("upper", upper) for upper in sysfs.uppers(link.name) if upper != master]
-    return found + operator_uses(links).get(link.index, [])
+    return found
 
 
 def decode_link(message: Any) -> Link:

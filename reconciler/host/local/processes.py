@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reconciler.host.local.child import NETWORK, READS, WRITES, NoAnswer, read_files
+from reconciler.host.local.child import NETWORK, READS, WRITES, read_files
 from reconciler.host.model import Hang, Process
 
 _GROUP = re.compile(r"(?:.*/)?vfio/(?:noiommu-)?(\d+)")
@@ -29,6 +29,7 @@ _WRITTEN = re.compile(
 _OURS = {WRITES, READS, NETWORK}
 _PATIENCE = 20.0
 """Seconds after which a child of ours is one that was left behind."""
+_GUEST_SECONDS = 1.0
 _GUEST = re.compile(r"(?:^|\0)guest=([^,\0]+)")
 """QEMU's -name as libvirt writes it (qemuBuildNameCommandLine)."""
 
@@ -65,12 +66,14 @@ def look(root: Path, notes: list[str]) -> Processes:
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
+        seen = Process(pid, command)
         for group in _groups(targets, cdevs):
-            open_groups.setdefault(group, {})[pid] = Process(pid, command)
+            open_groups.setdefault(group, {})[pid] = seen
         hang = _hang(root, folder, command, state, targets)
         if hang is not None:
             hang.since = _time(root, began)
             found.hangs.append(hang)
+    _name_guests(root, [process for held in open_groups.values() for process in held.values()])
     if hidden and groups_to_look_for:
         notes.append(
             f"The open files of {hidden} processes can't be seen without root, so which VFs are held through "
@@ -194,7 +197,7 @@ def _holders(root: Path, pf: str, open_groups: dict[int, dict[int, Process]]) ->
         with contextlib.suppress(FileNotFoundError):
             for address in sorted(os.listdir(root / f"sys/kernel/iommu_groups/{group}/devices")):
                 if address in indices:
-                    who = ", ".join(_named(root, process) for _, process in sorted(held.items()))
+                    who = ", ".join(str(process) for _, process in sorted(held.items()))
                     found.append(f"VF {indices[address]} ({address}): {who}")
     return found
 
@@ -216,16 +219,16 @@ def _vf_addresses(root: Path, pf: str) -> dict[str, int]:
     return found
 
 
-def _named(root: Path, process: Process) -> str:
-    """``guest web1 (qemu-system-x86, pid 99)``, or any other command with its process id. A command line is read in a
-    child: that takes the lock of the process's memory."""
-    if process.command.startswith(("qemu", "kvm")):
-        path = str(root / "proc" / str(process.pid) / "cmdline")
-        with contextlib.suppress(NoAnswer):
-            match = _GUEST.search(read_files([path], 1.0).texts.get(path, ""))
-            if match:
-                return f"guest {match[1]} ({process.command}, pid {process.pid})"
-    return f"{process.command} (pid {process.pid})"
+def _name_guests(root: Path, processes: list[Process]) -> None:
+    """Finds the guests of QEMUs. Command lines are read in a child: that takes the lock of the process's memory."""
+    paths = {
+        str(root / "proc" / str(process.pid) / "cmdline"): process
+        for process in processes
+        if process.command.startswith(("qemu", "kvm"))
+    }
+    for path, text in read_files(list(paths), _GUEST_SECONDS).texts.items():
+        match = _GUEST.search(text)
+        paths[path].guest = match[1] if match else ""
 
 
 def _status(root: Path, process: Path) -> tuple[str, str, float]:

@@ -33,7 +33,7 @@ class LocalReader:
 
     def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
         self.root = root
-        self.libvirt = LibvirtReader(libvirt_uri)
+        self.libvirt = LibvirtReader(libvirt_uri, root)
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads, in one pass; what can't be read is unknown, with a note."""

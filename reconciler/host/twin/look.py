@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
-from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot, Vf
+from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
 from reconciler.host.twin import modules
@@ -117,7 +117,7 @@ def hangs(twin: Twin) -> list[Hang]:
             pf.id,
             waits_in="vfio_unregister_group_dev",
             holders=[
-                f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in _named_holders(twin, vf)
+                f"VF {vf.index} ({vf.address}): {process}" for vf in pf.vfs for process in modules.holders(twin, vf)
             ],
         )
         for number, pf in enumerate(twin.pfs.values())
@@ -129,13 +129,3 @@ def evidence(twin: Twin, pf: str) -> Evidence:
     """What is seen of the write to this PF that hangs."""
     hang = next((hang for hang in hangs(twin) if hang.pf == pf), None)
     return Evidence(hang.pid, hang.waits_in, (), hang.holders) if hang is not None else Evidence()
-
-
-def _named_holders(twin: Twin, vf: Vf) -> list[str]:
-    guests = {modules.qemu_pid(twin, domain): domain.name for domain, _ in modules.guests_of(twin, vf.address)}
-    return [
-        f"guest {guests[process.pid]} ({process.command}, pid {process.pid})"
-        if process.pid in guests
-        else f"{process.command} (pid {process.pid})"
-        for process in modules.holders(twin, vf)
-    ]

@@ -223,7 +223,9 @@ def holders(twin: Twin, vf: Vf) -> list[Process]:
     """Processes that have the VF's VFIO group open: QEMU of the guests that have it, and others."""
     if vf.iommu_group is None or vf.driver != VFIO:
         return []
-    found = [Process(qemu_pid(twin, domain), "qemu-system-x86") for domain, nic in guests_of(twin, vf.address)]
+    found = [
+        Process(qemu_pid(twin, domain), "qemu-system-x86", domain.name) for domain, nic in guests_of(twin, vf.address)
+    ]
     return found + twin.users.get(vf.iommu_group, [])
 
 

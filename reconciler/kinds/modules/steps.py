@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.drivers.table import facts
 from reconciler.host.model import Pf, Vf
 from reconciler.kinds.action import Step
 from reconciler.kinds.builder import Builder
@@ -39,10 +40,26 @@ def served(builder: Builder, module: str) -> list[tuple[Pf, Vf]]:
     ]
 
 
+def _free(builder: Builder, module: str) -> list[tuple[Pf, Vf]]:
+    """The VFs without a driver that a module takes when it is loaded (driver_attach in drivers/base/dd.c), except where
+    autoprobe keeps it off."""
+    return [
+        (pf, vf)
+        for pf in builder.host.pfs.values()
+        for vf in pf.vfs
+        if vf.driver is None
+        and pf.autoprobe is not False
+        and kernel_name(facts(pf.driver, pf.device_id).vf_driver) == module
+    ]
+
+
 def _unload(builder: Builder, module: str) -> None:
     vfs = served(builder, module)
     undo = [Step("modules.load", ADDRESS, {"module": module})]
     undo += [Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "kernel"}) for pf, vf in vfs]
+    undo += [
+        Step("vf.bind", ADDRESS, {"pf": pf.id, "vf": vf.index, "driver": "none"}) for pf, vf in _free(builder, module)
+    ]
     impact = impact_on_vfs(builder.resolution.holders, [(pf.id, vf.index) for pf, vf in vfs])
     others = _others(builder, module)
     if others:

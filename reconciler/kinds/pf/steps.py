@@ -160,6 +160,7 @@ def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
     """Steps that give VFs that were made again what they had. Rates come last, where they need the link after it was
     lost by making the VFs."""
     known = facts(pf.driver, pf.device_id)
+    waits = known.max_rate.link and bool(pf.carrier or builder.has_made(f"link {pf.id}"))
     steps: list[Step] = []
     rates: list[Step] = []
     for vf in pf.vfs:
@@ -172,6 +173,6 @@ def restore(builder: Builder, pf: Pf, where: str) -> list[Step]:
         for values in own_settings(builder, pf, vf, back=True):
             step = Step("vf.set", where, {"pf": pf.id, "vf": vf.index, "set": values})
             rated = "max_tx_rate" in values or "min_tx_rate" in values
-            (rates if rated and known.max_rate.link and pf.carrier else steps).append(step)
+            (rates if rated and waits else steps).append(step)
     wait = [Step("pf.wait_link", where, {"pf": pf.id})] if rates else []
     return [*steps, *wait, *rates]

@@ -11,8 +11,10 @@ from reconciler.host.local import libvirt_writer
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.libvirt_errors import advice
 from reconciler.host.local.libvirt_writer import LibvirtWriter
-from reconciler.host.model import NetworkPort, Nic
+from reconciler.host.model import NetworkPort, Nic, Snapshot
+from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec
+from reconciler.host.snapshot import dump
 from tests.unit.host.fake_libvirt import FakeLibvirt, Thing, hang, libvirtError
 
 URI = "qemu:///system"
@@ -244,3 +246,50 @@ def test_a_write_that_hangs(libvirt: FakeLibvirt, monkeypatch: pytest.MonkeyPatc
 def test_known_messages(message: str) -> None:
     assert advice(message)
     assert advice("something new") == ""
+
+
+SECRET = "hunter2"
+
+
+def _with_password(xml: str) -> str:
+    graphics = f"<graphics type='vnc' passwd='{SECRET}'/><disk><auth><secret>{SECRET}</secret></auth></disk>"
+    return xml.replace("<devices>", f"<devices>{graphics}")
+
+
+def test_a_password_in_a_guests_xml_is_in_no_snapshot(libvirt: FakeLibvirt) -> None:
+    """libvirt leaves it out when it isn't asked for it; even if it did not, nothing of it would be kept."""
+    fill(libvirt)
+    flags: list[int] = []
+
+    def xml(asked: int) -> str:
+        flags.append(asked)
+        return _with_password(CONFIG)
+
+    libvirt.domains[0].answers["XMLDesc"] = xml
+    reader = LibvirtReader("qemu:///system")
+    platform = Platform()
+    found = reader.read(lambda address: True)
+    reader.examine(platform)
+    assert found.available
+    assert SECRET not in dump(Snapshot(libvirt=found, platform=platform))
+    assert not [asked for asked in flags if asked & libvirt.VIR_DOMAIN_XML_SECURE]
+
+
+def test_a_definition_that_libvirt_refuses_is_not_repeated(libvirt: FakeLibvirt) -> None:
+    """A NIC is changed in the whole definition, passwords and all."""
+    fill(libvirt)
+    libvirt.domains = [Thing("web1", XMLDesc=_with_password(CONFIG))]
+
+    asked: list[str] = []
+
+    def refuse(xml: str) -> None:
+        asked.append(xml)
+        raise libvirtError("XML error: something")
+
+    libvirt.connection.answers["defineXML"] = refuse
+    with pytest.raises(HostError) as caught:
+        LibvirtWriter("qemu:///system").update_nic(
+            "web1", NicMatch(alias="ua-rec-data"), NicSpec("pool", "ua-rec-data", pool="p")
+        )
+    assert SECRET in asked[0]
+    assert SECRET not in f"{caught.value} {caught.value.summary} {caught.value.detail}"

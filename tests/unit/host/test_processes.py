@@ -103,7 +103,7 @@ def test_a_write_that_hangs_is_found_with_its_pf_and_who_holds_it(held: Tree) ->
     assert (hang.pid, hang.command, hang.pf) == (50, "sh", "pci/0000:01:00.0")
     assert hang.path == "/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"
     assert hang.waits_in == "vfio_unregister_group_dev"
-    assert hang.holders == ["VF 1 (0000:01:10.2): guest web1 (qemu-system-x86, pid 99)"]
+    assert hang.holders == ["VF 1 (0000:01:10.2): qemu-system-x86 (pid 99, guest web1)"]
     assert abs(datetime.fromisoformat(hang.since).timestamp() - (time.time() - 60)) < 5
 
 

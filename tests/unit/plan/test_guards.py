@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.host.model import Nic, Snapshot, Use
+from reconciler.host.model import Nic, Process, Snapshot, Use
 from reconciler.plan.guards import refusals
 from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Disruption
@@ -76,3 +76,35 @@ def test_a_driver_that_has_more_than_vfs_takes_management() -> None:
     snapshot.modules.devices["igbvf"].append("0000:00:05.0")
     assert "0000:00:05.0" in refused(text, snapshot, "guest")[0]
     assert refused(text, snapshot, "management") == []
+
+
+WAY = "your SSH connection from 192.0.2.7 comes in over br0 → bond0.100 → bond0 → enp1s0"
+
+
+def test_the_way_to_the_operator_is_named_step_by_step() -> None:
+    pf = igb(1, 0, up=True, carrier=True)
+    pf.uses = [Use("ssh", WAY), Use("master", "bond0")]
+    (found,) = refused(GROW + "mtu = 9000\n", host(pf), "guest")[:1]
+    for part in ("of pf.int is of class management", f"enp1s0: {WAY}", "enp1s0: master bond0", "--allow management"):
+        assert part in found
+    assert refused(GROW + "mtu = 9000\n", host(pf), "management") == []
+
+
+def test_each_refused_step_is_a_line_of_its_own() -> None:
+    pf, other = igb(1, 2, up=True, carrier=True), igb(2, 2)
+    pf.uses = [Use("ssh", WAY)]
+    text = f'[policy]\ndisruption = "none"\n{GROW}[pf.ext]\nmatch = {{ name = "enp2s0" }}\nvfs = 3\n'
+    found = refused(text, host(pf, other))
+    assert len(found) == len(set(found))
+    assert {line.split(": ")[0] for line in found} >= {
+        "pf.set_numvfs of pf.int is of class management",
+        "pf.set_numvfs of pf.ext is of class vf-reset",
+    }
+
+
+def test_a_guest_without_which_the_count_would_hang_is_refused_with_whoever_else_holds_the_vf() -> None:
+    snapshot = held()
+    vf = snapshot.pfs["pci/0000:01:00.0"].vfs[1]
+    vf.driver, snapshot.vfio_open = "vfio-pci", {101: [Process(9, "qemu-system-x86", "web"), Process(10, "dpdk")]}
+    found = refused(GROW + NIC, snapshot, "management")
+    assert found == ["pf.int: VF 1 is held by process dpdk (pid 10), and can't be removed before that lets go of it."]

@@ -238,6 +238,14 @@ def test_what_no_state_file_may_declare_no_plan_may_either(name: str) -> None:
     assert all(line.isprintable() for line in found)
 
 
+def test_a_name_forges_no_line_of_the_message() -> None:
+    document = copy.deepcopy(WRITTEN)
+    document["desired"]["pfs"]["a\nError: all is well\x1b[2J"] = {"name": 3}
+    found = problems(document)
+    assert found
+    assert all(line.startswith("at desired") and line.isprintable() for line in found)
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xff", b"{", b'{"format": NaN}', b"[" * 10_000, b'{"format": "\\ud800"}', b'{"a": ' + b"1" * 5000 + b"}"],

@@ -18,6 +18,8 @@ _WORDS = {
     "skipped": "left out",
     "undone": "done, and taken back",
 }
+_NOT_OF_THE_PLAN = ("undo ", "repair ", "put back ")
+"""How ids of actions begin that take others back, or put right what they left."""
 _UNDO = re.compile(r"undo (?P<id>.*?)(?: \((?P<number>[0-9]{1,6})\))?")
 """Id of an undoing action: that of the action that it undoes, and the number of its step from the second on."""
 
@@ -32,7 +34,11 @@ def render_history(runs: Sequence[dict[str, Any]], *, color: bool) -> str:
     rows = [["run", "began", "by", "what", "from", "changed", "result"]]
     for run in clean(list(runs)):
         header = run["header"]
-        changed = sum(item["outcome"] in ("changed", "undone") for item in run["outcomes"].values())
+        changed = sum(
+            item["outcome"] in ("changed", "undone")
+            for key, item in run["outcomes"].items()
+            if header.get("undoes") or not key.startswith(_NOT_OF_THE_PLAN)
+        )
         when, who = header.get("at", "-"), header.get("by", "-")
         rows.append([run["name"], when, who, _what(run), _source(header), str(changed), _result(run)])
     lines = table(rows)

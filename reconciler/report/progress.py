@@ -61,18 +61,26 @@ class LineProgress:
         self._key: Any = None
         self._seconds = 0.0
         self._total = self._count = 0
+        self._announced = False
 
     def start(self, total: int) -> None:
-        """Says how many there are."""
-        self._total, self._count = total, 0
-        self._write(f"Applying {plural(total, 'action')}.")
+        """Notes how many there are; what they are for is told by the first."""
+        self._total, self._count, self._announced = total, 0, False
 
     def begin(self, action: dict[str, Any]) -> None:
-        """Says nothing yet: the line is written when it is known how it ended."""
+        """Its own line is written when it is known how it ended."""
+        self._announce(action["id"])
         self._open[action["id"]] = clean(action)
+
+    def _announce(self, first: str) -> None:
+        if not self._announced:
+            self._announced = True
+            doing = "Taking back:" if first.startswith("undo ") else "Applying"
+            self._write(f"{doing} {plural(self._total, 'action')}.")
 
     def end(self, action_id: str, outcome: Outcome, seconds: float, error: str = "") -> None:
         """Writes the line, or holds it back as long as the same goes on."""
+        self._announce(action_id)
         action = self._open.pop(action_id, {"id": action_id, "op": "", "address": visible(action_id)})
         error = error if outcome == "failed" else ""  # What is left out is explained in the result.
         key = None if error or not action["op"] else run_key(action)

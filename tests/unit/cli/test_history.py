@@ -148,6 +148,7 @@ def test_what_was_taken_back_or_left_is_told(folder: Folder) -> None:
     folder.run("sim", "fault", "host.sim", "--at", "3", "--errno", "EIO")
     done = sim(folder, "apply", "host.toml", "--yes", "--on-error", "rollback")
     assert done.returncode == ExitCode.ROLLED_BACK
+    assert re.search(r" 2 +not completed, taken back", sim(folder, "history").stdout)  # Two were done.
     shown = sim(folder, "history", last_name(folder)).stdout
     steps, _, back = shown.partition("Taken back:")
     assert re.search(r"vfs 0 -> 3 +done, and taken back", steps)

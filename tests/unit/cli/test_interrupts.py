@@ -84,14 +84,14 @@ def test_a_rollback_comes_to_its_end_unless_it_is_interrupted_twice(folder: Insi
     sim(folder, *APPLY)
     pace(folder, 1.0)
     twice = Running(folder, "rollback")
-    twice.until("Applying")
+    twice.until("Taking back: 2 actions.")
     twice.send(signal.SIGINT)
     twice.until("what is being taken back is taken back to its end")
     twice.send(signal.SIGINT)
     assert twice.end() == ExitCode.PARTIAL, twice.said
     assert "interrupted" in sim(folder, "history").stdout.splitlines()[1]
     once = Running(folder, "rollback")
-    once.until("Applying")
+    once.until("Taking back: ")
     once.send(signal.SIGTERM)
     assert once.end() == ExitCode.OK, once.said
     assert facts(folder)["pfs"] == before["pfs"]

@@ -61,6 +61,14 @@ def test_a_batch_that_begins_before_it_ends() -> None:
     ]
 
 
+def test_a_way_back_is_called_so() -> None:
+    stream = io.StringIO()
+    progress = LineProgress(stream)
+    progress.start(1)
+    progress.begin({"id": "undo pf.set_numvfs pf.int", "op": "pf.set_numvfs", "address": "pf.int", "args": {"vfs": 0}})
+    assert stream.getvalue() == "Taking back: 1 action.\n"
+
+
 def test_an_action_that_never_began_has_a_line() -> None:
     stream = io.StringIO()
     progress = LineProgress(stream)

@@ -26,7 +26,7 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
         return
     if last.damage:
         say(f"Note: the record of run {last.name} is damaged, and left as it is: {'; '.join(last.damage)}.")
-    if last.known and last.end is None:
+    if last.known and last.end is None and not last.settled:
         say(f"Note: run {last.name} was interrupted{_doing(last)}. The host was read again.")
     for sentence in guests_without(last, observed):
         say(f"Note: {sentence}")
@@ -40,7 +40,8 @@ def note_interrupted(state_dir: Path, observed: Snapshot) -> None:
 
     with contextlib.suppress(ReconcilerError):
         last = last_run(state_dir)
-        if last is not None and last.known and last.end is None and last.boot_id == observed.host.boot_id:
+        open_end = last is not None and last.known and last.end is None and not last.settled
+        if last is not None and open_end and last.boot_id == observed.host.boot_id:
             say(f"Note: run {last.name} was interrupted{_doing(last)}. All is as declared now.")
 
 

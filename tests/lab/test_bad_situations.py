@@ -125,10 +125,10 @@ def test_a_corrupt_ledger_costs_its_labels_and_is_set_aside(host: Host) -> None:
     host.sh('echo \'{"format": "reconciler-led\' >/var/lib/reconciler/ledger.json')
     host.sh("ip link set enp1s0 vf 5 vlan 98")
     found = host.reconciler("drift guest.toml --json").expect(2)
-    found.says("ledger.json is corrupt")
+    found.says("ledger.json can't be used: it is corrupt")
     (moved,) = json.loads(found.stdout)["fields"]
     assert (moved["address"], moved["field"], moved["label"]) == ("pf.int.vf.5", "vlan", "unrecorded")
-    host.reconciler("apply guest.toml --yes").expect(0).says("ledger.json is corrupt")
+    host.reconciler("apply guest.toml --yes").expect(0).says("ledger.json can't be used: it is corrupt")
     assert host.vfs("enp1s0")[5]["vlan"] == 30
     assert json.loads(host.sh("cat /var/lib/reconciler/ledger.json"))["format"] == "reconciler-ledger/1"
     assert "reconciler-led" in host.sh("cat /var/lib/reconciler/ledger.json.unusable")

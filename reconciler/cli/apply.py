@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.confirm import countdown, tell_waiting
-from reconciler.cli.earlier import look_at_earlier, note_interrupted
+from reconciler.cli.earlier import look_at_earlier, note_open_end
 from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
@@ -165,7 +165,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.apply.run import note_in_sync
     from reconciler.clock import now
 
-    note_interrupted(options.state_dir, observed)
+    note_open_end(options.state_dir, observed)
     if plan.targets:
         observed = replace(observed, owed={})  # Of the rest it is not known.
     try:

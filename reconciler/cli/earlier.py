@@ -33,15 +33,18 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
     _refuse_while_it_waits(last, observed)
 
 
-def note_interrupted(state_dir: Path, observed: Snapshot) -> None:
-    """For an apply that has nothing to do: says if the last run of this boot was interrupted. It is no more than a
-    note, so whoever may not read the records doesn't get it."""
+def note_open_end(state_dir: Path, observed: Snapshot) -> None:
+    """For an apply that has nothing to do: says if the last run of this boot waits for its confirmation, or was
+    interrupted. It is no more than a note, so whoever may not read the records doesn't get it."""
     from reconciler.apply.runs import last_run
 
     with contextlib.suppress(ReconcilerError):
         last = last_run(state_dir)
-        open_end = last is not None and last.known and last.end is None and not last.settled
-        if last is not None and open_end and last.boot_id == observed.host.boot_id:
+        if last is None or not last.known or last.settled or last.boot_id != observed.host.boot_id:
+            return
+        if last.waits:
+            say(f"Note: run {last.name} waits for its confirmation. To keep it: reconciler confirm")
+        elif last.end is None:
             say(f"Note: run {last.name} was interrupted{_doing(last)}. All is as declared now.")
 
 

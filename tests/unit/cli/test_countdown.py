@@ -64,6 +64,8 @@ def test_a_run_waits_and_is_kept(folder: Folder, timers: Timers) -> None:
     assert done.returncode == ExitCode.OK, done.stderr
     assert "reconciler confirm" in done.stdout
     assert (len(timers.armed), "done, waits for its confirmation" in result(folder)) == (1, True)
+    assert "waits for its confirmation" in sim(folder, "apply", "host.toml", "--yes").stderr
+    assert len(timers.armed) == 1
     assert sim(folder, "confirm").returncode == ExitCode.OK
     assert timers.armed == []
     listed = sim(folder, "history").stdout

@@ -42,6 +42,7 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
         return
     where = address("pool", name)
     released = _its_pfs(builder, network)
+    before = builder.observed.libvirt.networks.get(name, network)  # By now this plan may have defined it.
     action = builder.add(
         "pool.stop",
         where,
@@ -50,7 +51,7 @@ def _stop(builder: Builder, name: str, network: Network) -> None:
         makes=f"stopped {name}",
         impact=_guests(builder, network),
         undo=[Step("pool.start", where, {"pool": name})]
-        if network.persistent
+        if before.persistent
         else Undo(impossible="the network is transient: libvirt forgets it when it is stopped"),
     )
     for identity in released:

@@ -16,7 +16,7 @@ from reconciler.apply.runs import RecordedRun, recorded_runs
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
-from reconciler.host.protocol import HostError
+from reconciler.host.protocol import HostError, PoolSpec
 from reconciler.host.twin.boot import reboot
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.profiles import make_from
@@ -180,6 +180,18 @@ def test_a_lasting_pool_runs_with_its_new_list_and_is_defined_by_the_confirmatio
     assert scene.confirm().code == ExitCode.OK
     network = scene.host.observe().libvirt.networks["sriov-ext"]
     assert network.live_addresses == network.addresses == old.addresses[1:]
+
+
+def test_a_transient_network_that_has_to_stop_has_no_way_back(scene: Scene) -> None:
+    scene.apply()
+    scene.confirm()
+    scene.host.stop_pool("sriov-ext")
+    scene.host.undefine_pool("sriov-ext")
+    scene.host.create_pool(PoolSpec("sriov-ext", addresses=["0000:02:10.0"]))
+    plan = make_plan(scene.desired, scene.observe())
+    assert [action.op for action in plan.actions][:3] == ["pool.define", "pool.stop", "pool.start"]
+    (told,) = without_way_back(plan.actions)
+    assert told.startswith("pool.stop of pool.sriov-ext: the network is transient")
 
 
 def test_what_was_confirmed_goes_back_as_a_whole(scene: Scene) -> None:

@@ -42,13 +42,13 @@ def read_links(ssh: Ssh | None = None) -> Links:
                 decode_routes(socket.route("dump")),
             )
             if ssh is not None:
-                links.ssh = dict.fromkeys(_interfaces_of(socket, links, ssh), ssh)
+                links.ssh = dict.fromkeys(interfaces_of(socket, links, ssh), ssh)
             return links
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code)) from error
 
 
-def _interfaces_of(socket: Any, links: Links, ssh: Ssh) -> Iterator[int]:
+def interfaces_of(socket: Any, links: Links, ssh: Ssh) -> Iterator[int]:
     """The interface that packets to the peer go out by (RTM_GETROUTE, from our own address, since rules may look at
     that), and the one that has our address."""
     from pyroute2.netlink.exceptions import NetlinkError

@@ -127,11 +127,17 @@ class Executor:
             outcome.outcome = "undone"
         self._journal_done(noted)
 
-    def note_attached(self, ids: Collection[str]) -> None:
-        """These attaches were not done, and their NICs attached otherwise: taking back has to begin with them."""
-        noted = [self.outcomes[key] for key in ids if not self.outcomes[key].done]
-        for outcome in noted:
-            outcome.outcome, outcome.written = "failed", True
+    def note_attached(self, attaches: Iterable[Action]) -> None:
+        """These attaches were not done, and their NICs attached by themselves: taking back has to begin with them. One
+        whose NIC is as the action makes it is done."""
+        noted = []
+        for action in attaches:
+            outcome = self.outcomes[action.id]
+            if not outcome.done:
+                as_planned = OPERATIONS[action.op].satisfied(self.host, action.args) is True
+                outcome.outcome, outcome.written = "changed" if as_planned else "failed", True
+                outcome.error = "" if as_planned else outcome.error
+                noted.append(outcome)
         self._journal_done(noted)
 
     def _tell(self, tell: Callable[[], None]) -> None:

@@ -274,7 +274,7 @@ class _Rescuer:
             action = Action(f"put back {lost.address} ({number})", "nic.attach", lost.address, args)
             if self._go_on([*steps, action])[-1].done:
                 self.executor.note_attached(
-                    [a.id for a in self.actions if a.op == "nic.attach" and a.address == lost.address]
+                    a for a in self.actions if a.op == "nic.attach" and a.address == lost.address
                 )
                 return
 

@@ -130,3 +130,9 @@ def test_a_new_count_that_fails_puts_the_guests_nic_back_and_says_only_that(lab:
     twin = read_twin(lab.path / "x")
     assert [nic.mac for nic in twin.libvirt.domains["web1"].live] == ["52:54:00:6d:90:09"]
     assert [len(pf.vfs) for pf in twin.pfs.values()] == [2, 0, 0]
+
+    lab.run("sim", "fault", "x", "--at", "2", "--errno", "ENOMEM")
+    said = lab.on("apply", "4.toml", "--yes", "--allow", "guest", code=4)
+    assert "Failed: pf.int: remove all VFs" in said
+    assert "Failed: domain.web1.nic.n" not in said, "it was attached again, as the plan has it"
+    assert [nic.mac for nic in read_twin(lab.path / "x").libvirt.domains["web1"].live] == ["52:54:00:6d:90:09"]

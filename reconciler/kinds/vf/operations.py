@@ -68,7 +68,9 @@ def _set(host: Snapshot, args: Args) -> None:
 def situation_of(pf: Pf, vf: Vf) -> Situation:
     """What a driver's answer depends on, as far as the PF tells; not whether somebody has the VF."""
     known = facts(pf.driver, pf.device_id)
-    others = (other.attributes or {} for other in pf.vfs if other is not vf)
+    # Only where they count: to add them up for each of thousands of VFs takes minutes.
+    counted = pf.vfs if known.min_sum_within_link else []
+    others = (other.attributes or {} for other in counted if other is not vf)
     return Situation(
         up=pf.up,
         carrier=pf.carrier,

@@ -196,6 +196,5 @@ def _show(options: Options, wanted: _Wanted, done: Rollback) -> int:
     plan.actions = done.actions
     outcomes = [asdict(outcome) for outcome in done.outcomes]
     color, width = options.colored(sys.stdout), options.width()
-    put(render_result(plan_to_json(plan), outcomes, unmet=done.left, color=color, width=width))
-    say("When that is solved, the rest is taken back by: reconciler rollback")
+    put(render_result(plan_to_json(plan), outcomes, unmet=done.left, back=True, color=color, width=width))
     return ExitCode.PARTIAL

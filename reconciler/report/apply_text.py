@@ -25,22 +25,27 @@ def render_result(
     outcomes: Sequence[dict[str, Any]],
     *,
     unmet: Sequence[str] = (),
+    back: bool = False,
     color: bool,
     width: int = 0,
 ) -> str:
-    """``document``: the plan that was carried out. ``outcomes``: ``id``, ``outcome`` (changed, unchanged,
-    failed, skipped; ``undone`` for what was done and taken back), ``error`` and ``written`` (the host was asked
-    for it) of its actions; an action without one was not reached.
-    ``unmet``: why the host is not as declared although every action succeeded."""
-    view = _View(clean(document), clean(list(outcomes)), Style(color), width)
+    """``document``: the plan that was carried out, or with ``back`` the actions that took one back. ``outcomes``:
+    ``id``, ``outcome`` (changed, unchanged, failed, skipped; ``undone`` for what was done and taken back), ``error``
+    and ``written`` (the host was asked for it) of its actions; an action without one was not reached.
+    ``unmet``: why the host is not as declared, or as before, although every action succeeded."""
+    view = _View(clean(document), clean(list(outcomes)), Style(color), width, back)
     sections = [view.done(), view.undone(), *view.failed(), view.left(), view.unmet(clean(list(unmet)))]
     sections.append([view.verdict(bool(unmet))])
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
 class _View:
-    def __init__(self, document: dict[str, Any], outcomes: list[dict[str, Any]], style: Style, width: int) -> None:
+    def __init__(
+        self, document: dict[str, Any], outcomes: list[dict[str, Any]], style: Style, width: int, back: bool
+    ) -> None:
         self.document, self.style, self.width = document, style, width
+        self.wanted = "as it was before" if back else "as declared"
+        self.again = "take back the rest with: reconciler rollback" if back else "apply again"
         self.actions: list[dict[str, Any]] = document.get("actions") or []
         self.by_id = {action["id"]: action for action in self.actions}
         self.outcomes = {item["id"]: item for item in outcomes}
@@ -105,16 +110,15 @@ class _View:
     def unmet(self, why: list[str]) -> list[str]:
         """What is not as declared in the end."""
         lines = [line for item in why for line in paragraph(item, indent=2, hang=2, width=self.width)]
-        return [self.style.paint("Not as declared:", "bold", "red"), *lines] if lines else []
+        return [self.style.paint(f"Not {self.wanted}:", "bold", "red"), *lines] if lines else []
 
     def verdict(self, unmet: bool = False) -> str:
         changed, failed = self.of("changed"), self.of("failed")
         left, undone, total = self.of("skipped"), self.of("undone"), len(self.actions)
         host = host_name(self.document)
         if not failed and not left and not undone and unmet:
-            text = (
-                f"Not converged: {plural(total, 'action')} on {host} succeeded, and it is not as declared all the same."
-            )
+            done = f"{plural(total, 'action')} on {host} succeeded"
+            text = f"Not converged: {done}, and it is not {self.wanted} all the same."
             return self.style.paint(text, "bold", "red")
         if not failed and not left and not undone:
             right = len(self.of("unchanged"))
@@ -129,12 +133,12 @@ class _View:
             text = (
                 f"{word} part-way{why}: {len(changed)} of {plural(total, 'action')} done, "
                 f"{len(failed)} failed, {len(left)} left.{perhaps} {host} is in between: "
-                + ("solve this and apply again." if failed else "apply again to go on.")
+                + (f"solve this and {self.again}." if failed else f"{self.again} to go on.")
             )
         elif undone:
             text = f"{word}{why}, and taken back: what was done on {host} was undone."
         elif begun:
-            text = f"{word}{why}: no change was completed on {host}.{perhaps} Solve this and apply again."
+            text = f"{word}{why}: no change was completed on {host}.{perhaps} Solve this and {self.again}."
         else:
             text = f"{word}{why}: nothing was changed on {host}."
         return self.style.paint(text, "bold", "red" if failed else "yellow")

@@ -78,6 +78,14 @@ def test_success_without_being_as_declared_is_none() -> None:
     ]
 
 
+def test_a_rollback_that_left_something_to_do_is_not_to_be_applied_again() -> None:
+    document = samples.rates(2)
+    told = outcomes(document, document["actions"][1]["id"])
+    text = render_result(document, told, unmet=["VF 1 is otherwise"], back=True, color=False)
+    assert "Not as it was before:\n  VF 1 is otherwise" in text
+    assert text.endswith("in between: solve this and take back the rest with: reconciler rollback.\n")
+
+
 def test_an_interrupted_run_says_what_was_not_begun() -> None:
     document = samples.remade()
     told = outcomes(document)[:3]

@@ -15,7 +15,7 @@ PACKAGES := python3-venv mmdebstrap debian-archive-keyring e2fsprogs openssh-cli
 .PHONY: test unit fuzz lint types demo demo-lab lab schemas clean
 
 test: lint types unit
-	$(BIN)/pytest tests/lab
+	$(BIN)/pytest -n 2 --dist loadfile tests/lab
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance tests/fuzz

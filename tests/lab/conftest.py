@@ -222,9 +222,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def lab_machine() -> Iterator[Lab]:
     """A lab with the checkout's code, and with the snapshot that tests start from.
 
-    It has the name in LAB_NAME, else one of its own, and it is taken down at the end unless it ran already.
+    It has the name in LAB_NAME, else one of its own, and it is taken down at the end unless it ran already. Of several
+    workers (pytest -n 2) each has its own.
     """
-    lab = Lab(os.environ.get("LAB_NAME") or f"pytest-{os.getpid()}")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    named = os.environ.get("LAB_NAME")
+    lab = Lab(f"{named}-{worker}" if named and worker else named or f"pytest-{os.getpid()}")
     ran_before = lab.running()
     try:
         _make_ready(lab, ran_before)

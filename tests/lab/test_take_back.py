@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from deepdiff import DeepDiff
 
 from tests.lab.conftest import WORK, Host
 from tests.lab.machinery.basics import wait_until
@@ -68,7 +69,7 @@ def everything(host: Host) -> tuple[Any, list[str]]:
 def assert_as_before(host: Host, before: tuple[Any, list[str]]) -> None:
     """Asserts that nothing is otherwise than it was."""
     document, lines = everything(host)
-    assert document == before[0]
+    assert DeepDiff(before[0], document) == {}
     assert list(difflib.unified_diff(before[1], lines, lineterm="", n=0)) == []
 
 
@@ -129,7 +130,9 @@ def test_with_its_connection_cut_a_run_ends_and_what_its_timer_leaves_is_taken_b
     with login(lived, "reconciler apply lived.toml --yes --confirm-within 20") as client:
         wait_until(lambda: lived.numvfs("enp3s0") == 2, "the run is in the middle", 300, 0.2)
         client.kill()
-    lived.sh(f"while pgrep -f 'reconciler apply'; do sleep 0.2; done; systemctl stop {LIBVIRT}", timeout=300)
+    lived.sh(
+        f"while pgrep -f '[r]econciler apply' >/dev/null; do sleep 0.2; done; systemctl stop {LIBVIRT}", timeout=300
+    )
     ((*_, ended),) = [[record for record in journals(lived)[0] if record["event"] == "end"]]
     assert (ended["code"], ended["unmet"]) == (0, [])
 
@@ -162,7 +165,7 @@ def test_a_power_cycle_takes_it_back_and_a_confirmation_makes_it_last(lived: Hos
     lived.lab.reset()
     assert lived.sh(LASTING) == lasting
     assert [lived.numvfs(f"enp{n}s0") for n in (1, 2, 3)] == [0, 0, 0]
-    assert "igbvf" in lived.modules()
+    assert "igbvf" not in lived.sh("cat /run/modprobe.d/* 2>/dev/null; true")
 
     lived.reconciler("confirm").expect(6).says("The host was rebooted since.", "apply again")
     lived.reconciler("apply lived.toml --yes --confirm-within 300").expect(0).says("rebooted")

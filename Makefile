@@ -18,7 +18,7 @@ test: lint types unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/lab
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance tests/fuzz
+	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance tests/faults tests/fuzz
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from reconciler.apply.journal import JOURNAL, Journal
-from reconciler.apply.perform import perform, vf_request
+from reconciler.apply.perform import gone_from, perform, vf_request
 from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
 from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import matches
@@ -316,7 +316,7 @@ class Executor:
             if short_since is not None and now >= short_since + _FELL_SHORT:
                 raise HostError("The effect fell short.", short)
             if now >= until:
-                raise missing
+                raise gone_from(self.host, action.op, action.args) or missing
             self.writer.clock.sleep(min(pause, max(0.0, until - self.writer.clock.monotonic())))
             pause, read = min(pause * 1.5, 0.5), True
 

@@ -24,6 +24,7 @@ from reconciler.state.desired import Attributes
 
 _PATIENCE = 10.0
 """Seconds that the VFs of another guest may take."""
+_LOOKED = "looked"
 _EFFECT = 5.0
 """Seconds within which what was accepted has to be seen."""
 
@@ -135,6 +136,26 @@ class Tenants:
     def note(self, domain: str, vfs: list[VfId]) -> None:
         """A guest has these VFs from now on."""
         write_atomically(self._path(domain), json.dumps({"domain": domain, "vfs": vfs}) + "\n")
+
+    def noted(self) -> dict[str, frozenset[VfId]]:
+        """Which guest was given which VFs, by all notes that can be read; needs no `alone`."""
+        found = {}
+        for path in sorted(self.folder.glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                domain = json.loads(path.read_bytes())["domain"]
+                if isinstance(domain, str):
+                    found[domain] = frozenset(self._read(path))
+        return found
+
+    @property
+    def looked(self) -> bool:
+        """Whether somebody has looked at all guests since the folder was made."""
+        return (self.folder / _LOOKED).exists()
+
+    def note_look(self) -> None:
+        """All guests have been looked at, and have their notes."""
+        if not self.looked:
+            write_atomically(self.folder / _LOOKED, "")
 
     def leave(self, domain: str) -> list[VfId]:
         """A guest is gone: the VFs that were noted for it and that no other guest has been given since."""

@@ -18,8 +18,8 @@ Begin = Callable[[], Writer]
 
 def perform(begin: Begin, host: Snapshot, op: str, args: Args, deadline: float) -> None:
     """Asks the host for one thing. ``host`` is what was read just before."""
-    if op.startswith(("pf.", "vf.")) and "pf" in args and args["pf"] not in host.pfs:
-        raise _gone(args["pf"])
+    if (gone := gone_from(host, op, args)) is not None:
+        raise gone
     _CALLS[op](begin, host, args, deadline)
 
 
@@ -71,6 +71,13 @@ def _pool_spec(host: Snapshot, args: Args) -> PoolSpec:
     if len(addresses) != len(args["vfs"]):
         raise HostError("A VF of the pool is not there.", f"{len(addresses)} of {len(args['vfs'])} were found.")
     return PoolSpec(args["pool"], uuid, addresses=addresses)
+
+
+def gone_from(host: Snapshot, op: str, args: Args) -> HostError | None:
+    """The error of a step on a PF, or on one of its VFs, whose card is no longer there."""
+    if op.startswith(("pf.", "vf.")) and "pf" in args and args["pf"] not in host.pfs:
+        return _gone(args["pf"])
+    return None
 
 
 def _gone(pf: str) -> HostError:

@@ -247,9 +247,10 @@ class _Rescuer:
 
     def _go_on(self, actions: Sequence[Action]) -> list[Outcome]:
         outcomes = self.executor.execute(actions) if actions else []
+        first = next((outcome.error for outcome in outcomes if outcome.outcome == "failed"), "")
         for action, outcome in zip(actions, outcomes, strict=True):
             if action.op == "nic.attach" and not outcome.done:
-                self._why[action.address] = outcome.error
+                self._why[action.address] = outcome.error if outcome.outcome == "failed" else first
         return outcomes
 
     def _take_back(self, whole: Sequence[Action]) -> None:

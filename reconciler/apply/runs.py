@@ -85,7 +85,8 @@ class RecordedRun:
     def told(self) -> dict[str, Any]:
         """What views show of it."""
         names = ("name", "header", "outcomes", "unfinished", "end", "waits", "settled", "damage", "begun")
-        return {name: getattr(self, name) for name in names}
+        until = "" if self.armed is None else str(self.armed.get("at", ""))
+        return {name: getattr(self, name) for name in names} | {"until": until}
 
     def plan(self) -> Plan:
         """What it was to do. Raises `ReconcilerError` 65 when the file is damaged."""

@@ -26,6 +26,7 @@ from reconciler.cli import (
     sim,
     snapshot,
     validate,
+    watch,
 )
 from reconciler.cli.options import Color, Options, default_state_dir
 from reconciler.cli.output import put
@@ -81,6 +82,7 @@ app.command("apply", rich_help_panel=CHANGING)(apply.apply)
 app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("reset", rich_help_panel=CHANGING)(reset.reset)
+app.command("watch", rich_help_panel=CHANGING)(watch.watch)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("history", rich_help_panel=READING)(history.history)
 app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)

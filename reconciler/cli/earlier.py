@@ -28,6 +28,10 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
         say(f"Note: the record of run {last.name} is damaged, and left as it is: {'; '.join(last.damage)}.")
     if last.known and last.end is None and not last.settled:
         say(f"Note: run {last.name} was interrupted{_doing(last)}. The host was read again.")
+    if last.waits and last.boot_id != observed.host.boot_id:
+        say(
+            f"Note: run {last.name} was not confirmed before the host was rebooted. What it did is gone with that boot."
+        )
     for sentence in guests_without(last, observed):
         say(f"Note: {sentence}")
     _refuse_while_it_waits(last, observed)

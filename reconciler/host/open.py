@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.protocol import Reader, Writer
+from reconciler.host.protocol import Events, Reader, Writer
 
 if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
@@ -50,6 +50,17 @@ def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
     if kind == "sim" and path:
         return open_sim(Path(path))
     raise _wrong(host_uri)
+
+
+def open_events(host_uri: str, libvirt_uri: str) -> Events:
+    """What happens on ``local``, to be opened before its reader or writer is used; on a simulated host nothing happens
+    by itself."""
+    from reconciler.host.local.events import LocalEvents, NoEvents
+
+    if host_uri != "local":
+        return NoEvents()
+    _refuse_password(libvirt_uri)
+    return LocalEvents(libvirt_uri)
 
 
 def open_sim(path: Path) -> TwinHost:

@@ -49,6 +49,25 @@ class Reader(Protocol):
         ...
 
 
+class Events(Protocol):
+    """Says when something happens to guests, networks or network cards."""
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for that, at most so long; whether it did happen. What has piled up counts as one."""
+        ...
+
+    def wake(self) -> None:
+        """Ends a wait at once. May be called from anywhere, also while a signal is handled."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is heard at present of a part of it, in full sentences; "" when all is heard."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class VfSet:
     """Attributes of one VF that are written together: one alone, or those that share a kernel struct

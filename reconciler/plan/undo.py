@@ -34,7 +34,7 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
                 Action(key, step.op, step.address, step.args, needs, impact=_impact(action, step, before, holders))
             )
             ids.setdefault(action.id, []).append(key)
-    return _started_as_defined(_pools_after_vfs(back))
+    return _down_last(_started_as_defined(_pools_after_vfs(back)))
 
 
 def undone_of(actions: Sequence[Action], failed: Collection[str]) -> set[str]:
@@ -91,6 +91,13 @@ def _started_as_defined(back: list[Action]) -> list[Action]:
         elif action not in starts.values():
             ordered.append(action)
     return ordered
+
+
+def _down_last(back: list[Action]) -> list[Action]:
+    """libvirt attaches a VF only while its PF is up (virNetDevSaveNetConfig in src/util/virnetdev.c): one that was down
+    goes down again when the guests have their NICs back."""
+    down = [action for action in back if action.op == "pf.set_link" and action.args["link"] == "down"]
+    return [*(action for action in back if action not in down), *down]
 
 
 def irreversible(actions: Sequence[Action], done: Collection[str]) -> list[str]:

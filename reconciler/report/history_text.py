@@ -26,8 +26,8 @@ _UNDO = re.compile(r"undo (?P<id>.*?)(?: \((?P<number>[0-9]{1,6})\))?")
 
 def render_history(runs: Sequence[dict[str, Any]], *, color: bool) -> str:
     """``runs``, the last one first: ``name``, ``header`` (``at``, ``by``, ``file``, ``commit``, ``undoes``,
-    ``confirms``), ``outcomes`` by action, ``unfinished``, ``end``, ``settled``, ``waits``, ``begun`` and ``damage`` as
-    their journals have them."""
+    ``confirms``), ``outcomes`` by action, ``unfinished``, ``end``, ``settled``, ``waits``, ``until``, ``begun`` and
+    ``damage`` as their journals have them."""
     style = Style(color)
     if not runs:
         return "Nothing was applied here yet.\n"
@@ -187,7 +187,7 @@ def _result(run: dict[str, Any]) -> str:
         return damage
     then = {"taken-back": ", later taken back", "confirmed": ", confirmed"}.get(run["settled"], "")
     if run["waits"]:
-        then = ", waits for its confirmation"
+        then = f", waits for its confirmation until {run['until']}"
     return _came_to(run) + then + (f" ({damage})" if damage else "")
 
 

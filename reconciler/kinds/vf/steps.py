@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from reconciler.drivers.facts import DriverFacts
 from reconciler.drivers.readback import GROUPS, complete, matches
 from reconciler.drivers.rules import kept, refusal
 from reconciler.drivers.table import facts
@@ -184,11 +185,6 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
     observed = pf.vf(vf[1])
     known = facts(pf.driver, pf.device_id)
     rate = "max_tx_rate" in values or "min_tx_rate" in values
-    held: Disruption = "none"
-    if values.get("link_state") == "disable":
-        held = "guest"
-    elif not known.resets_vf.isdisjoint(values) or ("mac" in values and known.reload_for_mac):
-        held = "vf-traffic"
     return builder.add(
         "vf.set",
         where,
@@ -202,9 +198,18 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
             *([f"attached {where}"] if "alias" in target else []),
         ],
         makes=f"set {vf[0]}/{vf[1]}",
-        impact=impact_on_vfs(builder.resolution.holders, [vf], held=held),
+        impact=impact_on_vfs(builder.resolution.holders, [vf], held=noticed(known, values)),
         undo=_undo(builder, vf, where, target, values, observed),
     )
+
+
+def noticed(known: DriverFacts, values: Attributes) -> Disruption:
+    """What setting these attributes means for whoever has the VF."""
+    if values.get("link_state") == "disable":
+        return "guest"
+    if not known.resets_vf.isdisjoint(values) or ("mac" in values and known.reload_for_mac):
+        return "vf-traffic"
+    return "none"
 
 
 def _undo(

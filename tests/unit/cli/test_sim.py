@@ -62,6 +62,7 @@ def test_new_from_a_snapshot_and_from_a_profile_of_ones_own(folder: Path) -> Non
         (["sim", "fault", "twin", "--at", "1", "--errno", "ENOSUCH"], 64, "no such error"),
         (["sim", "fault", "twin", "--at", "1", "--hang", "--crash"], 64, "one of"),
         (["sim", "fault", "twin", "--clear", "--hang"], 64, "stands alone"),
+        (["sim", "fault", "twin", "--at", "1", "--do", "rm -rf /"], 64, "not something that can be done"),
         (["sim", "nosuch"], 64, "nosuch"),
     ],
 )
@@ -92,7 +93,9 @@ def test_a_failed_command_prints_what_the_kernel_says(folder: Path, capsys: Capt
 def test_faults_are_set_and_cleared(folder: Path) -> None:
     run(["sim", "new", "x", "--profile", "igb-lab"])
     assert run(["sim", "fault", "x", "--at", "3", "--errno", "EIO"]) == ExitCode.OK
+    assert run(["sim", "fault", "x", "--at", "4", "--do", "virsh shutdown web1", "--after"]) == ExitCode.OK
     assert '"kind": "errno"' in (folder / "x").read_text()
+    assert '"command": "virsh shutdown web1"' in (folder / "x").read_text()
     assert run(["sim", "fault", "x", "--clear"]) == ExitCode.OK
     assert '"faults": []' in (folder / "x").read_text()
 

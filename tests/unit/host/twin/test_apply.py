@@ -136,3 +136,16 @@ def test_a_new_count_that_fails_puts_the_guests_nic_back_and_says_only_that(lab:
     assert "Failed: pf.int: remove all VFs" in said
     assert "Failed: domain.web1.nic.n" not in said, "it was attached again, as the plan has it"
     assert [nic.mac for nic in read_twin(lab.path / "x").libvirt.domains["web1"].live] == ["52:54:00:6d:90:09"]
+
+
+def test_a_card_that_is_pulled_in_the_middle_is_said_to_be_gone(lab: Folder) -> None:
+    text = '[pf.int]\nmatch = {{ name = "enp1s0" }}\nlink = "up"\nvfs = {vfs}\nvf_driver = "none"\n'
+    nic = '[domain.web1.nic.n]\nvf = "int/0"\nmac = "52:54:00:6d:90:09"\n'
+    for vfs in (2, 4):
+        (lab.path / f"{vfs}.toml").write_text(f"schema = 1\n{text.format(vfs=vfs)}{nic}")
+    lab.on("apply", "2.toml", "--yes")
+    lab.run("sim", "fault", "x", "--at", "2", "--after", "--do", "pull enp1s0")
+    said = lab.on("apply", "4.toml", "--yes", "--allow", "guest", code=4)
+    assert "The PF is gone. pci/0000:01:00.0 was there when the plan was made and is not there now." in said
+    assert "guest web1 is WITHOUT its NIC ua-rec-n (MAC 52:54:00:6d:90:09): The PF is gone." in said
+    assert "needs undo" not in said

@@ -12,14 +12,16 @@ import pytest
 
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
+from reconciler.diagnostics import ReconcilerError
 from reconciler.host.protocol import HostError, PoolSpec, VfSet
 from reconciler.host.twin import faults, state
+from reconciler.host.twin.hands import run
 from reconciler.host.twin.host import TwinHost, read_twin
 from reconciler.host.twin.profiles import make_from
 from reconciler.host.twin.state import Fault
 from reconciler.plan.planner import make_plan
 from tests.hosts import desired
-from tests.unit.host.twin.twins import EXT, INT, lab, pf, said
+from tests.unit.host.twin.twins import EXT, INT, do, lab, pf, said
 
 
 def inject(host: TwinHost, fault: Fault) -> None:
@@ -167,3 +169,60 @@ class Quiet:
 
     def finish(self) -> None:
         """Nothing."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_somebody_does_something_at_the_nth_write(after: bool) -> None:
+    host = lab()
+    inject(host, Fault(1, "do", after=after, command="echo 3 > /sys/class/net/enp1s0/device/sriov_numvfs"))
+    if after:
+        host.set_numvfs(INT, 2, 30)
+        assert "Device or resource busy" in host.twin().log[-1]
+    else:
+        with pytest.raises(HostError) as refused:
+            host.set_numvfs(INT, 2, 30)
+        assert refused.value.errno == errno.EBUSY
+        assert host.twin().log == ["echo 3 > /sys/class/net/enp1s0/device/sriov_numvfs: done"]
+    assert len(pf(host).vfs) == (2 if after else 3)
+
+
+def test_somebody_does_something_at_the_nth_reading() -> None:
+    host = lab()
+    inject(host, Fault(2, "do", command="ip link set enp2s0 up", reading=True))
+    inject(host, Fault(3, "do", command="ip link set enp2s0 down", reading=True, after=True))
+    assert [host.observe().pfs[EXT].up for _ in range(4)] == [False, True, True, False]
+    assert host.twin().reads == 3, "counted as long as something is to happen"
+
+
+def test_an_error_and_a_crash_come_also_after_the_write_took_effect() -> None:
+    host = lab()
+    inject(host, Fault(1, "errno", errno.EIO, after=True))
+    with pytest.raises(HostError):
+        host.set_numvfs(INT, 2, 30)
+    assert len(pf(host).vfs) == 2
+
+
+def test_a_command_that_is_none_is_found_in_the_file(tmp_path: Path) -> None:
+    twin = make_from("igb-lab")
+    twin.faults = [Fault(1, "do", command="rm -rf /")]
+    state.save(twin, tmp_path / "x")
+    with pytest.raises(ReconcilerError, match="can't be read"):
+        read_twin(tmp_path / "x")
+
+
+def test_nothing_is_known_of_a_libvirt_that_is_away() -> None:
+    host = lab(vfs=1)
+    do(host, "systemctl restart libvirtd")
+    away = host.observe().libvirt
+    assert (away.available, away.domains) == (False, {})
+    assert "libvirt-sock" in away.reason
+    with pytest.raises(HostError, match="not available"):
+        host.start_pool("p")
+    host.sleep(5)
+    assert "web1" in host.observe().libvirt.domains
+    do(host, "systemctl stop libvirtd")
+    host.sleep(100)
+    assert not host.observe().libvirt.available
+    assert not run(host, "virsh destroy web1").ok
+    do(host, "reboot")
+    assert host.observe().libvirt.available

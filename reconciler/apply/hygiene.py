@@ -157,15 +157,20 @@ class Tenants:
         if not self.looked:
             write_atomically(self.folder / _LOOKED, "")
 
+    def had(self, domain: str) -> list[VfId]:
+        """The VFs that were noted for a guest and that no other guest has been given since."""
+        own = self._path(domain)
+        others = {vf for path in self.folder.glob("*.json") if path != own for vf in self._read(path)}
+        return [vf for vf in self._read(own) if vf not in others]
+
     def leave(self, domain: str) -> list[VfId]:
-        """A guest is gone: the VFs that were noted for it and that no other guest has been given since."""
-        had = self._read(self._path(domain))
+        """A guest is gone, and what it `had` is in order: its note is taken away."""
+        had = self.had(domain)
         try:
             self._path(domain).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self._path(domain), error) from None
-        others = {vf for path in self.folder.glob("*.json") for vf in self._read(path)}
-        return [vf for vf in had if vf not in others]
+        return had
 
     def _path(self, domain: str) -> Path:
         """A guest's name may have characters that no file's name should have."""

@@ -41,7 +41,7 @@ def _start(domain: str, file: Path) -> int:
     """Fails only for what keeps the guest to itself: then libvirt doesn't start it, and shows what is said here."""
     from reconciler.apply.hygiene import Tenants, bring
     from reconciler.host.local.writer import LocalWriter
-    from reconciler.plan.hygiene import ISOLATION, vfs_of, wanted
+    from reconciler.plan.hygiene import ISOLATION, given_by_libvirt, vfs_of, wanted
 
     reader = _reader(running=True)
     host = reader.observe()
@@ -49,20 +49,23 @@ def _start(domain: str, file: Path) -> int:
     if not vfs:
         return ExitCode.OK
     targets = wanted(_desired(file), host, vfs)
+    given = given_by_libvirt(host, domain)
     tenants = Tenants(TENANTS)
     with tenants.alone():
         tenants.note(domain, vfs)
-        missed = bring(reader, LocalWriter(""), host, {vf: target.values for vf, target in targets.items()})
+        values = {vf: target.values | given.get(vf, {}) for vf, target in targets.items()}
+        missed = bring(reader, LocalWriter(""), host, values)
     for item in missed:
         say(f"reconciler: {domain}: not as {file} has it: {item}")
-    if not any(item.attributes & targets[item.vf].declared & ISOLATION for item in missed):
+    if not any(item.attributes & {*targets[item.vf].declared, *given.get(item.vf, {})} & ISOLATION for item in missed):
         return ExitCode.OK
     say(f"reconciler: {domain} is not started: it would run without the isolation that {file} declares.")
     return ExitCode.FAILED
 
 
 def _release(domain: str, file: Path) -> None:
-    """Only VFs that nobody has by now: a late reset must not hit the next guest."""
+    """Only VFs that nobody has by now: a late reset must not hit the next guest. Between libvirt's taking a VF back and
+    this it may have been given out anew already; then that guest's start comes after this, and puts it right."""
     from reconciler.apply.hygiene import Tenants, bring
     from reconciler.host.local.writer import LocalWriter
     from reconciler.kinds.holders import find_holders
@@ -70,7 +73,7 @@ def _release(domain: str, file: Path) -> None:
 
     tenants = Tenants(TENANTS)
     with tenants.alone():
-        vfs = tenants.leave(domain)
+        vfs = tenants.had(domain)
         if not vfs:
             return
         reader = _reader(running=False)
@@ -78,6 +81,7 @@ def _release(domain: str, file: Path) -> None:
         held = find_holders(host)
         targets = wanted(_desired(file), host, [vf for vf in vfs if vf not in held])
         missed = bring(reader, LocalWriter(""), host, {vf: target.values for vf, target in targets.items()})
+        tenants.leave(domain)
     for item in missed:
         say(f"reconciler: after {domain}: {item}")
 

@@ -88,6 +88,18 @@ def vfs_of(host: Snapshot, domain: str) -> list[VfId]:
     return [addresses[nic.vf_address] for nic in nics if nic.vf_address in addresses]
 
 
+def given_by_libvirt(host: Snapshot, domain: str) -> dict[VfId, Attributes]:
+    """MAC and VLAN that libvirt has set on the VFs of a guest, as its XML has them. They are checked all the same when
+    the guest starts: who had the VF before may be late in putting it back."""
+    addresses = vfs_by_address(host)
+    found = host.libvirt.domains.get(domain)
+    return {
+        addresses[nic.vf_address]: {"mac": nic.mac, "vlan": nic.vlan}
+        for nic in (found.live if found is not None else [])
+        if nic.method in ("interface", "pool") and nic.mac is not None and nic.vf_address in addresses
+    }
+
+
 def _given_by_libvirt(host: Snapshot) -> set[VfId]:
     addresses = vfs_by_address(host)
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.host.model import Domain, Nic, Snapshot
-from reconciler.plan.hygiene import differing, vfs_of, wanted
+from reconciler.plan.hygiene import differing, given_by_libvirt, vfs_of, wanted
 from reconciler.state.desired import ZERO_MAC
 from tests.hosts import desired, guest, host, igb
 
@@ -71,3 +71,11 @@ def test_what_differs() -> None:
     values = {"max_tx_rate": 0, "min_tx_rate": 0, "trust": True, "spoofchk": True}
     assert differing(pf, 0, values, unreported=False) == {"max_tx_rate": 0}
     assert differing(pf, 0, values, unreported=True) == {"max_tx_rate": 0, "spoofchk": True}
+
+
+def test_mac_and_vlan_that_libvirt_has_set_are_those_of_the_xml() -> None:
+    now = with_guest(
+        Nic("interface", "ua-rec-data", "52:54:00:00:00:01", at(1), vlan=7), Nic("hostdev", "ua-rec-x", None, at(2))
+    )
+    assert given_by_libvirt(now, "web") == {("pci/0000:01:00.0", 1): {"mac": "52:54:00:00:00:01", "vlan": 7}}
+    assert given_by_libvirt(now, "unknown") == {}

@@ -43,7 +43,7 @@ class Pass:
     again: bool = False
     """Something had to be put off."""
     busy: str = ""
-    """The run that it was put off for."""
+    """What it was put off for: a run, or a guest that is just starting."""
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Watch:
             return Pass(complaints=[why], code=ExitCode.LOCKED, again=True)
         with self._tenants.alone():
             if self._tenants.noted() != noted:
-                return Pass(again=True)
+                return Pass(code=ExitCode.LOCKED, again=True, busy="A guest comes or goes. Nothing was changed.")
             missed = self._correct(host, found)
             self._note(found, noted, {item.vf for item in missed})
         failed = {(item.vf, attribute) for item in missed for attribute in item.attributes}

@@ -28,40 +28,81 @@ Disarm = Callable[[str], None]
 
 @dataclass(slots=True)
 class Countdown:
-    """The timer of one run. ``command``: what takes the run back, given its name."""
+    """The timer of one run. ``command``: what takes the run back, given the timer's unit. Only the unit that is on
+    record last takes back (`is_due`), so another one can be armed before it is on record, and the one before be stopped
+    after that: at every moment one of them will do it, also when this process is killed in between."""
 
     seconds: int
     arm: Arm
     disarm: Disarm
     command: Callable[[str], list[str]]
     _units: list[str] = field(default_factory=list)
-    _at: str = ""
+    _until: float = 0.0
+    at: str = ""
+    """When it takes back, "" while it is not armed."""
 
     @property
     def told(self) -> str:
         """What it will do and when, "" while it is not armed."""
-        return f"The timer takes back what was done, at {self._at}, unless it is confirmed." if self._at else ""
+        return f"The timer takes back what was done, at {self.at}, unless it is confirmed." if self.at else ""
+
+    @property
+    def left(self) -> int:
+        """Seconds until then."""
+        return max(0, round(self._until - boot_seconds()))
 
     def start(self, run: str) -> dict[str, Any]:
-        """Arms it, or begins again from now on: what is to be on record of it. There is always one that is armed: the
-        one before is taken away last."""
-        unit = f"reconciler-{run}-{len(self._units) + 1}"
-        self.arm(unit, self.seconds, self.command(run))
-        self.stop()
-        self._units = [*self._units, unit]
-        until = datetime.now(UTC) + timedelta(seconds=self.seconds)
-        self._at = f"{until:%Y-%m-%dT%H:%M:%SZ}"
-        return {"unit": unit, "until": boot_seconds() + self.seconds, "at": self._at}
+        """Arms it: what is to be on record of it before the first write."""
+        record = self._arm_one(run)
+        self._note(record)
+        return record
+
+    def begin_again(self, folder: Path, run: str) -> None:
+        """The seconds count from the end of the run on. Raises `ReconcilerError` when that can't be had: one that may
+        be on record is not stopped then, nor is the one before it."""
+        before = list(self._units)
+        record = self._arm_one(run)
+        add_record(folder, "armed", **record)
+        self._note(record)
+        self._stop(before)
 
     def stop(self) -> None:
         """Takes it away: nothing is left to take back."""
-        for unit in self._units:
-            self.disarm(unit)
-        self._at = ""
+        self._stop(self._units)
+        self.at = ""
 
-    def begin_again(self, folder: Path, run: str) -> None:
-        """The seconds count from the end of the run on."""
-        add_record(folder, "armed", **self.start(run))
+    def _arm_one(self, run: str) -> dict[str, Any]:
+        unit = f"{_prefix(run)}{len(self._units) + 1}"
+        self.arm(unit, self.seconds, self.command(unit))
+        self._units.append(unit)
+        at = datetime.now(UTC) + timedelta(seconds=self.seconds)
+        return {"unit": unit, "until": boot_seconds() + self.seconds, "at": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self.at, self._until = record["at"], record["until"]
+
+    def _stop(self, units: Sequence[str]) -> None:
+        """One that can't be stopped fires, and finds nothing that waits for it."""
+        for unit in units:
+            with contextlib.suppress(ReconcilerError):
+                self.disarm(unit)
+
+
+def _prefix(run: str) -> str:
+    return f"reconciler-{run}-"
+
+
+def is_due(last: RecordedRun | None, unit: str) -> bool:
+    """Whether a timer that has fired is the one to take the last run back: that run still waits, and no other timer is
+    on record since. When a part of the record is damaged, any timer of that run is."""
+    if last is None or not last.waits or last.armed is None:
+        return False
+    return last.armed["unit"] == unit or (bool(last.damage) and is_timer_of(last, unit))
+
+
+def is_timer_of(run: RecordedRun, unit: str) -> bool:
+    """Whether a timer was armed for this run, by its name."""
+    return unit.startswith(_prefix(run.name))
 
 
 def boot_seconds() -> float:

@@ -41,15 +41,20 @@ class Missed:
         return f"{', '.join(sorted(self.attributes))} of VF {self.vf[1]} of {self.vf[0].partition('/')[2]}: {self.why}"
 
 
-def bring(reader: Reader, writer: Writer, host: Snapshot, wanted: Mapping[VfId, Attributes]) -> list[Missed]:
-    """Sets what differs, one sending per PF, reads back, and says what is still not so. ``host`` is kept up to date."""
+def bring(
+    reader: Reader, writer: Writer, host: Snapshot, wanted: Mapping[VfId, Attributes], effect: float = _EFFECT
+) -> list[Missed]:
+    """Sets what differs, one sending per PF, reads back, and says what is still not so after ``effect`` seconds.
+    ``host`` is kept up to date."""
     by_pf: dict[str, dict[int, Attributes]] = {}
     for (pf, index), values in wanted.items():
         by_pf.setdefault(pf, {})[index] = values
-    return [missed for pf, vfs in by_pf.items() for missed in _bring(reader, writer, host, pf, vfs)]
+    return [missed for pf, vfs in by_pf.items() for missed in _bring(reader, writer, host, pf, vfs, effect)]
 
 
-def _bring(reader: Reader, writer: Writer, host: Snapshot, pf: str, vfs: dict[int, Attributes]) -> list[Missed]:
+def _bring(
+    reader: Reader, writer: Writer, host: Snapshot, pf: str, vfs: dict[int, Attributes], effect: float
+) -> list[Missed]:
     missed: list[Missed] = []
     asked: list[tuple[VfId, Attributes]] = []
     requests = []
@@ -76,14 +81,14 @@ def _bring(reader: Reader, writer: Writer, host: Snapshot, pf: str, vfs: dict[in
             taken.append((vf, part))
         else:
             missed.append(Missed(vf, frozenset(part), refused.detail or refused.summary))
-    return [*missed, *_unseen(reader, writer, host, pf, taken)]
+    return [*missed, *_unseen(reader, writer, host, pf, taken, effect)]
 
 
 def _unseen(
-    reader: Reader, writer: Writer, host: Snapshot, pf: str, taken: list[tuple[VfId, Attributes]]
+    reader: Reader, writer: Writer, host: Snapshot, pf: str, taken: list[tuple[VfId, Attributes]], effect: float
 ) -> list[Missed]:
     """What was accepted and isn't there when the deadline is over."""
-    until = writer.clock.monotonic() + _EFFECT
+    until = writer.clock.monotonic() + effect
     while True:
         why = "the kernel took it, and it is not there"
         try:

@@ -13,8 +13,9 @@ from reconciler.apply.executor import Executor, Outcome, to_take_back
 from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Nic, Snapshot
-from reconciler.kinds.action import Action
+from reconciler.kinds.action import Action, Impact
 from reconciler.kinds.holders import find_holders, vfs_by_address
+from reconciler.kinds.impact import impact_on_vfs
 from reconciler.kinds.nic.operations import find_match
 from reconciler.kinds.operation import Args
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
@@ -135,14 +136,18 @@ def unknown(detached: Iterable[Action], error: Exception) -> list[str]:
     ]
 
 
-def put_back_after_rollback(executor: Executor, actions: Sequence[Action], before: Snapshot) -> list[str]:
-    """After a rollback that did not come through: attaches NICs that still lack by themselves. Who is without which NIC
-    even so, in sentences."""
+def put_back_after_rollback(
+    executor: Executor, actions: Sequence[Action], before: Snapshot
+) -> tuple[set[str], list[str]]:
+    """After a rollback that did not come through: attaches NICs that still lack by themselves. The addresses of those
+    that are back, and who is without which NIC even so, in sentences."""
     worker = _Rescuer(executor, actions, before, set(), removed=True)
-    lost = worker.look()
-    for nic in lost:
+    first = worker.look()
+    for nic in first:
         worker.attach(nic)
-    return [worker.without(nic) for nic in (worker.look() if lost else [])]
+    lost = worker.look() if first else []
+    back = {nic.address for nic in first} - {nic.address for nic in lost}
+    return back, [worker.without(nic) for nic in lost]
 
 
 @dataclass(slots=True)
@@ -273,11 +278,33 @@ class _Rescuer:
             args = {"domain": lost.domain, "nic": spec, "live": lost.live, "config": lost.config}
             steps = list(self._attributes(lost)) if spec is lost.spec else []
             action = Action(f"put back {lost.address} ({number})", "nic.attach", lost.address, args)
-            if self._go_on([*steps, action])[-1].done:
-                self.executor.note_attached(
-                    a for a in self.actions if a.op == "nic.attach" and a.address == lost.address
-                )
+            up, down = self._link(lost, spec)
+            done = self._go_on([*up, *steps, action])[-1].done
+            self._go_on(down)
+            if done:
+                planned = [a for a in self.actions if a.op == "nic.attach" and a.address == lost.address]
+                self.executor.note_attached(a for a in planned if a.id in self.executor.outcomes)
                 return
+
+    def _link(self, lost: LostNic, spec: Args) -> tuple[list[Action], list[Action]]:
+        """A PF that is down goes up for it, and down again, which harms nobody who was there before: libvirt attaches a
+        VF only while its PF is up (virNetDevSaveNetConfig in src/util/virnetdev.c)."""
+        pf = self.executor.host.pfs.get(spec["vf"][0]) if spec.get("vf") else None
+        if pf is None or pf.up is not False or spec["method"] == "hostdev" or not lost.live:
+            return [], []
+        known = impact_on_vfs(find_holders(self.executor.host), [(pf.id, vf.index) for vf in pf.vfs])
+        nic = f"{lost.domain}: {lost.name} on VF {spec['vf'][1]} of {pf.device}"
+        up, down = (
+            Action(
+                f"put back {lost.address}: {pf.netdev} {link}",
+                "pf.set_link",
+                lost.address,
+                {"pf": pf.id, "link": link},
+                impact=Impact("guest", [*known.domains, lost.domain], [*known.nics, nic], known.host),
+            )
+            for link in ("up", "down")
+        )
+        return [up], [down]
 
     def _attributes(self, lost: LostNic) -> Iterator[Action]:
         """What the NIC's VF had besides what libvirt gives it, if nobody else has the VF now."""

@@ -22,7 +22,7 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
 from reconciler.plan.difference import differences
 from reconciler.plan.document import dump_plan
-from reconciler.plan.undo import irreversible, repairs_of, undo_of, undone_of
+from reconciler.plan.undo import PREFIX, irreversible, repairs_of, undo_of, undone_of
 
 
 @dataclass(slots=True)
@@ -57,7 +57,9 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
         if repairs:
             rollback.actions += repairs
             rollback.outcomes += executor.execute(repairs)
-        without = put_back_after_rollback(executor, [action for action in actions if action.id in done], before)
+        detached = [action for action in actions if action.id in done]
+        returned, without = put_back_after_rollback(executor, detached, before)
+        _note_back(rollback, {action.id for action in detached if action.address in returned})
         after = executor.reader.observe()
     except ReconcilerError as error:
         again = rollback.undone(actions)
@@ -73,6 +75,13 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
 
 def _done(outcome: Mapping[str, Any]) -> bool:
     return outcome["outcome"] in ("changed", "unchanged")
+
+
+def _note_back(rollback: Rollback, detached: Collection[str]) -> None:
+    """A NIC that did not come back by the undo of its detach, and was attached otherwise, is back."""
+    for outcome in rollback.outcomes:
+        if not outcome.done and outcome.id.removeprefix(PREFIX) in detached:
+            outcome.outcome, outcome.error = "changed", ""
 
 
 def take_back_run(

@@ -27,10 +27,16 @@ QUIET, AT_MOST = 1.0, 5.0
 """Seconds of quiet that are waited for after an event, and the most that it may take."""
 _SOON = 5.0
 """Seconds until what had to be put off is tried again; doubled each time, up to `EVERY`."""
+_EFFECT = 1.0
+"""Seconds per PF within which a correction has to be seen: a guest that starts waits for it in libvirt's hook."""
 _TIMES = 3
 """Corrections that don't hold before one is left alone."""
 _HOLDS = 600.0
 """Seconds after which a correction has held."""
+
+
+_Made = tuple[AttributeValue | None, AttributeValue, str, bool | None, bool | None]
+"""A correction: before, after, who has the VF, whether its PF is up and has a carrier."""
 
 
 @dataclass(slots=True)
@@ -50,8 +56,8 @@ class Pass:
 class _Attempts:
     """How often one attribute was corrected in the same way."""
 
-    of: tuple[AttributeValue | None, AttributeValue, str, bool | None]
-    """Before, after, who has the VF, whether its PF is up: when one of these changes, counting begins anew."""
+    of: _Made
+    """When something of it changes, counting begins anew."""
     times: int
     at: float
 
@@ -141,7 +147,7 @@ class Watch:
             before, made = self._attempts.get(key), _made(host, change)
             times = before.times + 1 if before is not None and before.of == made else 1
             self._attempts[key] = _Attempts(made, times, self._clock.monotonic())
-        return bring(self._reader, self._writer, host, wanted)
+        return bring(self._reader, self._writer, host, wanted, effect=_EFFECT)
 
     def _leave_contested(self, host: Snapshot, found: Look) -> None:
         """Takes out what was corrected often enough in vain: somebody else sets it, or it never takes effect."""
@@ -227,8 +233,9 @@ def _refuse_wrong_host(desired: Desired, host: Snapshot) -> None:
         )
 
 
-def _made(host: Snapshot, change: Change) -> tuple[AttributeValue | None, AttributeValue, str, bool | None]:
-    return change.before, change.after, change.who, host.pfs[change.vf[0]].up
+def _made(host: Snapshot, change: Change) -> _Made:
+    pf = host.pfs[change.vf[0]]
+    return change.before, change.after, change.who, pf.up, pf.carrier
 
 
 def _notes(

@@ -278,11 +278,14 @@ _THEN = {OnError.STOP: "no other is begun", OnError.ROLLBACK: "what was done is 
 
 
 def _begin_again(timer: Countdown, options: Options, result: RunResult) -> None:
-    """The seconds count from the end of the run on; if that can't be had, from its beginning."""
+    """The seconds count from the end of the run on; if that can't be had, perhaps from its beginning."""
     try:
         timer.begin_again(options.state_dir / "runs" / result.run, result.run)
     except ReconcilerError as error:
-        result.warnings.append(f"The time counts from the beginning of the run on. {error.summary} {error.detail}")
+        result.warnings.append(
+            f"The time may count from the beginning of the run on, so that all may be taken back at {timer.at} "
+            f"already. {error.summary} {error.detail}"
+        )
 
 
 def _to_be_confirmed(options: Options, plan: Plan, manner: Manner) -> tuple[Countdown | None, Halves | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -105,9 +104,9 @@ def countdown(options: Options, seconds: int) -> Countdown:
             "A simulated host has no timer.", "--confirm-within takes systemd, on the host itself.", code=ExitCode.USAGE
         )
 
-    def command(run: str) -> list[str]:
+    def command(unit: str) -> list[str]:
         where = ["--libvirt", options.libvirt, "--state-dir", str(options.state_dir.absolute())]
-        return [sys.executable, "-m", "reconciler", *where, "rollback", "--yes", "--unconfirmed", run]
+        return [sys.executable, "-m", "reconciler", *where, "rollback", "--yes", "--unconfirmed", unit]
 
     return Countdown(seconds, arm, disarm, command)
 
@@ -117,11 +116,10 @@ def tell_waiting(timer: Countdown, halves: Halves, result: RunResult) -> None:
     if result.code == ExitCode.PARTIAL:
         say(f"{timer.told} At once: reconciler rollback")
     elif result.code != ExitCode.OK:
-        with contextlib.suppress(ReconcilerError):  # One that fires all the same finds nothing that waits.
-            timer.stop()
+        timer.stop()
     else:
         lasting = dict.fromkeys(f"{a.op} of {a.address}" for a in halves.later if not a.args.get("until_reboot"))
         if lasting:
             put("\nWritten when it is confirmed, and not before:\n" + "".join(f"  {item}\n" for item in lasting))
-        put(f"\nTo keep it, within {timer.seconds} s, from any login:\n    reconciler confirm\n")
+        put(f"\nTo keep it, within {timer.left} s, from any login:\n    reconciler confirm\n")
         put("Otherwise all of it is taken back.\n")

@@ -16,6 +16,8 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
     from reconciler.plan.document import Source
@@ -73,19 +75,33 @@ class Options:
         return open_reader(self.host, self.libvirt, host_name)
 
     def observe(self, reader: Reader) -> Snapshot:
-        """Everything that a plan reads, with the ledger and what an interrupted run owes; complains on stderr about a
-        ledger that can't be used."""
+        """Everything that a plan reads, with the ledger and what an interrupted run owes; complains on stderr about
+        records that can't be used."""
         snapshot = reader.observe()
         if self.host == "local" or self.host.startswith("sim:"):
-            from reconciler.apply.ledger import read_ledger
-            from reconciler.apply.owed import owed
-
-            snapshot.owed = owed(self.state_dir, snapshot.host.boot_id)
-            snapshot.ledger, problem = read_ledger(self.state_dir)
-            if problem:
+            problems = [problem for problem in self._recall(snapshot) if problem]
+            for problem in problems:
                 say(f"Warning: {problem}")
-                snapshot.notes.append(problem)
+            snapshot.notes += problems
         return snapshot
+
+    def _recall(self, snapshot: Snapshot) -> Iterator[str]:
+        """Adds what is on record, as far as it can be used. It labels, and helps to give back: whatever is wrong with
+        it, the host itself can be read."""
+        from reconciler.apply.ledger import read_ledger
+        from reconciler.apply.owed import owed
+
+        try:
+            snapshot.ledger, problem = read_ledger(self.state_dir)
+            yield problem
+            snapshot.owed = owed(self.state_dir, snapshot.host.boot_id)
+        except ReconcilerError as error:
+            yield f"{error.summary} {error.detail}"
+        except Exception as error:  # noqa: BLE001
+            yield (
+                f"The records in {self.state_dir} can't be used ({type(error).__name__}: {error}). This is a fault in "
+                "reconciler: please report it. The host was read all the same."
+            )
 
 
 def need_root(options: Options) -> None:

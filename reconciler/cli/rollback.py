@@ -44,7 +44,7 @@ def rollback(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     unconfirmed: Annotated[
-        str | None, typer.Option(metavar="RUN", hidden=True, help="What the timer of --confirm-within calls.")
+        str | None, typer.Option(metavar="UNIT", hidden=True, help="What the timer of --confirm-within calls.")
     ] = None,
 ) -> int:
     """Take back the last run: each of its steps, the last one first, to the values before; verified."""
@@ -56,7 +56,7 @@ def rollback(
     need_root(options)
     with ExitStack() as stack:
         _take_lock(stack, options, patient=unconfirmed is not None)
-        if unconfirmed is not None and not _overdue(options, unconfirmed):
+        if unconfirmed is not None and not _due(options, unconfirmed):
             return ExitCode.OK
         wanted = _wanted(options)
         plan = wanted.last.plan()
@@ -113,19 +113,19 @@ def _take_lock(stack: ExitStack, options: Options, *, patient: bool) -> None:
         time.sleep(0.5)
 
 
-def _overdue(options: Options, name: str) -> bool:
-    """Whether a run still waits for its confirmation and its time is over. It is not when the countdown began again,
-    for which another timer stands, nor after it was confirmed or taken back."""
-    from reconciler.apply.confirm import boot_seconds
+def _due(options: Options, unit: str) -> bool:
+    """Whether this timer is the one to take the last run back. It is not when the countdown began again, for which
+    another one stands, nor after the run was confirmed or taken back."""
+    from reconciler.apply.confirm import is_due, is_timer_of
     from reconciler.apply.runs import last_run
 
     last = last_run(options.state_dir)
-    if last is not None and last.name == name and not last.known:
+    if last is not None and not last.known and is_timer_of(last, unit):
         raise _damaged(last)
-    if last is None or last.name != name or not last.waits or last.armed is None:
-        say(f"Run {name} does not wait for a confirmation any more: nothing is taken back.")
-        return False
-    return bool(boot_seconds() >= float(last.armed["until"]) - 1.0)
+    if is_due(last, unit):
+        return True
+    say(f"Nothing waits for the timer {unit} any more: nothing is taken back.")
+    return False
 
 
 def _damaged(run: RecordedRun) -> ReconcilerError:

@@ -33,6 +33,7 @@ TEXTS = [
         "igb",
         "ixgbe",
     ),
+    *("unchanged", "skipped"),
     *("guest", "management", "changed", "failed", "run", "begin", "done", "end", "armed", "confirmed", "2026-01-01"),
 ]
 HUGE = 10**5000

@@ -100,14 +100,18 @@ _COMMANDS = _WRITING | {
 }
 
 
+_ANOTHER_POOL = '\n[pool.late]\nvfs = ["int/5"]\nautostart = true\n'
+
+
 def make(folder: Path) -> None:
-    """A host with two runs behind it, the last of which waits for its confirmation; a saved plan, a snapshot."""
+    """A host with two runs behind it, the last of which made a pool and waits for its confirmation; a saved plan,
+    a snapshot."""
     world = World(folder)
     text = (STATES / "lab.toml").read_text()
     (folder / "host.toml").write_text(text)
     _must(world.run("sim", "new", "host.sim", "--profile", "igb-lab"))
     _must(world.sim("apply", "host.toml", "--yes", "--allow", "management"))
-    changed = text.replace("vlan = 103", "vlan = 104").replace("max_tx_rate = 250", "max_tx_rate = 260")
+    changed = text.replace("vlan = 103", "vlan = 104").replace("max_tx_rate = 250", "max_tx_rate = 260") + _ANOTHER_POOL
     (folder / "small.toml").write_text(changed)
     _must(world.sim("apply", "small.toml", "--yes", "--allow", "management"))
     _wait_for_confirmation(folder / "host.sim.state")

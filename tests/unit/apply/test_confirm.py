@@ -3,12 +3,15 @@ is over, and the confirmation makes it last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.apply.confirm import Countdown, confirm_run
+from reconciler.apply import confirm as confirm_module
+from reconciler.apply.confirm import Countdown, confirm_run, is_due
+from reconciler.apply.journal import add_record
 from reconciler.apply.ledger import read_ledger
 from reconciler.apply.rollback import take_back_run
 from reconciler.apply.run import RunResult, carry_out
@@ -46,6 +49,10 @@ class Timers:
     def disarm(self, unit: str) -> None:
         del self.armed[unit]
 
+    def willing(self, last: RecordedRun) -> list[str]:
+        """Those that would take it back if they fired now."""
+        return [unit for unit in self.armed if is_due(last, unit)]
+
 
 class Scene:
     """A twin of the lab, its state file, and runs on record."""
@@ -64,8 +71,14 @@ class Scene:
         return snapshot
 
     def apply(self) -> RunResult:
-        timer = Countdown(30, self.timers.arm, self.timers.disarm, lambda run: ["rollback", run])
-        result = carry_out(
+        timer = Countdown(30, self.timers.arm, self.timers.disarm, lambda unit: ["rollback", unit])
+        result = self.run(timer)
+        if result.code == ExitCode.OK:
+            timer.begin_again(self.folder / "runs" / result.run, result.run)
+        return result
+
+    def run(self, timer: Countdown) -> RunResult:
+        return carry_out(
             self.plan,
             self.desired,
             self.observe(),
@@ -77,9 +90,6 @@ class Scene:
             halves=halves_of(self.plan.actions),
             arm=timer.start,
         )
-        if result.code == ExitCode.OK:
-            timer.begin_again(self.folder / "runs" / result.run, result.run)
-        return result
 
     @property
     def last(self) -> RecordedRun:
@@ -129,7 +139,7 @@ def test_nothing_lasting_is_written_before_the_confirmation(scene: Scene) -> Non
     assert {entry.module for entry in now.modules.blacklist or []} >= {"igbvf"}
     assert scene.last.waits
     ((seconds, command),) = scene.timers.armed.values()
-    assert (seconds, command) == (30, ["rollback", scene.last.name])
+    assert (seconds, command) == (30, ["rollback", f"reconciler-{scene.last.name}-2"])
 
 
 def test_after_a_power_cycle_the_old_state_is_back(scene: Scene) -> None:
@@ -253,3 +263,57 @@ def test_a_confirmation_without_its_half_of_the_plan_keeps_the_timer(scene: Scen
     assert len(scene.timers.armed) == 1
     assert scene.last.waits
     assert scene.take_back() == []
+
+
+class Killed(BaseException):
+    """In place of a kill: nothing of the program handles it."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("point", ["arm", "record", "disarm"])
+def test_killed_where_the_time_begins_again_one_timer_takes_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, point: str, after: bool
+) -> None:
+    def killed(call: Callable[..., None]) -> Callable[..., None]:
+        def at(*arguments: Any, **named: Any) -> None:
+            if after:
+                call(*arguments, **named)
+            raise Killed
+
+        return at
+
+    timer = Countdown(30, scene.timers.arm, scene.timers.disarm, lambda unit: [unit])
+    scene.run(timer)
+    assert len(scene.timers.willing(scene.last)) == 1
+    match point:
+        case "arm":
+            timer.arm = killed(scene.timers.arm)
+        case "disarm":
+            timer.disarm = killed(scene.timers.disarm)
+        case _:
+            monkeypatch.setattr(confirm_module, "add_record", killed(add_record))
+    with pytest.raises(Killed):
+        timer.begin_again(scene.last.folder, scene.last.name)
+    assert len(scene.timers.willing(scene.last)) == 1
+
+
+def test_a_timer_that_is_slow_to_stop_leaves_no_time_in_which_none_takes_back(scene: Scene) -> None:
+    seen = []
+
+    def slow(unit: str) -> None:
+        seen.append(scene.timers.willing(scene.last))
+        scene.timers.disarm(unit)
+
+    timer = Countdown(30, scene.timers.arm, slow, lambda unit: [unit])
+    scene.run(timer)
+    timer.begin_again(scene.last.folder, scene.last.name)
+    (second,) = scene.timers.armed
+    assert seen == [[second]]
+    assert scene.timers.willing(scene.last) == [second]
+
+
+def test_where_the_record_of_the_timers_is_damaged_any_of_them_takes_back(scene: Scene) -> None:
+    scene.apply()
+    lines = (scene.last.folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (scene.last.folder / "journal.jsonl").write_text("".join([*lines[:-1], "{torn\n", lines[0]]))
+    assert len(scene.timers.willing(scene.last)) == 1

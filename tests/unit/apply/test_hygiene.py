@@ -45,10 +45,9 @@ def test_a_refusal_costs_only_its_own_attribute() -> None:
 
 
 def test_what_is_taken_and_not_seen_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hygiene, "_EFFECT", 0.2)
     machine = leftover()
     monkeypatch.setattr(machine, "_do", lambda *args, **kwargs: None)
-    (missed,) = bring(machine, machine, machine.observe(), {(PF, 0): {"trust": False}})
+    (missed,) = bring(machine, machine, machine.observe(), {(PF, 0): {"trust": False}}, effect=0.2)
     assert str(missed) == "trust of VF 0 of 0000:01:00.0: the kernel took it, and it is not there"
 
 
@@ -90,3 +89,14 @@ def test_one_guest_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert time.monotonic() - began < 5
     over.set()
     thread.join()
+
+
+def test_all_notes_are_read_without_holding_them(tmp_path: Path) -> None:
+    tenants = Tenants(tmp_path / "guests")
+    assert (tenants.noted(), tenants.looked) == ({}, False)
+    with tenants.alone():
+        tenants.note("web", [(PF, 1), (PF, 0)])
+        tenants.note_look()
+        (tmp_path / "guests" / "x.json").write_text('{"domain": 3}')
+    assert tenants.noted() == {"web": {(PF, 0), (PF, 1)}}
+    assert tenants.looked

@@ -8,12 +8,15 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from reconciler.apply.owed import guests_without, owed
+from reconciler.apply.rollback import take_back_run
 from reconciler.apply.runs import last_run
 from reconciler.exit_codes import ExitCode
+from reconciler.host.twin.clock import settle
+from reconciler.host.twin.hands import run
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.state import Fault, Twin
 from tests.faults.scenarios import SCENARIOS, desired, start
-from tests.faults.world import Ended, apply, op_at
+from tests.faults.world import Ended, Silent, apply, op_at
 
 GROW = next(scenario for scenario in SCENARIOS if scenario.name == "4 to 7 VFs under guests")
 
@@ -65,9 +68,9 @@ def test_a_count_that_is_refused_is_the_old_one_again_with_all_that_the_vfs_had(
     assert ended.result is not None
     kinds = {outcome.id: outcome.outcome for outcome in ended.result.outcomes}
     assert kinds["pf.set_numvfs pf.int"] == "undone"
-    run = last_run(tmp_path)
-    assert run is not None
-    assert "pf.set_numvfs pf.int" not in run.changed, "a rollback has nothing left to do there"
+    last = last_run(tmp_path)
+    assert last is not None
+    assert "pf.set_numvfs pf.int" not in last.changed, "a rollback has nothing left to do there"
 
 
 def test_who_is_without_its_nic_is_said_and_what_to_do(tmp_path: Path) -> None:
@@ -85,11 +88,11 @@ def test_after_a_kill_it_is_said_who_is_without_and_the_next_run_gives_back_what
     twin = start(GROW)
     twin.faults = [Fault(write_of("pf.set_numvfs", 1), "crash", after=True)]
     assert apply(twin, desired(GROW.after), tmp_path).code is None
-    observed, run = TwinHost(twin).observe(), last_run(tmp_path)
-    assert run is not None
-    told = guests_without(run, observed)
+    observed, last = TwinHost(twin).observe(), last_run(tmp_path)
+    assert last is not None
+    told = guests_without(last, observed)
     assert len(told) == 2
-    assert f"NIC ua-rec-mgmt (MAC 52:54:00:6d:90:03), which run {run.name} took off" in told[0]
+    assert f"NIC ua-rec-mgmt (MAC 52:54:00:6d:90:03), which run {last.name} took off" in told[0]
     kept = owed(tmp_path, observed.host.boot_id)
     assert [vf.index for vf in next(iter(kept.values())).vfs] == [0, 1, 2, 3]
     assert owed(tmp_path, "another boot") == {}
@@ -127,3 +130,22 @@ def test_an_interrupt_in_the_middle_of_the_whole_finishes_the_whole(tmp_path: Pa
     assert nics(twin) == before
     assert ended.code == 0
     assert next(iter(twin.pfs.values())).num_vfs == 7
+
+
+def test_a_rollback_attaches_a_nic_on_a_port_that_is_down_and_leaves_it_down(tmp_path: Path) -> None:
+    """libvirt refuses to attach a VF of a PF that is down, and the plan would have set it up only after the detach."""
+    twin = start(GROW)
+    run(TwinHost(twin), "ip link set enp1s0 down")
+    before = nics(twin)
+    twin.faults = [Fault(1, "crash", after=True)]
+    assert apply(twin, desired(GROW.after), tmp_path).code is None
+    settle(twin)
+    assert nics(twin) != before
+    host, last = TwinHost(twin), last_run(tmp_path)
+    assert last is not None
+    done = take_back_run(
+        last, host.observe(), confirmed=None, reader=host, writer=host, state_dir=tmp_path, progress=Silent()
+    )[1]
+    assert done.complete, done.left
+    assert nics(twin) == before
+    assert next(iter(twin.pfs.values())).up is False

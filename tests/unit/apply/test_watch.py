@@ -213,6 +213,28 @@ def test_by_hand_beside_the_file_stays_and_against_it_does_not(world: World) -> 
     assert world.vf(0)["spoofchk"] is False
 
 
+def test_what_a_new_guest_could_not_be_given_is_tried_again(world: World) -> None:
+    world.by_hand(3, trust=True)
+    world.gives("web2", 3)
+    world.machine.refuse = {"trust"}
+    assert world.watch.once().code == ExitCode.FAILED
+    world.machine.refuse = set()
+    assert world.lines() == ["int/3: trust true -> false (guest web2)"]
+    world.by_hand(3, trust=True)
+    assert world.lines() == []
+
+
+def test_at_the_first_look_a_vf_that_the_hook_noted_for_another_guest_is_new(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    tenants = Tenants(tmp_path / "guests")
+    with tenants.alone():
+        tenants.note("web2", [(PF, 3)])
+    world.gives("web1", 3, alias="ua-other")
+    world.by_hand(3, spoofchk=False)
+    assert world.lines() == ["int/3: spoofchk false -> true (guest web1)"]
+    assert world.notes == {"web1": [3]}
+
+
 # -------------------------------------------------------------------------------------- nobody is disturbed
 
 
@@ -391,6 +413,46 @@ def test_what_could_not_be_reset_stays_noted(world: World) -> None:
     world.machine.refuse = set()
     assert world.lines() == ["int/3: trust true -> false (guest web2 had it)"]
     assert world.notes == {}
+
+
+def test_what_could_not_be_reset_is_the_next_guests_affair(world: World) -> None:
+    world.gives("web2", 3)
+    world.lines()
+    world.by_hand(3, trust=True)
+    world.gives("web2")
+    world.machine.refuse = {"trust"}
+    world.watch.once()
+    world.gives("web1", 3, alias="ua-other")
+    world.watch.once()
+    assert world.notes == {"web1": [3]}
+
+
+def test_what_stands_is_not_said_again_after_a_pass_that_was_put_off(world: World) -> None:
+    world.text += "[pf.int.vf.3]\nmac = '52:54:00:00:00:33'\n"
+    world.lines()
+    world.gives("web2", 3)
+    world.lines()
+    world.by_hand(3, mac="52:54:00:00:00:34")
+    said: list[str] = []
+
+    class Busy(Scripted):
+        """Another run is under way at the second pass."""
+
+        def wait(self, seconds: float) -> bool:
+            world.by_hand(2, vlan=4)
+            if self.waited == 0:
+                self.run = locked("apply host.toml", "now", world.folder / "lock")
+                self.run.__enter__()
+            elif self.waited == 1:
+                self.run.__exit__(None, None, None)
+            return super().wait(seconds)
+
+    events = Busy(world.clock, waits=3)
+    lines: list[str] = []
+    world.watch.run(events, events.stopped, lines.append, said.append)
+    assert lines == ["int/2: vlan 4 -> 9 (nobody has it)"]
+    assert len(said) == 1
+    assert said[0].startswith("int/3: not corrected: mac")
 
 
 def test_what_stands_is_said_once_and_again_when_it_comes_back(world: World) -> None:

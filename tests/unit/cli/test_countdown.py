@@ -10,6 +10,7 @@ import pytest
 from reconciler.apply.confirm import Countdown
 from reconciler.cli import apply as apply_command
 from reconciler.cli.interrupts import Interrupts
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.local import timer as systemd
 from reconciler.host.protocol import HostError
@@ -41,7 +42,7 @@ class Timers:
 def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     made = Timers()
     monkeypatch.setattr(
-        apply_command, "countdown", lambda _, seconds: Countdown(seconds, made.arm, made.disarm, lambda run: [run])
+        apply_command, "countdown", lambda _, seconds: Countdown(seconds, made.arm, made.disarm, lambda unit: [unit])
     )
     monkeypatch.setattr(systemd, "disarm", made.disarm)
     return made
@@ -108,7 +109,8 @@ def test_a_countdown_that_cannot_begin_again_goes_on(folder: Folder, timers: Tim
     timers.refuse_after = 1
     done = sim(folder, *APPLY)
     assert done.returncode == ExitCode.OK, done.stderr
-    assert "Warning: The time counts from the beginning of the run on. systemd refused." in done.stderr
+    assert "Warning: The time may count from the beginning of the run on, so that all may be taken back" in done.stderr
+    assert "already. systemd refused." in done.stderr
     assert len(timers.armed) == 1
     assert "waits for its confirmation" in result(folder)
 
@@ -126,6 +128,36 @@ def test_the_timer_of_a_run_whose_record_is_lost_says_so(folder: Folder, timers:
     sim(folder, *APPLY)
     (run,) = (folder.path / "host.sim.state" / "runs").iterdir()
     (run / "journal.jsonl").write_bytes(b"\0" * 50 + b"\n{}\n")
-    done = sim(folder, "rollback", "--yes", "--unconfirmed", run.name)
+    done = sim(folder, "rollback", "--yes", "--unconfirmed", f"reconciler-{run.name}-2")
     assert done.returncode == ExitCode.INVALID
     assert f"Run {run.name}: " in done.stderr
+
+
+def test_a_disk_that_fills_up_leaves_both_timers_and_one_takes_back(
+    folder: Folder, timers: Timers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = facts(folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise ReconcilerError("A file can't be written.", "The disk is full.", code=ExitCode.FAILED)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reconciler.apply.confirm.add_record", full)
+        done = sim(folder, *APPLY)
+    assert (done.returncode, len(timers.armed)) == (ExitCode.OK, 2)
+    assert "The time may count from the beginning of the run on" in done.stderr
+    first, second = timers.armed
+    assert "nothing is taken back" in sim(folder, "rollback", "--yes", "--unconfirmed", second).stderr
+    assert facts(folder)["pfs"] != before["pfs"]
+    assert sim(folder, "rollback", "--yes", "--unconfirmed", first).returncode == ExitCode.OK
+    assert facts(folder)["pfs"] == before["pfs"]
+
+
+def test_the_timer_on_record_takes_back_at_once_whatever_the_clock_says(folder: Folder, timers: Timers) -> None:
+    before = facts(folder)
+    sim(folder, *APPLY)
+    assert sim(folder, "rollback", "--yes", "--unconfirmed", "reconciler-x-1").returncode == ExitCode.OK
+    assert facts(folder)["pfs"] != before["pfs"]
+    (unit,) = timers.armed
+    assert sim(folder, "rollback", "--yes", "--unconfirmed", unit).returncode == ExitCode.OK
+    assert facts(folder)["pfs"] == before["pfs"]

@@ -102,7 +102,7 @@ def test_an_armed_timer_is_named_by_who_leaves_at_once() -> None:
         "import os, signal\n"
         "from reconciler.cli.interrupts import Interrupts\n"
         "from reconciler.apply.confirm import Countdown\n"
-        "timer = Countdown(60, lambda *_: None, lambda _: None, lambda run: [run])\n"
+        "timer = Countdown(60, lambda *_: None, lambda _: None, lambda unit: [unit])\n"
         "interrupts = Interrupts('what was done is taken back', armed=lambda: timer.told)\n"
         "record = timer.start('r')\n"
         "print(record['at'], flush=True)\n"

@@ -79,3 +79,29 @@ def test_mac_and_vlan_that_libvirt_has_set_are_those_of_the_xml() -> None:
     )
     assert given_by_libvirt(now, "web") == {("pci/0000:01:00.0", 1): {"mac": "52:54:00:00:00:01", "vlan": 7}}
     assert given_by_libvirt(now, "unknown") == {}
+
+
+def test_a_protocol_goes_with_the_vlan_that_it_is_for() -> None:
+    """Without a VLAN any protocol is right, but the struct that sets the VLAN has one too."""
+    values = {"vlan": 100, "qos": 0, "vlan_proto": "802.1ad"}
+    assert differing(igb(1, 1), 0, values, unreported=False) == {"vlan": 100, "vlan_proto": "802.1ad"}
+
+
+def test_a_vf_that_is_only_promised_is_as_its_own_table_says() -> None:
+    """The planner would give VF 0 to the NIC, which nobody has approved; once it is there it counts."""
+    text = """
+[pf.int]
+match.name = "enp1s0"
+vf_defaults.max_tx_rate = 100
+[domain.web.nic.fast]
+pf = "int"
+method = "hostdev"
+mac = "52:54:00:00:00:44"
+trust = true
+"""
+    pf = "pci/0000:01:00.0"
+    target = wanted(desired(text), with_guest(), [(pf, 0)])[pf, 0]
+    assert (target.values["mac"], target.values["trust"], target.declared) == (ZERO_MAC, False, {"max_tx_rate"})
+    now = with_guest(Nic("hostdev", "ua-rec-fast", None, at(0)))
+    target = wanted(desired(text), now, [(pf, 0)])[pf, 0]
+    assert (target.values["mac"], target.values["trust"]) == ("52:54:00:00:00:44", True)

@@ -195,7 +195,7 @@ def refuse_recorded(options: Options) -> None:
     open_writer(options.host, options.libvirt)
 
 
-def ask() -> bool:
+def ask(question: str = "Carry this out?") -> bool:
     """Whether the user wants it. Raises `ReconcilerError` (64) when there is nobody to be asked."""
     if not sys.stdin.isatty():
         raise ReconcilerError(
@@ -205,7 +205,7 @@ def ask() -> bool:
             code=ExitCode.USAGE,
         )
     with contextlib.suppress(OSError):
-        print("\nCarry this out? Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
+        print(f"\n{question} Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() == "yes"
 
 

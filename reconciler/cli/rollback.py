@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.apply import ask
 from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
@@ -20,9 +21,6 @@ from reconciler.exit_codes import ExitCode
 if TYPE_CHECKING:
     from reconciler.apply.rollback import Rollback
     from reconciler.apply.runs import RecordedRun
-
-_LOCK_SECONDS = 900.0
-"""How long a timer waits for an apply that is still under way when it fires."""
 
 
 @dataclass(slots=True)
@@ -47,18 +45,33 @@ def rollback(
         str | None, typer.Option(metavar="UNIT", hidden=True, help="What the timer of --confirm-within calls.")
     ] = None,
 ) -> int:
-    """Take back the last run: each of its steps, the last one first, to the values before; verified."""
+    """Take back the last run: each of its steps, the last one first, to the values before; verified. Asks first on a
+    terminal, unless --yes; without one it is done, since it only takes back what was approved."""
     from reconciler.host.open import open_writer
 
     options: Options = context.obj
     interruptible()
     writer = open_writer(options.host, options.libvirt)
     need_root(options)
+    asked = None
+    if unconfirmed is None and not yes and sys.stdin.isatty():
+        asked = _wanted(options)
+        say(_told(asked))
+        if not ask("Take it back?"):
+            say("Declined. Nothing was changed.")
+            return ExitCode.FAILED
     with ExitStack() as stack:
         _take_lock(stack, options, patient=unconfirmed is not None)
         if unconfirmed is not None and not _due(options, unconfirmed):
             return ExitCode.OK
         wanted = _wanted(options)
+        if asked is not None and (asked.last.name, asked.count) != (wanted.last.name, wanted.count):
+            raise ReconcilerError(
+                "The last run is another one now.",
+                f"It was run {asked.last.name} when you were asked, and is run {wanted.last.name} now, or has gone on. "
+                "Nothing was changed. Look with `reconciler history`, and run rollback again.",
+                code=ExitCode.STALE,
+            )
         plan = wanted.last.plan()
         reader = options.reader(plan.host.name)
         observed = options.observe(reader)
@@ -69,12 +82,8 @@ def rollback(
                 "changed.",
                 code=ExitCode.STALE,
             )
-        header = wanted.last.header
-        what = f"reset of {header['resets']}" if header.get("resets") else header.get("file") or "a saved plan"
-        say(f"Taking back run {wanted.last.name}: {what}.")
-        if not yes and sys.stdin.isatty() and not _confirmed():
-            say("Declined. Nothing was changed.")
-            return ExitCode.FAILED
+        if asked is None:
+            say(_told(wanted))
         from reconciler.apply.rollback import take_back_run
         from reconciler.report.progress import make_progress
 
@@ -98,17 +107,17 @@ def rollback(
 
 
 def _take_lock(stack: ExitStack, options: Options, *, patient: bool) -> None:
-    """Takes the lock; a timer waits until the run that it is about has ended, or was killed."""
+    """Takes the lock. A timer waits for it as long as another run has it: whoever gave up here would leave a change
+    that nobody wants, and the lock dies with its holder."""
     from reconciler.apply.lock import locked
     from reconciler.clock import now
 
-    until = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             stack.enter_context(locked("rollback", now(), options.lock))
             return
         except ReconcilerError as error:
-            if not patient or error.code != ExitCode.LOCKED or time.monotonic() >= until:
+            if not patient or error.code != ExitCode.LOCKED:
                 raise
         time.sleep(0.5)
 
@@ -148,9 +157,10 @@ def _disarm(run: RecordedRun) -> None:
             disarm(str(run.armed["unit"]))
 
 
-def _confirmed() -> bool:
-    print("Take it back? Only 'yes' is taken as an answer: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == "yes"
+def _told(wanted: _Wanted) -> str:
+    header = wanted.last.header
+    what = f"reset of {header['resets']}" if header.get("resets") else header.get("file") or "a saved plan"
+    return f"Taking back run {wanted.last.name}: {what}."
 
 
 def _wanted(options: Options) -> _Wanted:

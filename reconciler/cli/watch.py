@@ -13,6 +13,7 @@ from reconciler.cli.hook import STATE_FILE, TENANTS
 from reconciler.cli.options import Options, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.exit_codes import ExitCode
+from reconciler.report.style import visible
 
 if TYPE_CHECKING:
     from reconciler.apply.watch import Watch
@@ -48,7 +49,7 @@ def watch(
         )
         if once:
             return _once(watching)
-        watching.run(events, stop.asked, lambda line: put(f"{line}\n", done=True), _complain)
+        watching.run(events, stop.asked, tell, _complain)
         return ExitCode.OK
     finally:
         events.close()
@@ -57,10 +58,15 @@ def watch(
 def _once(watching: Watch) -> int:
     done = watching.once()
     for change in done.corrected:
-        put(f"{change}\n", done=True)
+        tell(str(change))
     for complaint in [*done.complaints, *filter(None, [done.busy])]:
         _complain(complaint)
     return done.code
+
+
+def tell(line: str) -> None:
+    """A correction on a line of its own, whatever the guest is called."""
+    put(f"{visible(line)}\n", done=True)
 
 
 def _complain(text: str) -> None:

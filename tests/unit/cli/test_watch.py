@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.watch import tell
 from reconciler.exit_codes import ExitCode
 from tests.unit.cli.inside import Inside
 from tests.unit.cli.running import Running
@@ -85,6 +86,11 @@ def test_libvirt_is_down(folder: Folder) -> None:
     code, out, err = watch(folder)
     assert (code, out) == (ExitCode.UNOBSERVED, "")
     assert "none is corrected until it answers" in err
+
+
+def test_a_guests_name_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("int/3: vlan 4 -> 9 (guest \x1b[2Jx\nint/4: trust)")
+    assert capsys.readouterr().out.splitlines() == ["int/3: vlan 4 -> 9 (guest \\x1b[2Jx\\nint/4: trust)"]
 
 
 @pytest.mark.parametrize(

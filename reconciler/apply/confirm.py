@@ -100,6 +100,13 @@ def is_due(last: RecordedRun | None, unit: str) -> bool:
     return last.armed["unit"] == unit or (bool(last.damage) and is_timer_of(last, unit))
 
 
+def given_up(last: RecordedRun) -> str:
+    """Why nothing takes a run back that waits: its time is over, and its record can't be read. "" while its timer may
+    do it, or a user."""
+    over = last.waits and last.armed is not None and boot_seconds() > float(last.armed["until"])
+    return last.lost() if over else ""
+
+
 def is_timer_of(run: RecordedRun, unit: str) -> bool:
     """Whether a timer was armed for this run, by its name."""
     return unit.startswith(_prefix(run.name))

@@ -118,6 +118,12 @@ def take_back_run(
     return name, rollback
 
 
+def settle(last: RecordedRun) -> None:
+    """Notes that a run is taken back that waits for its confirmation, and did nothing that could be. The caller holds
+    the lock."""
+    add_record(last.folder, "taken-back", at=now())
+
+
 def _journal(state_dir: Path, name: str, files: Mapping[str, str], header: dict[str, Any]) -> Journal:
     try:
         return Journal(state_dir, name, files, header)

@@ -113,6 +113,15 @@ class RecordedRun:
         except ReconcilerError as error:
             raise self._damaged(BEFORE, error) from None
 
+    def lost(self) -> str:
+        """Why it can't be taken back, "" when its record can be read."""
+        try:
+            self.done()
+            self.before()
+        except ReconcilerError as error:
+            return f"{error.summary} {error.detail}"
+        return ""
+
     def _read(self, name: str) -> bytes:
         path = self.folder / name
         try:

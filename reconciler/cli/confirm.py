@@ -36,7 +36,7 @@ def confirm(context: typer.Context) -> int:
     need_root(options)
     with locked("confirm", now(), options.lock):
         last = _waiting(options)
-        desired = desired_from_json(last.plan().desired)
+        desired = desired_from_json(last.later().desired)
         reader = options.reader(desired.host_name)
         observed = options.observe(reader)
         if last.header.get("boot_id") != observed.host.boot_id:

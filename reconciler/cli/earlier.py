@@ -34,7 +34,8 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
         )
     for sentence in guests_without(last, observed):
         say(f"Note: {sentence}")
-    _refuse_while_it_waits(last, observed)
+    if last.waits and last.boot_id == observed.host.boot_id:
+        _refuse_while_it_waits(last)
 
 
 def note_open_end(state_dir: Path, observed: Snapshot) -> None:
@@ -66,13 +67,20 @@ def _doing(run: RecordedRun) -> str:
     return f" during {', '.join(told)}" if told else ""
 
 
-def _refuse_while_it_waits(last: RecordedRun, observed: Snapshot) -> None:
+def _refuse_while_it_waits(last: RecordedRun) -> None:
     """Another run on top of one that waits would leave its timer nothing that it could take back. After a reboot there
     is neither timer nor change any more."""
-    if last.waits and last.boot_id == observed.host.boot_id:
+    from reconciler.apply.confirm import given_up
+
+    why = given_up(last)
+    if not why:
         raise ReconcilerError(
             "Another run waits for its confirmation.",
             f"First keep run {last.name} with `reconciler confirm`, or take it back with `reconciler rollback`. "
             "Nothing was changed.",
             code=ExitCode.LOCKED,
         )
+    say(
+        f"Note: run {last.name} was not confirmed in time, and could not be taken back. {why} What it did is judged by "
+        "what is observed."
+    )

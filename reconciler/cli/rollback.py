@@ -72,7 +72,9 @@ def rollback(
                 "Nothing was changed. Look with `reconciler history`, and run rollback again.",
                 code=ExitCode.STALE,
             )
-        plan = wanted.last.plan()
+        if not wanted.count:
+            return _settle(wanted.last)
+        plan = wanted.last.done()
         reader = options.reader(plan.host.name)
         observed = options.observe(reader)
         if plan.host.machine_id != observed.host.machine_id:
@@ -147,6 +149,16 @@ def _damaged(run: RecordedRun) -> ReconcilerError:
     )
 
 
+def _settle(last: RecordedRun) -> int:
+    """A run whose steps all wait for the confirmation waits no longer."""
+    from reconciler.apply.rollback import settle
+
+    settle(last)
+    _disarm(last)
+    put(f"Run {last.name} had changed nothing yet. It waits for no confirmation any more.\n")
+    return ExitCode.OK
+
+
 def _disarm(run: RecordedRun) -> None:
     """Taken back by hand, it is not to be taken back once more. A timer that fires all the same finds nothing that
     waits."""
@@ -164,7 +176,7 @@ def _told(wanted: _Wanted) -> str:
 
 
 def _wanted(options: Options) -> _Wanted:
-    """The last run, if there is something in it to take back."""
+    """The last run, if there is something in it to take back, or it waits."""
     from reconciler.apply.runs import recorded_runs
 
     runs = [run for run in recorded_runs(options.state_dir) if run.begun]
@@ -186,7 +198,7 @@ def _wanted(options: Options) -> _Wanted:
     else:
         confirmed = next((run for run in runs if run.name == last.header.get("confirms")), None)
         wanted = _Wanted(last, confirmed, attempts)
-        if wanted.count:
+        if wanted.count or last.waits:
             return wanted
         why = f"The last run, {last.name}, changed nothing."
     raise ReconcilerError("There is nothing to take back.", f"{why} Nothing was changed.", code=ExitCode.FAILED)
@@ -202,7 +214,7 @@ def _show(options: Options, wanted: _Wanted, done: Rollback) -> int:
             f"Taken back: {plural(wanted.count, 'action')} of run {wanted.last.name}; what they touched is as before.\n"
         )
         return ExitCode.OK
-    plan = wanted.last.plan()
+    plan = wanted.last.done()
     plan.actions = done.actions
     outcomes = [asdict(outcome) for outcome in done.outcomes]
     color, width = options.colored(sys.stdout), options.width()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.confirm import Countdown
+from reconciler.apply.confirm import Countdown, boot_seconds
 from reconciler.cli import apply as apply_command
 from reconciler.cli.interrupts import Interrupts
 from reconciler.diagnostics import ReconcilerError
@@ -161,3 +161,65 @@ def test_the_timer_on_record_takes_back_at_once_whatever_the_clock_says(folder: 
     (unit,) = timers.armed
     assert sim(folder, "rollback", "--yes", "--unconfirmed", unit).returncode == ExitCode.OK
     assert facts(folder)["pfs"] == before["pfs"]
+
+
+def last_folder(folder: Folder) -> Path:
+    return max((folder.path / "host.sim.state" / "runs").iterdir())
+
+
+@pytest.mark.parametrize("by_timer", [False, True])
+def test_a_run_that_has_nothing_to_take_back_yet_does_not_wait_for_ever(
+    folder: Folder, timers: Timers, by_timer: bool
+) -> None:
+    pool = FILE + '[pool.data]\nvfs = ["int/0"]\n'
+    folder.write("host.toml", pool)
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    folder.write("host.toml", pool + "autostart = true\n")
+    before = facts(folder)
+    done = sim(folder, *APPLY)
+    assert (done.returncode, facts(folder)) == (ExitCode.OK, before), done.stderr
+    assert "pool.set_autostart of pool.data" in done.stdout
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.LOCKED
+    (unit,) = timers.armed
+    done = sim(folder, "rollback", *(("--unconfirmed", unit) if by_timer else ()))
+    assert (done.returncode, timers.armed) == (ExitCode.OK, []), done.stderr
+    assert "had changed nothing yet" in done.stdout
+    assert "later taken back" in result(folder)
+    assert sim(folder, "confirm").returncode == ExitCode.FAILED
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["now.json", "before.json"])
+def test_a_run_that_nothing_can_take_back_refuses_nothing_once_its_time_is_over(
+    folder: Folder, timers: Timers, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sim(folder, *APPLY)
+    damaged = last_folder(folder) / name
+    damaged.write_bytes(b"\0" * 100)
+    folder.write("host.toml", FILE.replace("vfs = 3", "vfs = 2"))
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.LOCKED
+    assert sim(folder, "rollback", "--unconfirmed", timers.armed[0]).returncode == ExitCode.INVALID
+    later = boot_seconds() + 61
+    monkeypatch.setattr("reconciler.apply.confirm.boot_seconds", lambda: later)
+    done = sim(folder, "apply", "host.toml", "--yes")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "was not confirmed in time, and could not be taken back. A run's record is damaged. " in done.stderr
+
+
+def test_a_run_whose_time_is_over_and_can_be_taken_back_refuses_the_next(
+    folder: Folder, timers: Timers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sim(folder, *APPLY)
+    folder.write("host.toml", FILE.replace("vfs = 3", "vfs = 2"))
+    later = boot_seconds() + 61
+    monkeypatch.setattr("reconciler.apply.confirm.boot_seconds", lambda: later)
+    assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.LOCKED
+
+
+def test_the_plan_as_a_whole_is_needed_for_neither_way(folder: Folder, timers: Timers) -> None:
+    before = facts(folder)
+    for command, code in (("rollback", ExitCode.OK), ("confirm", ExitCode.OK)):
+        sim(folder, *APPLY)
+        (last_folder(folder) / "plan.json").write_bytes(b"\0" * 100)
+        assert sim(folder, command).returncode == code
+        assert (facts(folder)["pfs"] == before["pfs"]) == (command == "rollback")

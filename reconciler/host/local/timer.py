@@ -6,14 +6,13 @@ import os
 import re
 from collections.abc import Sequence
 
+import reconciler
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.protocol import HostError
 
 _SECONDS = 20.0
 _UNIT = re.compile(r"reconciler-[0-9A-Za-z.-]+")
 """What `Countdown` names them."""
-_PASSED_ON = ("PYTHONPATH",)
-"""Environment without which the command might not be found."""
 
 
 def arm(unit: str, seconds: int, argv: Sequence[str]) -> None:
@@ -26,7 +25,6 @@ def arm(unit: str, seconds: int, argv: Sequence[str]) -> None:
             "Nothing was changed.",
             code=64,
         )
-    passed_on = [f"--setenv={name}={os.environ[name]}" for name in _PASSED_ON if name in os.environ]
     _systemd(
         [
             "systemd-run",
@@ -36,12 +34,19 @@ def arm(unit: str, seconds: int, argv: Sequence[str]) -> None:
             f"--on-active={seconds}s",
             "--timer-property=AccuracySec=100ms",
             f"--description=reconciler takes back what nobody confirmed ({unit})",
-            *passed_on,
+            f"--setenv=PYTHONPATH={_path()}",
             "--",
             *argv,
         ],
         "the timer could not be armed",
     )
+
+
+def _path() -> str:
+    """Where the command finds this package: systemd runs it in ``/`` and with none of our environment."""
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    package = os.path.dirname(os.path.abspath(reconciler.__file__))
+    return os.pathsep.join(dict.fromkeys([os.path.dirname(package), *map(os.path.abspath, given)]))
 
 
 def disarm(unit: str) -> None:

@@ -6,7 +6,8 @@ which a read of ``sriov_numvfs`` or ``driver_override`` then waits as well. A dr
 RTNL lock blocks every reader and writer of network interfaces, inside of their sendmsg (net/core/rtnetlink.c,
 rtnetlink_rcv_msg), where a socket's timeout doesn't count. Such a process can't be killed, so it must not be ours:
 the parent returns at its deadline and the child ends whenever the kernel lets it. The child's name says what it is
-for, so that a later run can tell it from others (`reconciler.host.local.processes`).
+for, and a file that it keeps open how long its parent waits, so that a later run can tell it from others
+(`reconciler.host.local.processes`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import gc
 import json
 import os
 import pickle
+import re
 import select
 import subprocess
 import time
@@ -29,6 +31,9 @@ from typing import TypeVar
 WRITES, READS, NETWORK = "reconciler-set", "reconciler-get", "reconciler-net"
 """Names of the children, by what they are for: a write to sysfs or to the network interfaces, a read of sysfs, a read
 of the network interfaces. The kernel keeps 15 characters (TASK_COMM_LEN)."""
+
+WAITED_FOR = re.compile(r"/memfd:reconciler-(\d+)-until-([\d.]+) .*")
+"""What /proc/PID/fd shows of a child's open file: its parent's process id, and its deadline by CLOCK_MONOTONIC."""
 
 Send = Callable[[bytes], None]
 T = TypeVar("T")
@@ -129,18 +134,19 @@ def _read(path: str) -> str | None:
 def _in_child(work: Callable[[Send], None], seconds: float, name: str) -> _Received:
     """Runs `work` in a child and iterates over what it sends until it ends."""
     reading, writing = os.pipe()
+    parent, until = os.getpid(), time.monotonic() + seconds
     with warnings.catch_warnings():
         # Python warns about fork next to threads. The child touches nothing that another thread may have
         # locked.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _be_child(work, writing, name)
+        _be_child(work, writing, name, f"reconciler-{parent}-until-{until:f}")
     os.close(writing)
-    return _Received(reading, pid, time.monotonic() + seconds)
+    return _Received(reading, pid, until)
 
 
-def _be_child(work: Callable[[Send], None], writing: int, name: str) -> None:
+def _be_child(work: Callable[[Send], None], writing: int, name: str, waited_for: str) -> None:
     """Never returns. Everything inherited is closed first: a child that is left behind must hold neither the
     lock of the run nor the pipe that somebody reads our output from."""
     try:
@@ -151,10 +157,12 @@ def _be_child(work: Callable[[Send], None], writing: int, name: str) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and int(name) != writing:
+        for number in os.listdir("/proc/self/fd"):
+            if int(number) > 2 and int(number) != writing:
                 with contextlib.suppress(OSError):  # the listing's own descriptor is among them
-                    os.close(int(name))
+                    os.close(int(number))
+        with contextlib.suppress(OSError, AttributeError):  # A sandbox may forbid it, an old C library not have it.
+            os.memfd_create(waited_for)
 
         def send(data: bytes) -> None:
             while data:

@@ -4,7 +4,8 @@ come back.
 libvirt knows its guests only; the kernel itself does not refuse to take a VF away from a process, whoever it is
 (nothing on KVM calls pci_set_dev_assigned). All is read from /proc, where no device's lock is asked for. A write that
 hangs is found by what it is, a process inside a system call on an open file of sysfs: so a later run sees it as well,
-and anybody's, and there is no record that could be left over.
+and anybody's, and there is no record that could be left over. Which writes hang, and which only take their time, is
+told by `reconciler.host.local.patience`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reconciler.host.local.child import NETWORK, READS, WRITES, read_files
+from reconciler.host.local.child import NETWORK, READS, WAITED_FOR, WRITES, read_files
 from reconciler.host.model import Hang, Process
 
 _GROUP = re.compile(r"(?:.*/)?vfio/(?:noiommu-)?(\d+)")
@@ -28,10 +30,22 @@ _WRITTEN = re.compile(
 """Files of sysfs whose writes take a device's lock (drivers/pci/iov.c, drivers/pci/pci-sysfs.c, drivers/base/bus.c)."""
 _OURS = {WRITES, READS, NETWORK}
 _PATIENCE = 20.0
-"""Seconds after which a child of ours is one that was left behind."""
+"""Seconds after which a child of ours is one that was left behind, when it doesn't say how long it is waited for."""
+_ORPHAN = 5.0
+"""The same, when its parent is gone."""
 _GUEST_SECONDS = 1.0
 _GUEST = re.compile(r"(?:^|\0)guest=([^,\0]+)")
 """QEMU's -name as libvirt writes it (qemuBuildNameCommandLine)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write that is under way."""
+
+    process: str
+    """Tells it from every other one: the process, when that began, what it writes to, its finished writes so far."""
+    left: float | None
+    """Seconds that it still has; at 0 and less it hangs. ``None``: it is not ours, so that is not known."""
 
 
 @dataclass(slots=True)
@@ -42,6 +56,9 @@ class Processes:
     """Processes by IOMMU group. ``None``: there are groups to look for and other users' processes can't be looked
     into, which takes root."""
     hangs: list[Hang] = field(default_factory=list)
+    """Writes that are under way."""
+    writes: dict[int, Write] = field(default_factory=dict)
+    """What else is known of them, by process."""
     waiting: dict[str, list[int]] = field(default_factory=dict)
     """Children of ours, of any run, that were left behind: process ids by name."""
 
@@ -54,7 +71,7 @@ def look(root: Path, notes: list[str]) -> Processes:
     hidden = 0
     for pid in _pids(root):
         folder = root / "proc" / str(pid)
-        command, state, began = _status(root, folder)
+        command, state, began, parent = _status(root, folder)
         if command in _OURS and _age(root, began) > _PATIENCE:
             found.waiting.setdefault(command, []).append(pid)
         if not groups_to_look_for and state != "D" and command not in _OURS:
@@ -73,6 +90,8 @@ def look(root: Path, notes: list[str]) -> Processes:
         if hang is not None:
             hang.since = _time(root, began)
             found.hangs.append(hang)
+            left = _left(targets.values(), parent, _age(root, began)) if command in _OURS else None
+            found.writes[pid] = Write(f"{pid} {began} {hang.path} {_finished_writes(folder)}", left)
     _name_guests(root, [process for held in open_groups.values() for process in held.values()])
     if hidden and groups_to_look_for:
         notes.append(
@@ -119,7 +138,7 @@ def _open_files(process: Path) -> dict[int, str]:
             target = os.readlink(process / "fd" / name)
         except FileNotFoundError:
             continue
-        if "vfio" in target or target.startswith("/sys/"):
+        if "vfio" in target or target.startswith(("/sys/", "/memfd:reconciler-")):
             found[int(name)] = target
     return found
 
@@ -164,6 +183,19 @@ def _is_inside(process: Path, number: int, state: str) -> bool:
     if not call:
         return state == "D"
     return len(call) > 1 and call[0] != "-1" and int(call[1], 16) == number
+
+
+def _left(targets: Iterable[str], parent: int, age: float) -> float:
+    """Seconds that a child of ours still has. It is made for one write, so its age is that of the write."""
+    waited_for = next((match for target in targets if (match := WAITED_FOR.fullmatch(target))), None)
+    if waited_for is None:
+        return _PATIENCE - age
+    return float(waited_for[2]) - time.monotonic() if int(waited_for[1]) == parent else _ORPHAN - age
+
+
+def _finished_writes(process: Path) -> str:
+    """How many write calls it has come back from (``syscw``, proc_pid_io(5)); "" when that can't be read."""
+    return next((line for line in _text(process / "io").splitlines() if line.startswith("syscw:")), "")
 
 
 def _bus_path(root: Path, folder: str) -> str:
@@ -231,15 +263,15 @@ def _name_guests(root: Path, processes: list[Process]) -> None:
         paths[path].guest = match[1] if match else ""
 
 
-def _status(root: Path, process: Path) -> tuple[str, str, float]:
-    """Command, state and the seconds after boot at which it began; nothing of one that ended. The command may hold
-    blanks and parentheses (proc_pid_stat(5))."""
+def _status(root: Path, process: Path) -> tuple[str, str, float, int]:
+    """Command, state, the seconds after boot at which it began, and its parent; nothing of one that ended. The
+    command may hold blanks and parentheses (proc_pid_stat(5))."""
     text = _text(process / "stat")
     head, closed, rest = text.rpartition(")")
     fields = rest.split()
     if not closed or len(fields) < 20:
-        return _line(process / "comm"), "", 0.0
-    return head.partition("(")[2], fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return _line(process / "comm"), "", 0.0, 0
+    return head.partition("(")[2], fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK"), int(fields[1])
 
 
 def _age(root: Path, began: float) -> float:

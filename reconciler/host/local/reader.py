@@ -13,9 +13,10 @@ from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.modules import read_modules
 from reconciler.host.local.operator import find_ssh
+from reconciler.host.local.patience import Patience
 from reconciler.host.local.pci_drivers import devices_by_driver
 from reconciler.host.local.platform import read_platform
-from reconciler.host.local.processes import Processes, look
+from reconciler.host.local.processes import Processes
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
@@ -34,6 +35,7 @@ class LocalReader:
     def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
         self.root = root
         self.libvirt = LibvirtReader(libvirt_uri, root)
+        self._patience = Patience()
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads, in one pass; what can't be read is unknown, with a note."""
@@ -95,7 +97,7 @@ class LocalReader:
 
     def _look(self, snapshot: Snapshot, notes: list[str]) -> Processes:
         """Before anything that may take a device's lock is read."""
-        seen = look(self.root, notes)
+        seen = self._patience.look(self.root, notes)
         snapshot.vfio_open, snapshot.hangs = seen.vfio_open, seen.hangs
         notes += [f"{describe(hang)}." for hang in seen.hangs]
         return seen

@@ -39,6 +39,18 @@ def test_a_write_that_hangs_is_left_behind(tmp_path: Path) -> None:
         assert reader.read() == "0"
 
 
+def test_a_child_tells_by_its_open_files_who_waits_for_it_and_until_when(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    began = time.monotonic()
+    with pytest.raises(child.NoAnswer) as caught:
+        child.write_file(tmp_path / "pipe", "0", 0.5)
+    files = Path(f"/proc/{caught.value.pid}/fd").iterdir()
+    (found,) = [match for file in files if (match := child.WAITED_FOR.fullmatch(os.readlink(file)))]
+    os.close(os.open(tmp_path / "pipe", os.O_RDONLY))
+    assert int(found[1]) == os.getpid()
+    assert began < float(found[2]) - 0.5 < time.monotonic() - 0.5
+
+
 def test_a_child_left_behind_holds_no_lock_of_ours(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     lock = open(tmp_path / "lock", "w")  # noqa: SIM115 (closed before the child ends, which is the point)

@@ -21,11 +21,11 @@ def process(tree: Tree, pid: int, command: str, *targets: str) -> None:
         (tree.root / f"proc/{pid}/fd/{number}").symlink_to(target)
 
 
-def status(tree: Tree, pid: int, command: str, state: str = "S", began: int = 100) -> None:
+def status(tree: Tree, pid: int, command: str, state: str = "S", began: int = 100, parent: int = 1) -> None:
     """``began``: seconds after boot."""
     ticks = began * os.sysconf("SC_CLK_TCK")
     tree.write(f"proc/{pid}/comm", f"{command}\n")
-    tree.write(f"proc/{pid}/stat", f"{pid} ({command}) {state} 1 {'0 ' * 17}{ticks} 0\n")
+    tree.write(f"proc/{pid}/stat", f"{pid} ({command}) {state} {parent} {'0 ' * 17}{ticks} 0\n")
     tree.write("proc/uptime", "160.00 20.00\n")
 
 
@@ -149,6 +149,23 @@ def test_our_children_that_were_left_behind(tmp_path: Path) -> None:
     status(tree, 51, "reconciler-net", began=159)  # It may still get its answer.
     process(tree, 52, "a) D 1 (b")
     assert look(tmp_path, []).waiting == {"reconciler-get": [50]}
+
+
+def test_a_child_of_ours_says_how_long_it_is_waited_for(held: Tree) -> None:
+    """As long as the one who waits is there."""
+    soon = time.monotonic() + 30
+    for pid, until, parent, began in ((50, soon, 40, 100), (51, 1.5, 40, 100), (52, soon, 1, 100), (53, soon, 1, 158)):
+        waited_for = f"/memfd:reconciler-40-until-{until:f} (deleted)"
+        writing(held, pid, waited_for, f"{PF}/sriov_numvfs", command="reconciler-set")
+        status(held, pid, "reconciler-set", "D", began, parent)
+    writing(held, 54, f"{PF}/sriov_numvfs", command="reconciler-set")
+    writing(held, 55, f"{PF}/sriov_numvfs")
+    left = {pid: write.left for pid, write in look(held.root, []).writes.items()}
+    assert left[55] is None
+    told = {pid: round(seconds) for pid, seconds in left.items() if seconds is not None and pid != 51}
+    assert told == {50: 30, 52: 5 - 60, 53: 5 - 2, 54: 20 - 60}
+    assert left[51] is not None
+    assert left[51] < 0
 
 
 def deny(monkeypatch: pytest.MonkeyPatch) -> None:

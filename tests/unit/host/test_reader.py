@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.host.local import netlink
+from reconciler.host.local import netlink, patience
 from reconciler.host.local import reader as module
 from reconciler.host.local.operator import Link, Links, Ssh
 from reconciler.host.local.processes import Processes
@@ -96,7 +96,7 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for(tree: Tree, monkeypatch
 
 def test_where_one_of_ours_waits_already_no_other_is_sent(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Processes({}, waiting={"reconciler-net": [50], "reconciler-get": [51]})
-    monkeypatch.setattr(module, "look", lambda root, notes: seen)
+    monkeypatch.setattr(patience, "look", lambda root, notes: seen)
     tree.write("sys/devices/pci/0000:01:10.0/driver_override", "vfio-pci\n")
     snapshot = LocalReader("qemu:///system", tree.root).observe()
     pf = snapshot.pfs["pci/0000:01:00.0"]
@@ -110,7 +110,7 @@ def test_of_a_pf_on_which_the_kernel_hangs_nothing_is_read_that_takes_its_lock(
     hang = Hang(
         50, "sh", "/sys/x/sriov_numvfs", "pci/0000:01:00.0", "2026-01-01T00:00:00Z", "f", ["VF 1: dpdk (pid 9)"]
     )
-    monkeypatch.setattr(module, "look", lambda root, notes: Processes({}, [hang]))
+    monkeypatch.setattr(patience, "look", lambda root, notes: Processes({}, [hang]))
     for path in ("0000:01:10.0/driver_override", "0000:01:00.0/sriov_numvfs"):
         (tree.root / "sys/devices/pci" / path).unlink()
         os.mkfifo(tree.root / "sys/devices/pci" / path)

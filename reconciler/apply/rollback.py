@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reconciler.apply.executor import Executor, Outcome, Progress
-from reconciler.apply.journal import BEFORE, PLAN, Journal, Unrecorded, add_record, plan_header, run_name
+from reconciler.apply.journal import BEFORE, JOURNAL, PLAN, Journal, Unrecorded, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
 from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
@@ -43,16 +45,20 @@ class Rollback:
 
     def undone(self, actions: Sequence[Action]) -> set[str]:
         """Ids of the actions that were taken back: whose undo was carried out in full."""
+        if not self.outcomes:
+            return set()
         return undone_of(actions, {outcome.id for outcome in self.outcomes if not outcome.done})
 
 
 def take_back(executor: Executor, actions: Sequence[Action], done: Collection[str], before: Snapshot) -> Rollback:
-    """Takes back the actions of ``done`` (ids). An interrupt no longer stops it: half a way back is no place to be."""
+    """Takes back the actions of ``done`` (ids). An interrupt no longer stops it: half a way back is no place to be. Nor
+    does a fault of our own: after the first write there is always a result."""
     executor.on_the_way_back()
     executor.before = lambda action: None
-    back = undo_of(actions, done, before)
-    rollback = Rollback(back, executor.execute(back))
+    rollback = Rollback([], [])
     try:
+        rollback.actions = undo_of(actions, done, before)
+        rollback.outcomes = executor.execute(rollback.actions)
         repairs = repairs_of(before, executor.reader.observe(), actions)
         if repairs:
             rollback.actions += repairs
@@ -61,16 +67,29 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
         returned, without = put_back_after_rollback(executor, detached, before)
         _note_back(rollback, {action.id for action in detached if action.address in returned})
         after = executor.reader.observe()
-    except ReconcilerError as error:
-        again = rollback.undone(actions)
-        off = [a for a in actions if a.op == "nic.detach" and a.id in done and a.id not in again]
-        rollback.left = [
-            f"the host could not be read again: {error.summary} {error.detail}".strip(),
-            *unknown(off, error),
-        ]
-        return rollback
-    rollback.left = [*without, *irreversible(actions, done), *differences(before, after, actions)]
+        rollback.left = [*without, *irreversible(actions, done), *differences(before, after, actions)]
+    except Exception as error:  # noqa: BLE001
+        rollback.left = _cut_short(executor, rollback, actions, done, error)
     return rollback
+
+
+def _cut_short(
+    executor: Executor, rollback: Rollback, actions: Sequence[Action], done: Collection[str], error: Exception
+) -> list[str]:
+    """What is left, as far as is known, when the way back comes to no end. What has no outcome was not done."""
+    if isinstance(error, ReconcilerError):
+        why = f"the host could not be read again: {error.summary} {error.detail}".strip()
+    else:
+        why = (
+            f"taking back stopped in the middle: {type(error).__name__}: {error}. This is a fault in reconciler: "
+            f"please report it with {executor.journal.folder / JOURNAL}, which has the traceback."
+        )
+        with contextlib.suppress(ReconcilerError):
+            executor.journal.write("fault", traceback=traceback.format_exc())
+    rollback.outcomes = [executor.outcomes.get(a.id) or Outcome(a.id, "failed", why) for a in rollback.actions]
+    again = rollback.undone(actions)
+    off = [a for a in actions if a.op == "nic.detach" and a.id in done and a.id not in again]
+    return [why, *unknown(off, error)]
 
 
 def _done(outcome: Mapping[str, Any]) -> bool:

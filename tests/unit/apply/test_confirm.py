@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from reconciler.apply import confirm as confirm_module
+from reconciler.apply import rollback as rollback_module
 from reconciler.apply.confirm import Countdown, confirm_run, is_due
 from reconciler.apply.journal import add_record
 from reconciler.apply.ledger import read_ledger
-from reconciler.apply.rollback import take_back_run
+from reconciler.apply.rollback import Rollback, take_back_run
 from reconciler.apply.run import RunResult, carry_out
 from reconciler.apply.runs import RecordedRun, recorded_runs
 from reconciler.diagnostics import ReconcilerError
@@ -107,16 +108,22 @@ class Scene:
             disarm=self.timers.disarm,
         )
 
-    def take_back(self, confirmed: RecordedRun | None = None) -> list[str]:
-        done = take_back_run(
-            self.last,
+    def take_back_of(
+        self, run: RecordedRun, attempts: Sequence[RecordedRun] = (), confirmed: RecordedRun | None = None
+    ) -> tuple[str, Rollback]:
+        return take_back_run(
+            run,
             self.observe(),
             confirmed=confirmed,
+            attempts=attempts,
             reader=self.host,
             writer=self.host,
             state_dir=self.folder,
             progress=Listener(),
-        )[1]
+        )
+
+    def take_back(self, confirmed: RecordedRun | None = None) -> list[str]:
+        done = self.take_back_of(self.last, confirmed=confirmed)[1]
         assert done.complete, (done.left, [o for o in done.outcomes if o.error])
         return differences(self.before, self.host.observe(), self.plan.actions)
 
@@ -317,3 +324,26 @@ def test_where_the_record_of_the_timers_is_damaged_any_of_them_takes_back(scene:
     lines = (scene.last.folder / "journal.jsonl").read_text().splitlines(keepends=True)
     (scene.last.folder / "journal.jsonl").write_text("".join([*lines[:-1], "{torn\n", lines[0]]))
     assert len(scene.timers.willing(scene.last)) == 1
+
+
+@pytest.mark.parametrize("where", ["undo_of", "repairs_of", "put_back_after_rollback", "differences"])
+def test_a_fault_of_our_own_on_the_way_back_has_an_end_too(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fault(*_: Any) -> None:
+        raise KeyError("of a test")
+
+    scene.apply()
+    first = scene.last
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback_module, where, fault)
+        _, done = scene.take_back_of(first)
+    assert not done.complete
+    assert "taking back stopped in the middle: KeyError: 'of a test'. This is a fault in reconciler" in done.left[0]
+    assert scene.last.end is not None
+    assert (scene.last.end["code"], scene.last.end["unmet"]) == (ExitCode.PARTIAL, done.left)
+    assert "of a test" in (scene.last.folder / "journal.jsonl").read_text()
+    assert scene.last.partly_back
+    assert (done.undone(first.done().actions) == set()) == (where == "undo_of")
+    scene.take_back_of(first, [scene.last])
+    assert differences(scene.before, scene.host.observe(), scene.plan.actions) == []

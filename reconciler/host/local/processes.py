@@ -34,8 +34,8 @@ _PATIENCE = 20.0
 _ORPHAN = 5.0
 """The same, when its parent is gone."""
 _GUEST_SECONDS = 1.0
-_GUEST = re.compile(r"(?:^|\0)guest=([^,\0]+)")
-"""QEMU's -name as libvirt writes it (qemuBuildNameCommandLine)."""
+_GUEST = re.compile(r"(?:^|\0)guest=((?:[^,\0]|,,)+)")
+"""QEMU's -name as libvirt writes it: a comma twice (qemuBuildNameCommandLine, virQEMUBuildBufferEscapeComma)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def _name_guests(root: Path, processes: list[Process]) -> None:
     }
     for path, text in read_files(list(paths), _GUEST_SECONDS).texts.items():
         match = _GUEST.search(text)
-        paths[path].guest = match[1] if match else ""
+        paths[path].guest = match[1].replace(",,", ",") if match else ""
 
 
 def _status(root: Path, process: Path) -> tuple[str, str, float, int]:

@@ -168,6 +168,12 @@ def test_a_child_of_ours_says_how_long_it_is_waited_for(held: Tree) -> None:
     assert left[51] < 0
 
 
+def test_a_guests_name_with_a_comma(held: Tree) -> None:
+    held.write("proc/99/cmdline", "qemu\0-name\0guest=web,,1,,debug-threads=on,debug-threads=on\0-S\0")
+    found = look(held.root, []).vfio_open
+    assert found == {11: [Process(99, "qemu-system-x86", "web,1,debug-threads=on")]}
+
+
 def deny(monkeypatch: pytest.MonkeyPatch) -> None:
     listdir = os.listdir
 

@@ -1,6 +1,8 @@
 # A host that people have worked on by hand: VFs with attributes, a guest with a NIC, a pool that runs, and a network
 # that nobody has defined.
 set -eu
+# Once started anew, libvirtd shows a running guest's XML without an alias that it had given itself.
+systemctl restart libvirtd.service
 for card in enp1s0 enp2s0; do
     echo 0 >/sys/class/net/$card/device/sriov_drivers_autoprobe
     echo 4 >/sys/class/net/$card/device/sriov_numvfs

@@ -129,11 +129,20 @@ def confirm_run(
     disarm: Disarm,
     entered: Callable[[Phase], None] = lambda phase: None,
 ) -> RunResult:
-    """Keeps a run that waits, and writes what outlasts a reboot, as a run of its own. The caller holds the lock, for
-    which the timer waits too. Once it is on record that the run is confirmed the change stays, whatever becomes of the
-    rest: a timer that fires all the same finds nothing that waits."""
+    """Keeps a run that waits and came to its end, and writes what outlasts a reboot, as a run of its own. The caller
+    holds the lock, for which the timer waits too. Once it is on record that the run is confirmed the change stays,
+    whatever becomes of the rest: a timer that fires all the same finds nothing that waits."""
     if last.armed is None or not last.waits:
         raise ReconcilerError("Nothing waits for a confirmation.", f"Run {last.name} does not.", code=ExitCode.FAILED)
+    if last.end is None or last.end["code"] != ExitCode.OK:
+        raise ReconcilerError(
+            "The run did not come to its end.",
+            f"Run {last.name} {'was interrupted' if last.end is None else 'failed part-way'}, so the host is not as it "
+            "was to be, and there is nothing to keep. Its timer takes it back"
+            f"{' at ' + last.armed['at'] if last.armed.get('at') else ''}; at once: reconciler rollback. Then apply "
+            "again.",
+            code=ExitCode.PARTIAL,
+        )
     later = last.later()
     add_record(last.folder, "confirmed", at=now())
     with contextlib.suppress(ReconcilerError):

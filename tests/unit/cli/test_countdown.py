@@ -103,6 +103,12 @@ def test_after_a_failure_the_timer_stays_and_says_when(folder: Folder, timers: T
     assert done.returncode == ExitCode.PARTIAL
     assert "The timer takes back what was done, at 20" in done.stderr
     assert len(timers.armed) == 1
+    refused = sim(folder, "confirm")
+    assert refused.returncode == ExitCode.PARTIAL
+    assert "The run did not come to its end." in refused.stderr
+    assert "failed part-way" in refused.stderr
+    assert len(timers.armed) == 1
+    assert "waits for its confirmation" in result(folder)
 
 
 def test_a_countdown_that_cannot_begin_again_goes_on(folder: Folder, timers: Timers) -> None:
@@ -223,3 +229,16 @@ def test_the_plan_as_a_whole_is_needed_for_neither_way(folder: Folder, timers: T
         (last_folder(folder) / "plan.json").write_bytes(b"\0" * 100)
         assert sim(folder, command).returncode == code
         assert (facts(folder)["pfs"] == before["pfs"]) == (command == "rollback")
+
+
+def test_a_run_that_was_killed_in_the_middle_is_not_kept(folder: Folder, timers: Timers) -> None:
+    before = facts(folder)
+    assert sim(folder, *APPLY).returncode == ExitCode.OK
+    journal = last_folder(folder) / "journal.jsonl"
+    journal.write_text("".join(line for line in journal.read_text().splitlines(keepends=True) if '"end"' not in line))
+    refused = sim(folder, "confirm")
+    assert (refused.returncode, "was interrupted" in refused.stderr) == (ExitCode.PARTIAL, True)
+    assert "Its timer takes it back at 20" in refused.stderr
+    (unit,) = timers.armed
+    assert sim(folder, "rollback", "--unconfirmed", unit).returncode == ExitCode.OK
+    assert facts(folder)["pfs"] == before["pfs"]

@@ -183,7 +183,7 @@ def test_without_runs(folder: Folder) -> None:
 def test_nothing_is_applied_on_top_of_a_run_that_waits_for_its_confirmation(folder: Folder) -> None:
     sim(folder, "apply", "host.toml", "--yes")
     (run,) = (folder.path / "host.sim.state" / "runs").iterdir()
-    add_record(run, "armed", unit="reconciler-test", until=0.0)
+    add_record(run, "armed", unit="reconciler-test", until=1e12)
     folder.write("host.toml", FILE.replace("vlan = 7", "vlan = 8"))
     before = facts(folder)
     done = sim(folder, "apply", "host.toml", "--yes")

@@ -263,7 +263,10 @@ class Executor:
     def _refuse_behind_a_hang(self, action: Action) -> None:
         """A write that hangs, of this run or of any other, is not followed by another one that waits for it."""
         if in_the_way(self.host, action.op, action.args):
-            self.reader.refresh(self.host, Scope("pf", next(iter(self.host.pfs))))  # It may be back by now.
+            # It may be back by now. Processes are looked at with any PF, also with one that is gone.
+            known = [*self.host.pfs, *(hang.pf for hang in self.host.hangs if hang.pf)]
+            if known:
+                self.reader.refresh(self.host, Scope("pf", known[0]))
         why = in_the_way(self.host, action.op, action.args)
         if why:
             raise HostError("A write would wait behind one that hangs.", f"{why}. Nothing was written.")

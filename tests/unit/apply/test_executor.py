@@ -15,8 +15,9 @@ from reconciler.apply.executor import Executor, Outcome
 from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.runs import last_run
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import Applied, Libvirt, Network, NetworkPort, Nic, Process, Snapshot
+from reconciler.host.model import Applied, Hang, Libvirt, Network, NetworkPort, Nic, Process, Snapshot
 from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
+from reconciler.kinds.action import Action
 from reconciler.plan.document import Plan, dump_plan
 from reconciler.plan.planner import make_plan
 from tests.hosts import DataHost, desired, guest, host, igb
@@ -335,6 +336,18 @@ def test_a_card_that_vanishes_is_told_and_nothing_crashes(tmp_path: Path) -> Non
     assert outcomes["vf.set pf.int.vf.0"].outcome == "failed"
     assert listener.told[-1] == "finish"
     assert len(outcomes) == len(make_plan(desired(FILE), clean()).actions)
+
+
+@pytest.mark.parametrize("pf", [PF, ""])
+def test_a_hang_that_outlives_the_last_card_is_told(tmp_path: Path, pf: str) -> None:
+    found = host(loaded=["igbvf"])
+    found.hangs = [Hang(50, "sh", "/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs", pf)]
+    plan = make_plan(desired(FILE), clean())
+    plan.actions = [Action("unload", "modules.unload", "modules.blacklist", {"module": "igbvf"})]
+    machine = DataHost(found)
+    outcomes, _ = run(machine, plan, tmp_path, found)
+    assert outcomes["unload"].error.startswith("A write would wait behind one that hangs. The kernel hangs: process 50")
+    assert machine.calls == []
 
 
 def test_an_interrupt_ends_the_run_after_the_step_under_way(tmp_path: Path) -> None:

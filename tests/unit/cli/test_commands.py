@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -329,12 +330,15 @@ def test_messages_that_cannot_be_written_change_nothing(folder: Folder) -> None:
 
 
 def test_what_is_printed_has_no_control_characters(folder: Folder) -> None:
-    network = Network("p\x1b[31mX\x9b2J\u202e", "u", active=True, mode="hostdev", pf_dev="enp1s0")
+    network = Network("pX\x9b2J\u202e", "u", active=True, mode="hostdev", pf_dev="enp1s0")
     folder.record(host(igb(1, 2), networks=[network]))
     done = folder.recorded("adopt")
-    assert "Left out: pool p\\x1b[31mX\\x9b2J\\u202e: no state file takes this name." in done.stderr
-    assert "\x1b" not in done.stderr + done.stdout
+    assert "Left out: pool pX\\x9b2J\\u202e: no state file takes this name." in done.stderr
     assert "\x9b" not in done.stderr + done.stdout
+    folder.record(host(igb(1, 2), networks=[replace(network, name="p\x1b[31mX")]))  # XML can't hold this one.
+    refused = folder.recorded("adopt")
+    assert refused.returncode == ExitCode.INVALID
+    assert "\x1b" not in refused.stderr + refused.stdout
 
 
 def test_the_version_is_quick_to_have() -> None:

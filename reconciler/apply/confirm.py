@@ -139,8 +139,8 @@ def confirm_run(
             "The run did not come to its end.",
             f"Run {last.name} {'was interrupted' if last.end is None else 'failed part-way'}, so the host is not as it "
             "was to be, and there is nothing to keep. Its timer takes it back"
-            f"{' at ' + last.armed['at'] if last.armed.get('at') else ''}; at once: reconciler rollback. Then apply "
-            "again.",
+            f"{' at ' + last.armed['at'] if last.armed.get('at') else ''}, a rollback at once. Then "
+            "apply again.",
             code=ExitCode.PARTIAL,
         )
     later = last.later()

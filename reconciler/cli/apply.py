@@ -165,7 +165,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.apply.run import note_in_sync
     from reconciler.clock import now
 
-    note_open_end(options.state_dir, observed)
+    note_open_end(options, observed)
     if plan.targets:
         observed = replace(observed, owed={})  # Of the rest it is not known.
     try:
@@ -234,7 +234,7 @@ def locked_run(
 
     with locked(_who(approved, manner.resets), now(), options.lock):
         observed = options.observe(reader)
-        look_at_earlier(options.state_dir, observed)
+        look_at_earlier(options, observed)
         plan = fresh_plan(approved, desired, observed, again)
         note_moved(shown, plan)
         if refusals(plan, desired, observed, [item.value for item in manner.allow]):
@@ -269,7 +269,7 @@ def locked_run(
         plan = replace(plan, actions=halves.now)
     _show_result(options, plan, result)
     if timer is not None and halves is not None:
-        tell_waiting(timer, halves, result)
+        tell_waiting(options, timer, halves, result)
     return code
 
 

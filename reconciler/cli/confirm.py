@@ -66,18 +66,19 @@ def _waiting(options: Options) -> RecordedRun:
 
     last = last_run(options.state_dir)
     if last is None or not last.waits:
-        why = "No run is on record." if last is None else f"The last run, {last.name}, {_settled(last)}."
+        why = "No run is on record." if last is None else f"The last run, {last.name}, {_settled(last, options)}."
         if last is not None and last.damage:
             why += f" Its record is damaged: {'; '.join(last.damage)}."
         raise ReconcilerError("Nothing waits for a confirmation.", why, code=ExitCode.FAILED)
     return last
 
 
-def _settled(last: RecordedRun) -> str:
+def _settled(last: RecordedRun, options: Options) -> str:
     if last.settled == "confirmed":
         return "is confirmed"
     if last.partly_back:
-        return f"takes run {last.header['undoes']} back and left something to do: reconciler rollback goes on with it"
+        again = options.command("rollback")
+        return f"takes run {last.header['undoes']} back and left something to do: {again} goes on with it"
     return "was taken back" if last.settled or "undoes" in last.header else "was not to be confirmed"
 
 
@@ -111,15 +112,15 @@ def countdown(options: Options, seconds: int) -> Countdown:
     return Countdown(seconds, arm, disarm, command)
 
 
-def tell_waiting(timer: Countdown, halves: Halves, result: RunResult) -> None:
+def tell_waiting(options: Options, timer: Countdown, halves: Halves, result: RunResult) -> None:
     """What the user has to do now, and what waits for it; after a failure, what the timer will do."""
     if result.code == ExitCode.PARTIAL:
-        say(f"{timer.told} At once: reconciler rollback")
+        say(f"{timer.told} At once: {options.command('rollback')}")
     elif result.code != ExitCode.OK:
         timer.stop()
     else:
         lasting = dict.fromkeys(f"{a.op} of {a.address}" for a in halves.later if not a.args.get("until_reboot"))
         if lasting:
             put("\nWritten when it is confirmed, and not before:\n" + "".join(f"  {item}\n" for item in lasting))
-        put(f"\nTo keep it, within {timer.left} s, from any login:\n    reconciler confirm\n")
+        put(f"\nTo keep it, within {timer.left} s, from any login:\n    {options.command('confirm')}\n")
         put("Otherwise all of it is taken back.\n")

@@ -10,18 +10,17 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.apply.runs import RecordedRun
+    from reconciler.cli.options import Options
     from reconciler.host.model import Snapshot
 
 
-def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
+def look_at_earlier(options: Options, observed: Snapshot) -> None:
     """Says what is to be said of the last run. Raises `ReconcilerError` 7 when it waits for its confirmation."""
     from reconciler.apply.owed import guests_without
     from reconciler.apply.runs import last_run
 
-    last = last_run(state_dir)
+    last = last_run(options.state_dir)
     if last is None:
         return
     if last.damage:
@@ -35,20 +34,20 @@ def look_at_earlier(state_dir: Path, observed: Snapshot) -> None:
     for sentence in guests_without(last, observed):
         say(f"Note: {sentence}")
     if last.waits and last.boot_id == observed.host.boot_id:
-        _refuse_while_it_waits(last)
+        _refuse_while_it_waits(last, options)
 
 
-def note_open_end(state_dir: Path, observed: Snapshot) -> None:
+def note_open_end(options: Options, observed: Snapshot) -> None:
     """For an apply that has nothing to do: says if the last run of this boot waits for its confirmation, or was
     interrupted. It is no more than a note, so whoever may not read the records doesn't get it."""
     from reconciler.apply.runs import last_run
 
     with contextlib.suppress(ReconcilerError):
-        last = last_run(state_dir)
+        last = last_run(options.state_dir)
         if last is None or not last.known or last.settled or last.boot_id != observed.host.boot_id:
             return
         if last.waits:
-            say(f"Note: run {last.name} waits for its confirmation. To keep it: reconciler confirm")
+            say(f"Note: run {last.name} waits for its confirmation. To keep it: {options.command('confirm')}")
         elif last.end is None:
             say(f"Note: run {last.name} was interrupted{_doing(last)}. All is as declared now.")
 
@@ -67,7 +66,7 @@ def _doing(run: RecordedRun) -> str:
     return f" during {', '.join(told)}" if told else ""
 
 
-def _refuse_while_it_waits(last: RecordedRun) -> None:
+def _refuse_while_it_waits(last: RecordedRun, options: Options) -> None:
     """Another run on top of one that waits would leave its timer nothing that it could take back. After a reboot there
     is neither timer nor change any more."""
     from reconciler.apply.confirm import given_up
@@ -76,7 +75,8 @@ def _refuse_while_it_waits(last: RecordedRun) -> None:
     if not why:
         raise ReconcilerError(
             "Another run waits for its confirmation.",
-            f"First keep run {last.name} with `reconciler confirm`, or take it back with `reconciler rollback`. "
+            f"First keep run {last.name} with `{options.command('confirm')}`, or take it back with "
+            f"`{options.command('rollback')}`. "
             "Nothing was changed.",
             code=ExitCode.LOCKED,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.state.desired import Desired
 
 
+LIBVIRT = "qemu:///system"
 STATE_DIR = Path("/var/lib/reconciler")
 
 
@@ -46,7 +48,7 @@ class Options:
     """Global options."""
 
     host: str = "local"
-    libvirt: str = "qemu:///system"
+    libvirt: str = LIBVIRT
     state_dir: Path = STATE_DIR
     color: Color = Color.AUTO
     verbose: bool = False
@@ -63,6 +65,17 @@ class Options:
         from reconciler.apply.lock import LOCK
 
         return LOCK if self.host == "local" else self.state_dir / "lock"
+
+    def command(self, *words: str) -> str:
+        """A command for the same host and records, as it has to be typed."""
+        given = []
+        if self.host != "local":
+            given += ["--host", self.host]
+        if self.libvirt != LIBVIRT:
+            given += ["--libvirt", self.libvirt]
+        if self.state_dir != default_state_dir(self.host):
+            given += ["--state-dir", str(self.state_dir.absolute())]
+        return shlex.join(["reconciler", *given, *words])
 
     def width(self) -> int:
         """Columns of the terminal that results go to; 0, for no wrapping, when they go elsewhere."""

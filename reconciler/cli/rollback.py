@@ -69,7 +69,7 @@ def rollback(
             raise ReconcilerError(
                 "The last run is another one now.",
                 f"It was run {asked.last.name} when you were asked, and is run {wanted.last.name} now, or has gone on. "
-                "Nothing was changed. Look with `reconciler history`, and run rollback again.",
+                f"Nothing was changed. Look with `{options.command('history')}`, and run rollback again.",
                 code=ExitCode.STALE,
             )
         if not wanted.count:

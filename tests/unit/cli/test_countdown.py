@@ -63,7 +63,7 @@ def result(folder: Folder) -> str:
 def test_a_run_waits_and_is_kept(folder: Folder, timers: Timers) -> None:
     done = sim(folder, *APPLY)
     assert done.returncode == ExitCode.OK, done.stderr
-    assert "reconciler confirm" in done.stdout
+    assert "    reconciler --host sim:host.sim confirm\n" in done.stdout
     assert (len(timers.armed), "done, waits for its confirmation" in result(folder)) == (1, True)
     assert "waits for its confirmation" in sim(folder, "apply", "host.toml", "--yes").stderr
     assert len(timers.armed) == 1
@@ -242,3 +242,14 @@ def test_a_run_that_was_killed_in_the_middle_is_not_kept(folder: Folder, timers:
     (unit,) = timers.armed
     assert sim(folder, "rollback", "--unconfirmed", unit).returncode == ExitCode.OK
     assert facts(folder)["pfs"] == before["pfs"]
+
+
+def test_the_commands_that_are_told_are_complete(folder: Folder, timers: Timers) -> None:
+    given = ("--host", "sim:host.sim", "--libvirt", "test:///x y", "--state-dir", "records")
+    command = f"reconciler --host sim:host.sim --libvirt 'test:///x y' --state-dir {folder.path / 'records'}"
+    assert f"    {command} confirm\n" in folder.run(*given, *APPLY).stdout
+    assert f"To keep it: {command} confirm\n" in folder.run(*given, "apply", "host.toml").stderr
+    folder.write("host.toml", FILE.replace("vfs = 3", "vfs = 2"))
+    refused = folder.run(*given, "apply", "host.toml", "--yes").stderr
+    assert f"`{command} confirm`, or take it back with `{command} rollback`" in " ".join(refused.split())
+    assert folder.run(*given, "confirm").returncode == ExitCode.OK

@@ -188,7 +188,7 @@ def test_nothing_is_applied_on_top_of_a_run_that_waits_for_its_confirmation(fold
     before = facts(folder)
     done = sim(folder, "apply", "host.toml", "--yes")
     assert done.returncode == ExitCode.LOCKED, done.stdout + done.stderr
-    assert f"First keep run {run.name} with `reconciler confirm`" in done.stderr
+    assert f"First keep run {run.name} with `reconciler --host sim:host.sim confirm`" in done.stderr
     assert facts(folder) == before
     assert folder.run("sim", "run", "host.sim", "reboot").returncode == ExitCode.OK
     assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK

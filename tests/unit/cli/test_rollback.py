@@ -56,7 +56,7 @@ def test_what_a_rollback_left_is_taken_back_by_the_next(inside: Inside, trouble:
     assert first.returncode != ExitCode.OK
     assert observed(inside) != before
     told = inside.run("--host", "sim:x.sim", "confirm").stderr
-    assert "reconciler rollback goes on with it" in told
+    assert "reconciler --host sim:x.sim rollback goes on with it" in told
     second = inside.run("--host", "sim:x.sim", "rollback")
     assert second.returncode == ExitCode.OK, second.stdout + second.stderr
     assert observed(inside) == before

@@ -86,8 +86,17 @@ def guests_without(last: RecordedRun, observed: Snapshot) -> list[str]:
 def caught_up(state_dir: Path) -> None:
     """Notes that all is as declared although the last run did not come to its end: nothing is owed any more."""
     last = last_run(state_dir)
-    if last is not None and _is_open(last) and not last.waits:
+    if last is not None and is_behind(state_dir):
         add_record(last.folder, "caught-up", at=now())
+
+
+def is_behind(state_dir: Path) -> bool:
+    """Whether the last run did not come to its end, as far as the records can be read; one that waits is no such."""
+    try:
+        last = last_run(state_dir)
+    except ReconcilerError:
+        return False
+    return last is not None and _is_open(last) and not last.waits
 
 
 def _is_open(run: RecordedRun) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
 from reconciler.apply.ledger import read_ledger, record, write_ledger
-from reconciler.apply.owed import caught_up
+from reconciler.apply.owed import caught_up, is_behind
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now
@@ -229,16 +229,24 @@ def _told(error: Exception) -> str:
 
 
 def note_in_sync(
-    desired: Desired, observed: Snapshot, state_dir: Path, lock: Callable[[], AbstractContextManager[None]]
-) -> None:
-    """Records what was found already right. Writes nothing, and takes no lock, when the ledger says so already."""
+    desired: Desired,
+    observed: Snapshot,
+    state_dir: Path,
+    lock: Callable[[], AbstractContextManager[None]],
+    *,
+    whole: bool = True,
+) -> str:
+    """Records what was found already right, and that a run is caught up with that did not come to its end. Writes
+    nothing, and takes no lock, when that is on record already. ``whole``: all that the file declares was looked at.
+    Returns the name under which an unusable ledger was set aside, else ""."""
     states = compare_all(resolve(desired, observed), observed)
     known, problem = read_ledger(state_dir)
-    if not problem and not record(known, states, observed, "", set()) and not observed.owed:
-        return
+    behind = whole and is_behind(state_dir)
+    if not problem and not record(known, states, observed, "", set()) and not behind:
+        return ""
     with lock():
-        if observed.owed:
+        if behind:
             caught_up(state_dir)
         known = read_ledger(state_dir)[0]  # Another run may have written it in the meantime.
         record(known, states, observed, "", set())
-        write_ledger(state_dir, known)
+        return write_ledger(state_dir, known)

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -166,10 +167,12 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     from reconciler.clock import now
 
     note_open_end(options, observed)
-    if plan.targets:
-        observed = replace(observed, owed={})  # Of the rest it is not known.
+    whole = not plan.targets and not plan.dropped
     try:
-        note_in_sync(desired, observed, options.state_dir, lambda: locked(_who(plan), now(), options.lock))
+        lock = partial(locked, _who(plan), now(), options.lock)
+        aside = note_in_sync(desired, observed, options.state_dir, lock, whole=whole)
+        if aside:
+            say(f"Note: The ledger that could not be used is now {aside}.")
     except ReconcilerError as error:
         kind = "Note" if error.code == ExitCode.LOCKED else "Warning"
         say(f"{kind}: What was found already right is not recorded. {error.summary} {error.detail}")

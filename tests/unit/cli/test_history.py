@@ -192,3 +192,22 @@ def test_nothing_is_applied_on_top_of_a_run_that_waits_for_its_confirmation(fold
     assert facts(folder) == before
     assert folder.run("sim", "run", "host.sim", "reboot").returncode == ExitCode.OK
     assert sim(folder, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+
+
+def test_that_a_run_was_interrupted_and_left_nothing_is_told_once(folder: Folder) -> None:
+    sim(folder, "apply", "host.toml", "--yes")
+    (run,) = (folder.path / "host.sim.state" / "runs").iterdir()
+    journal = run / "journal.jsonl"
+    journal.write_text("".join(line for line in journal.read_text().splitlines(keepends=True) if '"end"' not in line))
+    told = f"Note: run {run.name} was interrupted. All is as declared now."
+    assert told in sim(folder, "apply", "host.toml", "--yes", "--target", "pf.int").stderr
+    assert told in sim(folder, "apply", "host.toml", "--yes").stderr
+    assert "interrupted" not in sim(folder, "apply", "host.toml", "--yes").stderr
+
+
+def test_a_ledger_that_is_set_aside_is_told_when_all_is_right_too(folder: Folder) -> None:
+    sim(folder, "apply", "host.toml", "--yes")
+    (folder.path / "host.sim.state" / "ledger.json").write_text("{broken")
+    done = sim(folder, "apply", "host.toml", "--yes")
+    assert done.returncode == ExitCode.OK
+    assert "The ledger that could not be used is now ledger.json.unusable." in done.stderr

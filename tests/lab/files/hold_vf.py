@@ -1,6 +1,6 @@
 """Opens a VF through VFIO as a process that is no guest would (DPDK), and keeps it until it is killed.
 
-    python3 hold_vf.py 0000:01:10.2
+python3 hold_vf.py 0000:01:10.2
 """
 
 import array

@@ -19,13 +19,13 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import Reader, Writer
-from reconciler.host.snapshot import dump
+from reconciler.host.snapshot import dump, load
 from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
 from reconciler.plan.confirm import Halves
-from reconciler.plan.document import Plan, dump_plan
+from reconciler.plan.document import Plan, dump_plan, load_plan
 from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Desired
 
@@ -80,14 +80,20 @@ def carry_out(
     run = run_name()
     began = copy_host(observed)
     actions = plan.actions if halves is None else halves.now
-    journal = Journal(state_dir, run, _files(plan, began, halves), plan_header(plan) | dict(about or {}))
+    files = _files(plan, began, halves)
+    lost = _lost(files)
+    if lost and arm is not None:
+        raise ReconcilerError(
+            "What nobody confirms could not be taken back.", f"{lost} Nothing was changed.", code=ExitCode.FAILED
+        )
+    journal = Journal(state_dir, run, files, plan_header(plan) | dict(about or {}))
     executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
     try:
         if arm is not None:
             _arm(journal, arm, run)
         outcomes = executor.execute(actions)
         interrupted = stopped()
-        result = RunResult(run, outcomes, _code(outcomes, interrupted))
+        result = RunResult(run, outcomes, _code(outcomes, interrupted), warnings=[lost] if lost else [])
         back = (on_interrupt or on_error if interrupted else on_error) == "rollback"
         unwanted = back and interrupted and result.changed  # Interrupted in its last step, it is not to stay either.
         if not back and result.code != ExitCode.OK:
@@ -117,6 +123,17 @@ def _files(plan: Plan, began: Snapshot, halves: Halves | None) -> dict[str, str]
         files[NOW] = dump_plan(replace(plan, actions=halves.now))
         files[LATER] = dump_plan(replace(plan, actions=halves.later))
     return files
+
+
+def _lost(files: Mapping[str, str]) -> str:
+    """Why a run with these files can't be taken back later, "" when it can: a host may have what our own checks of a
+    record refuse. Costs milliseconds."""
+    try:
+        load(files[BEFORE].encode(), BEFORE, own=True)
+        load_plan(files.get(NOW, files[PLAN]).encode(), PLAN)
+    except ReconcilerError as error:
+        return f"Its record could not be read again, so rollback would refuse it. {error.detail}"
+    return ""
 
 
 def _arm(journal: Journal, arm: Callable[[str], dict[str, Any]], run: str) -> None:

@@ -109,7 +109,7 @@ class RecordedRun:
     def before(self) -> Snapshot:
         """The host as it was when it began. Raises `ReconcilerError` 65 when the file is damaged."""
         try:
-            return load(self._read(BEFORE), str(self.folder / BEFORE))
+            return load(self._read(BEFORE), str(self.folder / BEFORE), own=True)
         except ReconcilerError as error:
             raise self._damaged(BEFORE, error) from None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diagnostics import ReconcilerError
@@ -44,9 +45,10 @@ def dump(snapshot: Snapshot) -> str:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def load(data: bytes, path: str) -> Snapshot:
+def load(data: bytes, path: str, *, own: bool = False) -> Snapshot:
     """Reads a document; keys that it doesn't know are ignored. `path` is for messages. Raises
-    `ReconcilerError` with code 65 for anything that is no snapshot, saying where."""
+    `ReconcilerError` with code 65 for anything that is no snapshot, saying where. ``own``: a record of our own, whose
+    names that are only compared may be whatever a host had: the kernel takes any alternative name of a netdev."""
     from pydantic import ValidationError
 
     try:
@@ -60,7 +62,7 @@ def load(data: bytes, path: str) -> Snapshot:
         snapshot = _adapter().validate_python(document)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
-    wrong = list(_wrong(snapshot))
+    wrong = list(_wrong(snapshot, own=own))
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReconcilerError(_INVALID, f"{path}: {'; '.join(wrong[:_SHOWN])}{more}.", code=65)
@@ -125,7 +127,7 @@ def _place(parts: tuple[int | str, ...]) -> str:
     )
 
 
-def _wrong(snapshot: Snapshot) -> Iterator[str]:
+def _wrong(snapshot: Snapshot, *, own: bool) -> Iterator[str]:
     """Names and values that no host has. Things that are listed by name carry the name themselves, too; in a document
     changed by hand the two may differ, and half of the tool would go by the one and half by the other."""
     libvirt = snapshot.libvirt
@@ -135,7 +137,7 @@ def _wrong(snapshot: Snapshot) -> Iterator[str]:
         *((key, network.name) for key, network in libvirt.networks.items()),
     )
     yield from (f"{key!r} is listed under that name but is {name!r}" for key, name in listed if key != name)
-    for where, check, value in _named(snapshot):
+    for where, check, value in chain(_named(snapshot), () if own else _compared(snapshot)):
         if value is not None:
             yield from (f"{where}{place}: {text}" for place, text in check(value))
     for key, pf in snapshot.pfs.items():
@@ -145,12 +147,10 @@ def _wrong(snapshot: Snapshot) -> Iterator[str]:
 
 def _named(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
     """What is looked up, written or named because of this document: its place, what it has to be, and what it is."""
-    yield "modules.own", each(MODULE), snapshot.modules.own
     for key, pf in snapshot.pfs.items():
         where = f"pfs.{json.dumps(key)}"
         yield where, PF, pf.id
         yield f"{where}.netdev", NETDEV, pf.netdev
-        yield f"{where}.altnames", each(NETDEV), pf.altnames
         yield f"{where}.mtu", MTU, pf.mtu
         for name in ("num_vfs", "total_vfs", "offset", "stride"):
             yield f"{where}.{name}", COUNT, getattr(pf, name)
@@ -162,12 +162,21 @@ def _named(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
     for key, domain in snapshot.libvirt.domains.items():
         where = f"libvirt.domains.{json.dumps(key)}"
         yield where, DOMAIN, domain.name
-        for number, nic in enumerate([*domain.live, *domain.config]):
-            yield from _of_nic(f"{where}: NIC {number}", nic)
     for key, network in snapshot.libvirt.networks.items():
         where = f"libvirt.networks.{json.dumps(key)}"
         yield where, POOL, network.name
         yield f"{where}.addresses", each(PCI_ADDRESS), [*network.addresses, *network.live_addresses]
+
+
+def _compared(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
+    """What is only compared with, and shown."""
+    yield "modules.own", each(MODULE), snapshot.modules.own
+    for key, pf in snapshot.pfs.items():
+        yield f"pfs.{json.dumps(key)}.altnames", each(NETDEV), pf.altnames
+    for key, domain in snapshot.libvirt.domains.items():
+        where = f"libvirt.domains.{json.dumps(key)}"
+        for number, nic in enumerate([*domain.live, *domain.config]):
+            yield from _of_nic(f"{where}: NIC {number}", nic)
 
 
 def _of_nic(where: str, nic: Nic) -> Iterator[tuple[str, Check, Any]]:

@@ -191,3 +191,36 @@ def test_a_ledger_is_not_written_while_another_run_has_the_lock(tmp_path: Path) 
         note_in_sync(desired(IN_SYNC), in_sync(), tmp_path, lambda: locked("me", "now", path))
     assert caught.value.code == ExitCode.LOCKED
     assert not (tmp_path / "ledger.json").exists()
+
+
+def test_what_could_not_be_taken_back_later_is_told(tmp_path: Path) -> None:
+    odd = host(igb(1), igb(2, netdev="no/name"), domains=[guest("web")])
+    result = run(DataHost(odd), tmp_path)
+    assert result.code == ExitCode.OK
+    (told,) = result.warnings
+    assert "rollback would refuse it" in told
+    assert "'no/name' is not the name of a network interface" in told
+
+
+def test_what_could_not_be_taken_back_does_not_wait_for_a_confirmation(tmp_path: Path) -> None:
+    machine = DataHost(host(igb(1), igb(2, netdev="no/name"), domains=[guest("web")]))
+    observed, armed = machine.observe(), []
+    plan = make_plan(desired(FILE), observed)
+
+    def arm(name: str) -> dict[str, object]:
+        armed.append(name)
+        return {"unit": name, "until": 0.0}
+
+    with pytest.raises(ReconcilerError, match=r"What nobody confirms could not be taken back\."):
+        carry_out(
+            plan,
+            desired(FILE),
+            observed,
+            reader=machine,
+            writer=machine,
+            state_dir=tmp_path,
+            progress=Listener(),
+            stopped=lambda: False,
+            arm=arm,
+        )
+    assert (armed, machine.observe() == observed, list(tmp_path.iterdir())) == ([], True, [])

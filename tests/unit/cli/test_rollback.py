@@ -17,7 +17,9 @@ import pytest
 from reconciler.apply.journal import add_record
 from reconciler.apply.lock import locked
 from reconciler.cli.main import run
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.host.snapshot import load
 from tests.unit.cli.inside import Inside
 
 FILE = """schema = 1
@@ -142,4 +144,23 @@ def test_a_timer_waits_for_the_lock_as_long_as_it_takes(inside: Inside, monkeypa
     done = inside.run("--host", "sim:x.sim", "rollback", "--unconfirmed", "reconciler-x-1")
     assert done.returncode == ExitCode.OK, done.stderr
     assert passed[0] > 5000
+    assert observed(inside) == before
+
+
+def with_twin(inside: Inside, change: Callable[[Any], None]) -> None:
+    twin = json.loads((inside.path / "x.sim").read_text())
+    change(twin)
+    (inside.path / "x.sim").write_text(json.dumps(twin))
+
+
+def test_a_host_with_odd_names_is_taken_back_too(inside: Inside) -> None:
+    odd = lambda twin: twin["pfs"]["pci/0000:02:00.0"].update(altnames=["a name/with:all of it"])  # noqa: E731
+    with_twin(inside, odd)
+    before = observed(inside)
+    with pytest.raises(ReconcilerError, match="The snapshot can't be read"):
+        load(inside.run("--host", "sim:x.sim", "snapshot").stdout.encode(), "x.json")  # One that is not our own.
+    done = inside.run("--host", "sim:x.sim", "apply", "host.toml", "--yes")
+    assert (done.returncode, "Warning" in done.stderr) == (ExitCode.OK, False), done.stderr
+    done = inside.run("--host", "sim:x.sim", "rollback")
+    assert done.returncode == ExitCode.OK, done.stderr
     assert observed(inside) == before

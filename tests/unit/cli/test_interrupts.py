@@ -67,6 +67,7 @@ def test_without_an_option_a_failure_stops(folder: Inside) -> None:
 
 
 def test_the_second_leaves_at_once_and_a_new_run_says_so_and_goes_on(folder: Inside) -> None:
+    pace(folder, 10.0)  # The step lasts until the second signal has come, however busy this machine is.
     running = Running(folder, *APPLY)
     running.until("[1/")
     running.send(signal.SIGINT)
@@ -74,6 +75,7 @@ def test_the_second_leaves_at_once_and_a_new_run_says_so_and_goes_on(folder: Ins
     running.send(signal.SIGTERM)
     assert running.end() == ExitCode.PARTIAL, running.said
     assert "left at once" in running.said
+    pace(folder, 0)
     assert "interrupted during 1 step" in sim(folder, "history").stdout
     assert re.search("was interrupted during pf.int: .*. The host was read again.", converges(folder))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.host.protocol import Reader
     from reconciler.plan.confirm import Halves
     from reconciler.plan.document import Plan
-    from reconciler.state.desired import Desired
+    from reconciler.state.desired import Desired, Disruption
 
 
 class OnError(StrEnum):
@@ -58,6 +58,11 @@ class Manner:
     confirm_within: int | None = None
     resets: str = ""
     """The VFs that are put back to their driver's defaults, when that is all it is about."""
+
+    @property
+    def allowed(self) -> list[Disruption]:
+        """The classes by their names."""
+        return [item.value for item in self.allow]
 
 
 def apply(
@@ -124,7 +129,7 @@ def _apply_file(
     show_plan(options, plan)
     if plan.verdict == "blocked":
         return exit_code(plan)
-    guard(plan, desired, observed, manner.allow)
+    guard(plan, desired, observed, manner)
     if not plan.actions:
         return _nothing_to_do(options, plan, desired, observed)
     need_root(options)
@@ -152,7 +157,7 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     fresh = fresh_plan(plan, desired, observed, again)
     note_moved(plan, fresh)
     show_plan(options, fresh)
-    guard(fresh, desired, observed, manner.allow)
+    guard(fresh, desired, observed, manner)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)
     need_root(options)
@@ -212,15 +217,28 @@ def ask(question: str = "Carry this out?") -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def guard(plan: Plan, desired: Desired, observed: Snapshot, allow: list[DisruptionClass]) -> None:
-    """The plan has been shown in full."""
-    from reconciler.plan.guards import refusals
+def guard(plan: Plan, desired: Desired, observed: Snapshot, manner: Manner) -> None:
+    """Refuses what is not allowed (5). The plan has been shown in full."""
+    from reconciler.plan.guards import way_out
 
-    found = refusals(plan, desired, observed, [item.value for item in allow])
+    found = _refusals(plan, desired, observed, manner)
     if found:
-        raise ReconcilerError(
-            "Refused.", "\n  ".join(["Nothing was changed.", *dict.fromkeys(found)]), code=ExitCode.REFUSED
-        )
+        told = ["Nothing was changed.", *dict.fromkeys(found)]
+        needed, meaning = way_out(plan, desired, manner.allowed) or ("guest" if manner.resets else "", "")
+        told += [f"Of class {needed}: {meaning}."] if meaning else []
+        told += [f"To do it all the same: --allow {needed}"] if needed else []
+        raise ReconcilerError("Refused.", "\n  ".join(told), code=ExitCode.REFUSED)
+
+
+def _refusals(plan: Plan, desired: Desired, observed: Snapshot, manner: Manner) -> list[str]:
+    from reconciler.disruption import severity
+    from reconciler.plan.guards import refusals
+    from reconciler.plan.reset import held
+
+    found = refusals(plan, desired, observed, manner.allowed)
+    if manner.resets and all(severity(item) < severity("guest") for item in manner.allowed):
+        found += held(observed, desired)  # Whoever has a VF would lose what he lives by, such as its MAC.
+    return found
 
 
 def locked_run(
@@ -232,7 +250,6 @@ def locked_run(
     from reconciler.apply.run import carry_out
     from reconciler.clock import now
     from reconciler.host.open import open_writer
-    from reconciler.plan.guards import refusals
     from reconciler.report.progress import make_progress
 
     with locked(_who(approved, manner.resets), now(), options.lock):
@@ -240,9 +257,9 @@ def locked_run(
         look_at_earlier(options, observed)
         plan = fresh_plan(approved, desired, observed, again)
         note_moved(shown, plan)
-        if refusals(plan, desired, observed, [item.value for item in manner.allow]):
+        if _refusals(plan, desired, observed, manner):
             show_plan(options, plan)  # It is no longer the one that was shown.
-        guard(plan, desired, observed, manner.allow)
+        guard(plan, desired, observed, manner)
         writer = open_writer(options.host, options.libvirt)
         progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
         timer, halves = _to_be_confirmed(options, plan, manner)

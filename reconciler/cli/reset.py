@@ -18,12 +18,10 @@ from reconciler.cli.apply import (
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
-from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.host.model import Snapshot
-    from reconciler.state.desired import Desired
+    pass
 
 
 def reset(
@@ -42,41 +40,27 @@ def reset(
     asks first, unless --yes; what a guest, a process or the host has is left alone."""
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
-    from reconciler.plan.reset import not_mended, reset_file
+    from reconciler.plan.reset import left_to_libvirt, not_mended, reset_file
 
     options: Options = context.obj
     reader = options.reader()
     refuse_recorded(options)
     observed = options.observe(reader)
     desired = reset_file(observed, vfs)
-    for line in not_mended(observed, desired):
+    for line in [*not_mended(observed, desired), *left_to_libvirt(observed, desired)]:
         say(f"Note: {line}")
     manner = Manner(allow or [], None, resets=" ".join(vfs))
-    _refuse_held(observed, desired, manner)
     plan = make_plan(desired, observed, created_at=now())
     if plan.verdict == "in-sync":
+        guard(plan, desired, observed, manner)
         put(f"At the driver's defaults already: {', '.join(vfs)}.\n")
         return ExitCode.OK
     show_plan(options, plan)
     if plan.verdict == "blocked":
         return exit_code(plan)
-    guard(plan, desired, observed, manner.allow)
+    guard(plan, desired, observed, manner)
     need_root(options)
     if not yes and not ask():
         say("Declined. Nothing was changed.")
         return ExitCode.FAILED
     return locked_run(options, reader, plan, plan, desired, manner, "Run reset again to see what would be done now.")
-
-
-def _refuse_held(observed: Snapshot, desired: Desired, manner: Manner) -> None:
-    """A VF that somebody has would lose what it lives by, such as its MAC."""
-    from reconciler.disruption import severity
-    from reconciler.plan.reset import held
-
-    found = held(observed, desired)
-    if found and not any(severity(item.value) >= severity("guest") for item in manner.allow):
-        raise ReconcilerError(
-            "Refused.",
-            "\n  ".join(["Nothing was changed.", *found, "To do it all the same: --allow guest"]),
-            code=ExitCode.REFUSED,
-        )

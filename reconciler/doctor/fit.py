@@ -9,7 +9,7 @@ from reconciler.disruption import CLASSES
 from reconciler.doctor.document import Checked, Finding, FindingSeverity
 from reconciler.doctor.facts import Facts, Found
 from reconciler.plan.document import Plan
-from reconciler.plan.guards import refusals
+from reconciler.plan.guards import refusals, way_out
 from reconciler.plan.planner import make_plan
 
 _SEVERITY: dict[str, FindingSeverity] = {"error": "problem", "warning": "warning"}
@@ -71,16 +71,16 @@ def check_fit(facts: Facts) -> Found:
                 "VFs are never destroyed under whoever has them, whatever --allow says.",
                 f"`{command.strip()}`" if command else "Have it let go of the VF first.",
             )
+    needed, meaning = way_out(plan, facts.desired, []) or ("none", "")
     for sentence in refusals(plan, facts.desired, facts.host, []):
         if sentence not in never:
-            seen, _, todo = sentence.rpartition(" To do it all the same: ")
             yield Finding(
                 "warning",
                 "apply-refuses",
                 "state file",
-                seen,
-                "`reconciler apply` refuses what is above policy.disruption.",
-                f"`reconciler apply {todo}`, when whoever it touches can bear it.",
+                f"{sentence}.",
+                f"`reconciler apply` refuses what is above policy.disruption: {meaning}.",
+                f"`reconciler apply --allow {needed}`, when whoever it touches can bear it.",
                 "policy",
                 facts.line("policy"),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.disruption import MEANING, severity
+from reconciler.disruption import MEANING, severity, worst
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
 from reconciler.kinds.holders import Holder, find_holders
@@ -13,25 +13,37 @@ from reconciler.state.desired import Desired, Disruption
 
 
 def refusals(plan: Plan, desired: Desired, host: Snapshot, allow: Sequence[Disruption]) -> list[str]:
-    """Why apply must not carry this plan out, in sentences; empty when it may."""
+    """Why apply must not carry this plan out, in sentences; empty when it may. What would allow it says `way_out`."""
     found = []
     name = desired.host_name
     if name is not None and name not in (host.host.name, host.host.name.partition(".")[0]):
         found.append(f"The file is for the host {name!r} and this is {host.host.name!r}.")
-    allowed = max(severity(desired.policy.disruption), *(severity(item) for item in allow), 0)
-    steps = [_too_disruptive(action) for action in plan.actions if severity(action.disruption) > allowed]
+    steps = [_too_disruptive(action) for action in _above(plan, desired, allow)]
     return found + list(dict.fromkeys(steps)) + _held(plan, host)
 
 
+def way_out(plan: Plan, desired: Desired, allow: Sequence[Disruption]) -> tuple[Disruption, str] | None:
+    """The class that would have to be allowed for all steps that are too disruptive, and what it means; ``None`` when
+    there is no such step."""
+    actions = _above(plan, desired, allow)
+    if not actions:
+        return None
+    needed = worst(*(action.disruption for action in actions))
+    return needed, MEANING[needed]
+
+
+def _above(plan: Plan, desired: Desired, allow: Sequence[Disruption]) -> list[Action]:
+    """The steps of a class that isn't allowed."""
+    allowed = max(severity(desired.policy.disruption), *(severity(item) for item in allow), 0)
+    return [action for action in plan.actions if severity(action.disruption) > allowed]
+
+
 def _too_disruptive(action: Action) -> str:
-    """One step: what, where, whom it touches, what it takes."""
+    """One step: what, where, and whom it touches."""
     impact = action.impact
     touched = [*impact.nics, *impact.host] or impact.domains
-    whom = f" It touches {'; '.join(touched)}." if touched else ""
-    return (
-        f"{action.op} of {action.address} is of class {action.disruption}: {MEANING[action.disruption]}.{whom} "
-        f"To do it all the same: --allow {action.disruption}"
-    )
+    whom = f": {'; '.join(touched)}" if touched else ""
+    return f"{action.op} of {action.address} is of class {action.disruption}{whom}"
 
 
 def _held(plan: Plan, host: Snapshot) -> list[str]:

@@ -12,6 +12,7 @@ from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.holders import find_holders
 from reconciler.kinds.pool.forgotten import REMEDY, forgotten
+from reconciler.plan.hygiene import given_by_libvirt
 from reconciler.state.address import address
 from reconciler.state.desired import Desired, DesiredPf, DesiredVf, PfMatch
 from reconciler.state.refs import RefError, parse_vfs
@@ -55,6 +56,18 @@ def not_mended(host: Snapshot, desired: Desired) -> list[str]:
         for network in host.libvirt.networks.values()
         for guest, vf in forgotten(host, network)
         if vf in addresses
+    ]
+
+
+def left_to_libvirt(host: Snapshot, desired: Desired) -> list[str]:
+    """VFs whose MAC and VLAN are not reset, since libvirt has set them for a guest."""
+    pfs = {pf.device: pf for pf in host.pfs.values()}
+    chosen = {(pfs[str(pf.match.address)].id, index) for pf in desired.pfs.values() for index in pf.vf}
+    return [
+        f"MAC and VLAN of VF {vf[1]} of {host.pfs[vf[0]].netdev} stay: libvirt has set them for guest {domain}."
+        for domain in host.libvirt.domains
+        for vf in given_by_libvirt(host, domain)
+        if vf in chosen
     ]
 
 

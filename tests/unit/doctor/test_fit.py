@@ -47,7 +47,8 @@ def test_what_takes_an_allow_is_a_warning_that_names_it() -> None:
     report = examined(snapshot, CARD + "vfs = 2\n")
     finding = by_code(report)["apply-refuses"]
     assert (finding.severity, finding.address) == ("warning", "policy")
-    assert "is of class management: a PF that the host itself uses may lose its link" in finding.seen
+    assert "is of class management: enp1s0: address 192.0.2.1/24" in finding.seen
+    assert "a PF that the host itself uses may lose its link" in finding.why
     assert "--allow management" in finding.todo
     assert "--allow" not in finding.seen
     assert fits(report)

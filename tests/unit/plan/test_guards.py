@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.host.model import Nic, Process, Snapshot, Use
-from reconciler.plan.guards import refusals
+from reconciler.plan.guards import refusals, way_out
 from reconciler.plan.planner import make_plan
 from reconciler.state.desired import Disruption
 from tests.hosts import desired, guest, host, igb
@@ -30,12 +30,12 @@ def test_vfs_that_nobody_holds_may_be_made_again() -> None:
 def test_a_stricter_policy_counts() -> None:
     found = refused('[policy]\ndisruption = "none"\n' + GROW, host(igb(1, 2)))
     assert len(found) == 1
-    assert "--allow vf-reset" in found[0]
+    assert "is of class vf-reset" in found[0]
 
 
 def test_a_guest_is_named_with_its_nic() -> None:
     found = refused(GROW + NIC, held())
-    assert any("web: ua-rec-a on VF 1" in item and "--allow guest" in item for item in found)
+    assert any("is of class guest: web: ua-rec-a on VF 1" in item for item in found)
 
 
 def test_a_declared_nic_may_be_taken_off_when_that_is_allowed() -> None:
@@ -85,8 +85,11 @@ def test_the_way_to_the_operator_is_named_step_by_step() -> None:
     pf = igb(1, 0, up=True, carrier=True)
     pf.uses = [Use("ssh", WAY), Use("master", "bond0")]
     (found,) = refused(GROW + "mtu = 9000\n", host(pf), "guest")[:1]
-    for part in ("of pf.int is of class management", f"enp1s0: {WAY}", "enp1s0: master bond0", "--allow management"):
+    for part in ("of pf.int is of class management", f"enp1s0: {WAY}", "enp1s0: master bond0"):
         assert part in found
+    plan = make_plan(desired(GROW + "mtu = 9000\n"), host(pf))
+    told = way_out(plan, desired(GROW), ["guest"])
+    assert told == ("management", "a PF that the host itself uses may lose its link")
     assert refused(GROW + "mtu = 9000\n", host(pf), "management") == []
 
 

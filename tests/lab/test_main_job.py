@@ -196,7 +196,7 @@ def _writes(line: str) -> bool:
     match call[1]:
         case "open" | "openat" | "openat2":
             writing = re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND", line)
-            return writing is not None and not re.search(r'"/dev/(null|tty|pts/\d+)"', line)
+            return writing is not None and not re.search(r'"/(dev/(null|tty|pts/\d+)|proc/self/comm)"', line)
         case "connect":
             return "libvirt" in line and "-sock-ro" not in line
         case "sendto" | "sendmsg" | "sendmmsg":

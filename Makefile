@@ -1,7 +1,7 @@
 # make demo      the main job on a simulated host, in under a minute, without root
 # make demo-lab  the same in the lab: a real kernel, set up from nothing
 # make test      lint, types, import contracts, all tests, with the lab
-# make unit      the tests that need no lab, in three minutes
+# make unit      the tests that need no lab, in five minutes
 # make fuzz      damaged and hostile input for as long as you like (FUZZ_MINUTES=20)
 # make lab       an open lab to work in
 
@@ -18,7 +18,7 @@ test: lint types unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/lab
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit tests/cases tests/property tests/conformance tests/faults tests/fuzz
+	$(BIN)/pytest -n 2 tests/unit tests/cases tests/property tests/conformance tests/faults tests/fuzz
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz

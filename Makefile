@@ -1,6 +1,7 @@
 # make demo      the main job on a simulated host, in under a minute, without root
 # make demo-lab  the same in the lab: a real kernel, set up from nothing
 # make test      lint, types, import contracts, all tests, with the lab
+# make test-long the same, with the lab's scenarios that take another while
 # make unit      the tests that need no lab, in five minutes
 # make fuzz      damaged and hostile input for as long as you like (FUZZ_MINUTES=20)
 # make lab       an open lab to work in
@@ -12,10 +13,13 @@ STAMP := $(VENV)/.ready
 DEMO_STAMP := $(VENV)/.demo
 PACKAGES := python3-venv mmdebstrap debian-archive-keyring e2fsprogs openssh-client uidmap
 
-.PHONY: test unit fuzz lint types demo demo-lab lab schemas clean
+.PHONY: test test-long unit fuzz lint types demo demo-lab lab schemas clean
 
 test: lint types unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/lab
+
+test-long: lint types unit
+	$(BIN)/pytest -n 2 --dist loadfile -m '' tests/lab
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2 tests/unit tests/cases tests/property tests/conformance tests/faults tests/fuzz

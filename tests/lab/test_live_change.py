@@ -253,6 +253,7 @@ def test_a_guest_that_does_not_answer_keeps_its_nic_also_when_it_answers_late(si
     site.as_before(4)
 
 
+@pytest.mark.long
 def test_libvirtd_restarts_and_somebody_changes_a_vf_in_the_middle(site: Site) -> None:
     hands = "systemctl restart libvirtd; ip link set enp1s0 vf 1 vlan 12"
     site.apply(7, fault=f"attach_nic 1 before {shlex.quote(hands)}").expect(4).says("pf.int.vf.1")
@@ -271,6 +272,7 @@ BY_HAND_NIC = f"""
 """On VF 3 of enp1s0."""
 
 
+@pytest.mark.long
 def test_a_guest_that_starts_in_the_middle_keeps_its_vf_and_web1_gets_its_nic_back(site: Site) -> None:
     site.host.sh(f"cat >{WORK}/nic.xml && virsh attach-device late1 {WORK}/nic.xml --config", input=BY_HAND_NIC)
     ran = site.apply(4, fault="detach_nic 1 after 'virsh start late1'").expect(4)
@@ -287,6 +289,7 @@ mac = "{LATE1}"
 """
 
 
+@pytest.mark.long
 def test_a_guest_that_is_shut_down_in_the_middle_stops_nothing_for_good(site: Site) -> None:
     ran = site.apply(4, fault="detach_nic 2 before 'virsh destroy late1'", state=WITH_LATE1).expect(4)
     ran.says("late1", "Guest web1 was without its NIC", "put back")
@@ -316,6 +319,7 @@ def test_a_card_that_is_pulled_in_the_middle_is_said_to_be_gone(site: Site) -> N
     site.apply(7).expect(1).says("pf.int", "enp1s0")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["set_vfs 1", "attach_nic 2"])
 def test_an_interrupt_takes_back_whatever_was_done_of_a_long_plan(host: Host, step: str) -> None:
     host.lab.restore("ready")

@@ -137,6 +137,7 @@ def test_with_its_connection_cut_a_run_ends_and_its_timer_takes_everything_back(
     lived.reconciler("rollback").expect(1).says("There is nothing to take back.")
 
 
+@pytest.mark.long
 def test_nothing_lasting_is_written_before_the_confirmation_and_a_power_cycle_brings_the_old_state_back(
     lived: Host,
 ) -> None:

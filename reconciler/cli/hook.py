@@ -41,7 +41,7 @@ def _start(domain: str, file: Path) -> int:
     """Fails only for what keeps the guest to itself: then libvirt doesn't start it, and shows what is said here."""
     from reconciler.apply.hygiene import Tenants, bring
     from reconciler.host.local.writer import LocalWriter
-    from reconciler.plan.hygiene import ISOLATION, given_by_libvirt, vfs_of, wanted
+    from reconciler.plan.hygiene import ISOLATION, set_by_libvirt, vfs_of, wanted
 
     reader = _reader(running=True)
     host = reader.observe()
@@ -49,7 +49,7 @@ def _start(domain: str, file: Path) -> int:
     if not vfs:
         return ExitCode.OK
     targets = wanted(_desired(file), host, vfs)
-    given = given_by_libvirt(host, domain)
+    given = set_by_libvirt(host, domain)
     tenants = Tenants(TENANTS)
     with tenants.alone():
         tenants.note(domain, vfs)

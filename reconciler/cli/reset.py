@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,9 +19,6 @@ from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
 from reconciler.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    pass
 
 
 def reset(

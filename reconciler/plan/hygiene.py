@@ -17,7 +17,7 @@ from reconciler.kinds.holders import VfId, predicted_address, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Resolution, intents_on, vf_attributes
 from reconciler.kinds.resolve import resolve
-from reconciler.kinds.vf.compare import LIBVIRT_OWNS
+from reconciler.kinds.vf.compare import LIBVIRT_OWNS, given_by_libvirt
 from reconciler.state.desired import Attributes, Desired
 
 
@@ -45,7 +45,7 @@ def wanted_on(resolution: Resolution, host: Snapshot, vfs: Collection[VfId]) -> 
     """The same, of a file that is resolved on this host."""
     intents = intents_on(resolution, host)
     managed = {identity: name for name, identity in resolution.pfs.items()}
-    given = _given_by_libvirt(host)
+    given = given_by_libvirt(host)
     found = {}
     for vf in vfs:
         pf = host.pfs.get(vf[0])
@@ -88,26 +88,19 @@ def vfs_of(host: Snapshot, domain: str) -> list[VfId]:
     return [addresses[nic.vf_address] for nic in nics if nic.vf_address in addresses]
 
 
-def given_by_libvirt(host: Snapshot, domain: str) -> dict[VfId, Attributes]:
-    """MAC and VLAN that libvirt has set on the VFs of a guest, as its XML has them. They are checked all the same when
-    the guest starts: who had the VF before may be late in putting it back."""
-    addresses = vfs_by_address(host)
+def set_by_libvirt(host: Snapshot, domain: str) -> dict[VfId, Attributes]:
+    """MAC and VLAN that libvirt has set on the VFs of a guest, as its XML has them, where the driver reports them. They
+    are checked all the same when the guest starts: who had the VF before may be late in putting it back. Without a VLAN
+    in the XML none is checked: it may come from the network."""
     found = host.libvirt.domains.get(domain)
-    return {
-        addresses[nic.vf_address]: {"mac": nic.mac, "vlan": nic.vlan}
-        for nic in (found.live if found is not None else [])
-        if nic.method in ("interface", "pool") and nic.mac is not None and nic.vf_address in addresses
-    }
-
-
-def _given_by_libvirt(host: Snapshot) -> set[VfId]:
-    addresses = vfs_by_address(host)
-    return {
-        addresses[nic.vf_address]
-        for domain in host.libvirt.domains.values()
-        for nic in domain.live
-        if nic.method in ("interface", "pool") and nic.vf_address in addresses
-    }
+    values = {nic.vf_address: {"mac": nic.mac, "vlan": nic.vlan} for nic in (found.live if found is not None else [])}
+    given: dict[VfId, Attributes] = {}
+    for vf in given_by_libvirt(host):
+        item = host.pfs[vf[0]].vf(vf[1])
+        reported = (item.attributes if item is not None else None) or {}
+        told = values.get(item.address if item is not None else None, {})
+        given[vf] = {name: value for name, value in told.items() if value and name in reported}
+    return {vf: attributes for vf, attributes in given.items() if attributes}
 
 
 def _only_promised(resolution: Resolution, host: Snapshot, vf: VfId) -> bool:

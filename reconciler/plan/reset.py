@@ -10,9 +10,9 @@ from reconciler.drivers.defaults import defaults
 from reconciler.drivers.table import facts
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Pf, Snapshot
-from reconciler.kinds.holders import find_holders
+from reconciler.kinds.holders import VfId, find_holders, vfs_by_address
 from reconciler.kinds.pool.forgotten import REMEDY, forgotten
-from reconciler.plan.hygiene import given_by_libvirt
+from reconciler.kinds.vf.compare import given_by_libvirt
 from reconciler.state.address import address
 from reconciler.state.desired import Desired, DesiredPf, DesiredVf, PfMatch
 from reconciler.state.refs import RefError, parse_vfs
@@ -36,39 +36,38 @@ def reset_file(host: Snapshot, references: Sequence[str]) -> Desired:
 
 def held(host: Snapshot, desired: Desired) -> list[str]:
     """Who has one of these VFs, in sentences: its defaults would be forced upon him."""
-    by_device = {pf.device: pf for pf in host.pfs.values()}
     holders = find_holders(host)
     return [
-        f"{address('pf', pf.name, 'vf', index)}: {'; '.join(map(str, who))} has it."
-        for pf in desired.pfs.values()
-        for index in pf.vf
-        if (who := holders.get((by_device[str(pf.match.address)].id, index)))
+        f"{address('pf', host.pfs[vf[0]].netdev, 'vf', vf[1])}: {'; '.join(map(str, holders[vf]))} has it."
+        for vf in _chosen(host, desired)
+        if vf in holders
     ]
 
 
 def not_mended(host: Snapshot, desired: Desired) -> list[str]:
     """What no attribute of these VFs mends, and what would: pools that offer them though a guest has them."""
-    pfs = {pf.device: pf for pf in host.pfs.values()}
-    vfs = [pfs[str(pf.match.address)].vf(index) for pf in desired.pfs.values() for index in pf.vf]
-    addresses = {vf.address for vf in vfs if vf is not None}
+    chosen, addresses = set(_chosen(host, desired)), vfs_by_address(host)
     return [
         f"pool {network.name} offers {vf} again though guest {guest} has it. {REMEDY}"
         for network in host.libvirt.networks.values()
         for guest, vf in forgotten(host, network)
-        if vf in addresses
+        if addresses.get(vf) in chosen
     ]
 
 
 def left_to_libvirt(host: Snapshot, desired: Desired) -> list[str]:
     """VFs whose MAC and VLAN are not reset, since libvirt has set them for a guest."""
-    pfs = {pf.device: pf for pf in host.pfs.values()}
-    chosen = {(pfs[str(pf.match.address)].id, index) for pf in desired.pfs.values() for index in pf.vf}
+    given = given_by_libvirt(host)
     return [
-        f"MAC and VLAN of VF {vf[1]} of {host.pfs[vf[0]].netdev} stay: libvirt has set them for guest {domain}."
-        for domain in host.libvirt.domains
-        for vf in given_by_libvirt(host, domain)
-        if vf in chosen
+        f"MAC and VLAN of VF {vf[1]} of {host.pfs[vf[0]].netdev} stay: libvirt has set them for guest {given[vf][0]}."
+        for vf in _chosen(host, desired)
+        if vf in given
     ]
+
+
+def _chosen(host: Snapshot, desired: Desired) -> list[VfId]:
+    identities = {pf.device: pf.id for pf in host.pfs.values()}
+    return [(identities[str(pf.match.address)], index) for pf in desired.pfs.values() for index in pf.vf]
 
 
 def _vfs_of(host: Snapshot, reference: str) -> tuple[Pf, set[int]] | str:

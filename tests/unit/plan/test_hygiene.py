@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.host.model import Domain, Nic, Snapshot
-from reconciler.plan.hygiene import differing, given_by_libvirt, vfs_of, wanted
+from reconciler.plan.hygiene import differing, set_by_libvirt, vfs_of, wanted
 from reconciler.state.desired import ZERO_MAC
 from tests.hosts import desired, guest, host, igb
 
@@ -73,12 +73,18 @@ def test_what_differs() -> None:
     assert differing(pf, 0, values, unreported=True) == {"max_tx_rate": 0, "spoofchk": True}
 
 
-def test_mac_and_vlan_that_libvirt_has_set_are_those_of_the_xml() -> None:
+def test_mac_and_vlan_that_libvirt_has_set_are_those_of_the_xml_as_far_as_they_can_be_checked() -> None:
     now = with_guest(
-        Nic("interface", "ua-rec-data", "52:54:00:00:00:01", at(1), vlan=7), Nic("hostdev", "ua-rec-x", None, at(2))
+        Nic("interface", "ua-rec-data", "52:54:00:00:00:01", at(1), vlan=7),
+        Nic("hostdev", "ua-rec-x", None, at(2)),
+        Nic("interface", "ua-rec-y", "52:54:00:00:00:02", at(3)),
     )
-    assert given_by_libvirt(now, "web") == {("pci/0000:01:00.0", 1): {"mac": "52:54:00:00:00:01", "vlan": 7}}
-    assert given_by_libvirt(now, "unknown") == {}
+    pf = "pci/0000:01:00.0"
+    second = {"mac": "52:54:00:00:00:02"}  # Its VLAN may be the network's.
+    assert set_by_libvirt(now, "web") == {(pf, 1): {"mac": "52:54:00:00:00:01", "vlan": 7}, (pf, 3): second}
+    now.pfs[pf].vfs[1].attributes = {}
+    assert set_by_libvirt(now, "web") == {(pf, 3): second}
+    assert set_by_libvirt(now, "unknown") == {}
 
 
 def test_a_protocol_goes_with_the_vlan_that_it_is_for() -> None:

@@ -123,8 +123,8 @@ def check_leftovers(facts: Facts) -> Found:
 
     libvirt 11.3.0 puts them back in all that was tried on igb: a pool that was stopped and started under the guest,
     QEMU killed while libvirtd was stopped, the PF down when the guest ended. So this is the trace of a libvirt that
-    was interrupted. "Cannot allocate memory" on writing the MAC is what users report; igb did not answer so
-    in any of these cases, so the second piece of advice is not tried.
+    was interrupted. "Cannot allocate memory" on writing the MAC is what users report: ixgbe's table of MAC filters is
+    full then (ixgbe_add_mac_filter). igb has no such answer, so the second piece of advice is not tried.
     """
     if not facts.wants_guests or not facts.host.libvirt.available:
         return

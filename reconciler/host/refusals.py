@@ -164,6 +164,14 @@ def _meaning(driver: str, wanted: VfSet, code: int, root: bool) -> str:
         return f"{driver} does not accept this value here. {rates}It may also be that the VF is gone."
     if code in (errno.EAGAIN, errno.EBUSY):
         return "The VF was still being reset, or the driver was busy with another one, and stayed so for 5 s."
+    if code == errno.ENOMEM and "mac" in wanted.attributes:
+        # ixgbe_add_mac_filter: no entry without IXGBE_MAC_STATE_IN_USE among mac.num_rar_entries.
+        return (
+            f"{driver} has no entry left in the card's table of MAC filters, which the PF, its VFs and every further "
+            "address of a trusted guest share. Take further addresses (macvlan, bridges) away from PF and guests; if "
+            "that frees none, the table is emptied when the VFs are made anew: set vfs = 0 and then their number, "
+            "while no guest has one."
+        )
     if code == errno.ENODEV:
         return "The PF is gone."
     if code == errno.ENETDOWN:

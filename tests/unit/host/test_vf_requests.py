@@ -143,3 +143,11 @@ def test_refusals_in_words(code: int, says: str) -> None:
     assert 'enp1s0 vf 1: link_state = "enable": ' in first.detail
     assert says in first.detail.replace(" (hint)", "")
     assert "(hint)" in first.detail
+
+
+def test_a_full_table_of_mac_filters_is_told_with_what_empties_it() -> None:
+    (refused,) = vf_requests.refusals("p1p1", "ixgbe", [VfSet(3, {"mac": "52:54:00:00:00:01"})], [Answer(errno.ENOMEM)])
+    assert refused is not None
+    assert "Cannot allocate memory" in refused.detail
+    assert "table of MAC filters" in refused.detail
+    assert "vfs = 0" in refused.detail

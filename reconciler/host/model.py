@@ -98,6 +98,19 @@ class Pf:
         """Identity: ``pci/0000:01:00.0``."""
         return f"{self.bus}/{self.device}"
 
+    def vf_address(self, index: int) -> str | None:
+        """The PCI address of a VF: its own if it is there, else what offset and stride predict (routing id of the PF +
+        offset + stride x index; ``pci_iov_virtfn_devfn`` in drivers/pci/iov.c), else ``None``."""
+        vf = self.vf(index)
+        if vf is not None:
+            return vf.address
+        if self.bus != "pci" or self.offset is None or self.stride is None:
+            return None
+        domain, bus, rest = self.device.split(":")
+        slot, function = rest.split(".")
+        routing = (int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)) + self.offset + self.stride * index
+        return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7:x}"
+
     def vf(self, index: int) -> Vf | None:
         """The VF with this index, by its index and not by its position."""
         if index < len(self.vfs) and self.vfs[index].index == index:
@@ -184,6 +197,8 @@ class Domain:
     """Empty when it doesn't run."""
     config: list[Nic] = field(default_factory=list)
     """Empty for a transient domain."""
+    other_aliases: list[str] = field(default_factory=list)
+    """Aliases of the kind that our NICs have (``ua-rec-…``), of devices that are no NICs: a disk, a channel, …"""
 
 
 @dataclass(slots=True)

@@ -69,17 +69,8 @@ def vfs_by_address(host: Snapshot) -> dict[str, VfId]:
 
 
 def predicted_address(pf: Pf, index: int) -> str | None:
-    """The PCI address of a VF: its own if it is there, else what offset and stride predict (routing id of the PF +
-    offset + stride x index; ``pci_iov_virtfn_devfn`` in drivers/pci/iov.c), else ``None``."""
-    vf = pf.vf(index)
-    if vf is not None:
-        return vf.address
-    if pf.bus != "pci" or pf.offset is None or pf.stride is None:
-        return None
-    domain, bus, rest = pf.device.split(":")
-    slot, function = rest.split(".")
-    routing = (int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)) + pf.offset + pf.stride * index
-    return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7:x}"
+    """The PCI address that a VF has, or will have; ``None`` if that isn't known."""
+    return pf.vf_address(index)
 
 
 def _is_guest(found: list[Holder] | None, name: str) -> bool:

@@ -89,6 +89,17 @@ def nics(domain: Element, is_vf: IsVf, modes: Mapping[str, str]) -> list[Nic]:
     return found
 
 
+def other_aliases(domain: Element) -> list[str]:
+    """Aliases like those of our NICs, of devices that are no NICs. An alias is unique in a domain."""
+    return [
+        alias
+        for element in domain.iterfind("devices/*")
+        if element.tag != "interface"
+        and not (element.tag == "hostdev" and element.get("type") == "pci")
+        and (alias := _alias(element) or "").startswith(OWN_ALIAS)
+    ]
+
+
 def _interface(element: Element, modes: Mapping[str, str]) -> Nic:
     mac = element.find("mac")
     nic = Nic(

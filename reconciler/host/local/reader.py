@@ -142,8 +142,10 @@ class LocalReader:
         return pfs
 
     def _is_vf(self, snapshot: Snapshot) -> Callable[[str], bool]:
-        """Tells whether a PCI address is a VF's, also when its PF has no netdev here."""
-        known = {vf.address for pf in snapshot.pfs.values() for vf in pf.vfs}
+        """Tells whether a PCI address is a VF's, also when its PF has no netdev here, and of one that isn't there now:
+        after a reboot guests' definitions name VFs that are still to be made."""
+        known = {pf.vf_address(index) for pf in snapshot.pfs.values() for index in range(pf.total_vfs or 0)}
+        known |= {vf.address for pf in snapshot.pfs.values() for vf in pf.vfs}
         devices = self.root / "sys/bus/pci/devices"
         return lambda address: address in known or os.path.lexists(devices / address / "physfn")
 

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
 
 KNOWN = (
-    "ip link set DEV up|down|mtu N",
+    "ip link set DEV up|down|mtu N|name NAME",
     "ip link set DEV vf N [mac M] [vlan N [qos N] [proto P]] [max_tx_rate N] [min_tx_rate N] [spoofchk on|off] "
     "[trust on|off] [state auto|enable|disable] [query_rss on|off]",
     "echo N > /sys/class/net/DEV/device/sriov_numvfs",
     "echo 0|1 > /sys/class/net/DEV/device/sriov_drivers_autoprobe",
     "modprobe [-r] MODULE",
-    "virsh start|destroy|shutdown DOMAIN",
+    "virsh start|destroy|shutdown|undefine DOMAIN",
+    "virsh domrename DOMAIN NAME",
     "virsh net-start|net-destroy|net-undefine NET",
     "virsh net-autostart NET [--disable]",
     "virsh detach-device-alias DOMAIN ALIAS [--live] [--config]",
@@ -74,7 +75,7 @@ def run(host: TwinHost, command: str | Sequence[str]) -> Result:
     except OSError as error:
         return Result(False, error.errno or 0, _kernel_said(words, error))
     except LibvirtRefused as error:
-        return Result(False, 0, f"error: {_virsh_failed(words)}\nerror: {error}")
+        return Result(False, 0, "\n".join(f"error: {line}" for line in (_virsh_failed(words), error) if line))
     except CommandFailed as error:
         return Result(False, 0, str(error))
     except HostError as error:
@@ -181,6 +182,10 @@ def _virsh_act(words: list[str]) -> Callable[[Twin], float | None]:
             return _taking(_START, partial(libvirt.stop, name=name))
         case ["shutdown", name]:
             return lambda twin: libvirt.shutdown(twin, name)
+        case ["undefine", name]:
+            return lambda twin: libvirt.undefine(twin, name)
+        case ["domrename", name, new]:
+            return lambda twin: libvirt.rename(twin, name, new)
         case ["net-start", name]:
             return lambda twin: networks.start(twin, name)
         case ["net-destroy", name]:
@@ -232,12 +237,14 @@ def _kernel_said(words: list[str], error: OSError) -> str:
 
 
 def _virsh_failed(words: list[str]) -> str:
-    """virsh's first line of an error."""
+    """virsh's first line of an error, where it has one of its own."""
     name = words[2] if len(words) > 2 else ""
     return {
         "start": f"Failed to start domain '{name}'",
         "destroy": f"Failed to destroy domain '{name}'",
         "shutdown": f"Failed to shutdown domain '{name}'",
+        "undefine": f"Failed to undefine domain '{name}'",
+        "domrename": "",
         "net-start": f"Failed to start network {name}",
         "net-destroy": f"Failed to destroy network {name}",
         "net-undefine": f"Failed to undefine network {name}",

@@ -52,10 +52,14 @@ def parse(words: list[str]) -> Callable[[Twin], float]:
         case [name, "mtu", mtu]:
             wanted = number(mtu)
             return lambda twin: kernel.set_mtu(twin, netdev(twin, name).id, wanted)
+        case [name, "name", new]:
+            return lambda twin: kernel.rename(twin, netdev(twin, name).id, new)
         case [name, "vf", index, *values] if values:
             vf, attributes = number(index), _attributes(values)
             return lambda twin: _set_vf(twin, netdev(twin, name), vf, attributes)
-    raise Usage(f"ip link set {' '.join(words)}: only up, down, mtu N and vf N … can be done to a simulated host.")
+    raise Usage(
+        f"ip link set {' '.join(words)}: only up, down, mtu N, name N and vf N … can be done to a simulated host."
+    )
 
 
 def _attributes(words: list[str]) -> Attributes:

@@ -207,6 +207,17 @@ def set_mtu(twin: Twin, identity: str, mtu: int) -> float:
     return 0.1
 
 
+def rename(twin: Twin, identity: str, name: str) -> float:
+    """``ip link set DEV name NAME``, which also an interface that is up takes since 6.2 (dev_change_name)."""
+    pf = pf_of(twin, identity)
+    if not 0 < len(name) < 16 or not name.isprintable() or {*" /:"} & {*name} or name in (".", ".."):
+        raise kernel_error(errno.EINVAL)
+    if any(name in (other.netdev, *other.altnames) for other in twin.pfs.values() if other is not pf):
+        raise kernel_error(errno.EEXIST)
+    pf.netdev = name
+    return 0.0
+
+
 def reinit(twin: Twin, pf: Pf, why: str) -> None:
     """The driver closes and opens the PF: its link is away for a moment, and its VFs' with it."""
     if not pf.up:

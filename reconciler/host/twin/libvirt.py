@@ -88,6 +88,31 @@ def shutdown(twin: Twin, name: str) -> None:
         twin.later(_SHUTDOWN, "off", name)
 
 
+def undefine(twin: Twin, name: str) -> None:
+    """``virsh undefine``: a domain that runs is transient from then on (qemuDomainUndefineFlags)."""
+    domain = domain_of(twin, name)
+    if not domain.persistent:
+        raise invalid("cannot undefine transient domain")
+    if domain.running:
+        domain.persistent, domain.autostart, domain.config = False, False, []
+        return
+    del twin.libvirt.domains[name]
+    twin.guests.pop(name, None)
+
+
+def rename(twin: Twin, name: str, new: str) -> None:
+    """``virsh domrename``: only of a domain that is off; it keeps its UUID (qemuDomainRename)."""
+    domain = domain_of(twin, name)
+    if domain.running:
+        raise invalid("cannot rename active domain")
+    if new in twin.libvirt.domains:
+        raise invalid(f"domain with name '{new}' already exists")
+    domain.name = new
+    twin.libvirt.domains = {item.name: item for item in twin.libvirt.domains.values()}
+    if name in twin.guests:
+        twin.guests[new] = twin.guests.pop(name)
+
+
 def attach(twin: Twin, name: str, spec: NicSpec, *, live: bool, config: bool) -> None:
     """``attach-device``: the definition is checked first and saved last, so that a refusal changes nothing."""
     domain = domain_of(twin, name)

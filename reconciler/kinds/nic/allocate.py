@@ -95,7 +95,7 @@ def _none_is_free(
 ) -> Diagnostic:
     told = []
     for name, pf, count in choices:
-        who = "; ".join(f"{index}: {claims.taken[pf.id, index]}" for index in range(count)) or "it has no VFs"
+        who = "; ".join(f"{index}: {claims.who((pf.id, index))}" for index in range(count)) or "it has no VFs"
         told.append(f"All {count} VFs of {address('pf', name)} ({pf.netdev}) are spoken for ({who}).")
     return Diagnostic(
         severity="error",

@@ -29,11 +29,12 @@ def find_nic(
     nics: list[Nic], alias: str, others: frozenset[str], mac: str | None, vf_address: str | None
 ) -> Nic | None:
     """The NIC with this alias; else one with this MAC, or on this VF. ``others``: aliases of the domain's other
-    declared NICs, which are spoken for."""
+    declared NICs, which are spoken for. One that takes no VF is never meant."""
+    nics = [nic for nic in nics if nic.method != "other"]
     for nic in nics:
         if nic.alias == alias:
             return nic
-    free = [nic for nic in nics if nic.alias not in others and nic.method != "other"]
+    free = [nic for nic in nics if nic.alias not in others]
     for nic in free:
         if mac is not None and nic.mac == mac:
             return nic

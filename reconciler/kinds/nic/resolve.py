@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Domain, Snapshot
 from reconciler.kinds.nic.allocate import allocate
@@ -36,12 +38,14 @@ def _unknown_domain(resolution: Resolution, domain: DesiredDomain, host: Snapsho
     where = address("domain", domain.name)
     resolution.left_out[where] = where
     known = ", ".join(host.libvirt.domains) or "none"
+    near = _renamed(resolution, domain, host) or get_close_matches(domain.name, list(host.libvirt.domains), n=1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
     resolution.diagnostics.append(
         Diagnostic(
             severity="note" if domain.optional else "error",
             code="domain-optional-missing" if domain.optional else "domain-not-found",
             summary="An optional guest is missing." if domain.optional else "libvirt doesn't know this guest.",
-            detail=f"There is no domain {domain.name!r}. Domains here: {known}. "
+            detail=f"There is no domain {domain.name!r}. {meant}Domains here: {known}. "
             + (
                 "Its NICs are left out."
                 if domain.optional
@@ -51,6 +55,16 @@ def _unknown_domain(resolution: Resolution, domain: DesiredDomain, host: Snapsho
             line=resolution.desired.line(where),
         )
     )
+
+
+def _renamed(resolution: Resolution, domain: DesiredDomain, host: Snapshot) -> list[str]:
+    """Domains that the file doesn't declare and that have all of its NICs."""
+    aliases = {alias_of(key) for key, nic in domain.nics.items() if nic.state == "present"}
+    return [
+        name
+        for name, found in host.libvirt.domains.items()
+        if name not in resolution.desired.domains and aliases and aliases <= {nic.alias for nic in found.config}
+    ]
 
 
 def _intent(resolution: Resolution, nic: DesiredNic, domain: Domain, host: Snapshot) -> NicIntent | None:
@@ -64,12 +78,22 @@ def _intent(resolution: Resolution, nic: DesiredNic, domain: Domain, host: Snaps
         return None
     if nic.vf is not None:
         intent.vf = resolution.vf_id(nic.vf)
-    if nic.state == "present" and not _on_pci(resolution, host, intent):
+    if nic.state == "present" and not (_on_pci(resolution, host, intent) and _alias_is_free(resolution, intent)):
         return None
     mac = _declared(resolution, intent, "mac")
     intent.mac = str(mac) if mac is not None else None
     intent.live, intent.config = intent.find(host)
+    if nic.pf and intent.mac is None and intent.live is None and intent.config is None:
+        _find_by_generated_mac(intent, host)
     return intent
+
+
+def _find_by_generated_mac(intent: NicIntent, host: Snapshot) -> None:
+    """A NIC that declares no MAC and has lost its alias is still the one that was given this MAC: without that it would
+    be given a second VF."""
+    if intent.nic.method != "hostdev":
+        intent.mac = generated_mac(host.host.machine_id, intent.domain.uuid, intent.nic.key)
+        intent.live, intent.config = intent.find(host)
 
 
 def _on_pci(resolution: Resolution, host: Snapshot, intent: NicIntent) -> bool:
@@ -84,6 +108,30 @@ def _on_pci(resolution: Resolution, host: Snapshot, intent: NicIntent) -> bool:
             code="not-a-pci-device",
             summary="A VF that is no PCI device can't be given to a guest.",
             detail=f"The VFs of {address('pf', found[0])} are not on the PCI bus. Name another PF.",
+            address=intent.address,
+            line=resolution.desired.line(intent.address),
+        )
+    )
+    return False
+
+
+def _alias_is_free(resolution: Resolution, intent: NicIntent) -> bool:
+    """libvirt takes no second device with an alias ("non unique alias detected"), and what has ours and isn't a VF is
+    somebody else's: says so."""
+    domain = intent.domain
+    other = [nic for nic in (*domain.config, *domain.live) if nic.method == "other" and nic.alias == intent.alias]
+    if not other and intent.alias not in domain.other_aliases:
+        return True
+    what = f"an interface without a VF (MAC {other[0].mac})" if other else "a device that is no NIC"
+    resolution.left_out[intent.address] = intent.address
+    resolution.diagnostics.append(
+        Diagnostic(
+            severity="error",
+            code="alias-taken",
+            summary="Another device of the guest has this NIC's alias.",
+            detail=f"In {domain.name}, {intent.alias} is the alias of {what}, which is left alone, and libvirt "
+            f"takes no second one. Give that device another alias (virsh edit {domain.name}), or the NIC another "
+            "name in the file.",
             address=intent.address,
             line=resolution.desired.line(intent.address),
         )

@@ -51,6 +51,15 @@ DOMAIN = """<domain type='kvm'>
 MODES = {"sriov-int": "hostdev", "default": "nat"}
 
 
+def test_devices_that_are_no_nics_and_have_an_alias_like_ours() -> None:
+    devices = (
+        "<disk><alias name='ua-rec-data'/></disk><channel><alias name='ua-other'/></channel><memballoon/>"
+        "<hostdev mode='subsystem' type='usb'><alias name='ua-rec-usb'/></hostdev></devices>"
+    )
+    assert xml.other_aliases(xml.parse(DOMAIN)) == []
+    assert xml.other_aliases(xml.parse(DOMAIN.replace("</devices>", devices))) == ["ua-rec-data", "ua-rec-usb"]
+
+
 def test_nics_of_a_domain() -> None:
     assert xml.nics(xml.parse(DOMAIN), {"0000:3b:11.2"}.__contains__, MODES) == [
         Nic("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", "0000:3b:10.6", vlan=42),

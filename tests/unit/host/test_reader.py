@@ -48,6 +48,16 @@ def test_observing(tree: Tree) -> None:
     assert load(dump(snapshot).encode(), "f") == snapshot
 
 
+def test_a_vf_is_known_by_its_address_before_it_is_made(tree: Tree) -> None:
+    """A definition names it after a reboot. Of seven VFs two are there."""
+    reader = LocalReader("qemu:///system", tree.root)
+    is_vf = reader._is_vf(reader.observe())
+    assert [is_vf(f"0000:01:{slot}") for slot in ("10.0", "10.2", "10.4", "11.4", "11.6", "00.0")] == [
+        *[True] * 4,
+        *[False] * 2,
+    ]
+
+
 def test_refreshing(tree: Tree) -> None:
     reader = LocalReader("qemu:///system", tree.root)
     snapshot = reader.observe()

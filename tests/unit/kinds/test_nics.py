@@ -126,6 +126,36 @@ def test_two_nics_of_a_guest_that_is_off_swap_their_vfs() -> None:
     ]
 
 
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize("device", ["virtio", "disk"])
+def test_a_device_that_is_not_ours_and_has_our_alias_is_left_alone(device: str, state: str) -> None:
+    domain = on(running=False)
+    if device == "disk":
+        domain.other_aliases = ["ua-rec-a"]
+    else:
+        domain.config = [Nic("other", "ua-rec-a", "52:54:00:00:00:09")]
+    found = plan(f'[domain.web.nic.a]\nvf = "int/1"\nstate = "{state}"\n', domain)
+    assert found.actions == []
+    if state == "absent":
+        assert found.verdict == "in-sync"
+        return
+    (error,) = found.diagnostics
+    assert (found.verdict, error.code, error.address) == ("blocked", "alias-taken", "domain.web.nic.a")
+    what = "a device that is no NIC" if device == "disk" else "an interface without a VF (MAC 52:54:00:00:00:09)"
+    assert f"In web, ua-rec-a is the alias of {what}, which is left alone" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "nics", "meant"),
+    [("web-old", [interface("a", 3)], "web-old"), ("ewb", [], "ewb"), ("other", [], None), ("web2", [], "web2")],
+)
+def test_a_guest_that_is_not_there_may_have_another_name_now(name: str, nics: list[Nic], meant: str | None) -> None:
+    found = plan('[domain.web.nic.a]\nvf = "int/3"\n', on(*nics, name=name, running=False))
+    (error,) = [item for item in found.diagnostics if item.severity == "error"]
+    told = f"Did you mean {meant!r}? " if meant is not None else ""
+    assert error.detail.startswith(f"There is no domain 'web'. {told}Domains here: {name}.")
+
+
 def test_the_mac_of_a_running_interface_takes_detach_and_attach() -> None:
     text = '[domain.web.nic.a]\nvf = "int/3"\nmac = "52:54:00:00:01:99"\n'
     found = plan(text, on(interface("a", 3)))

@@ -27,7 +27,7 @@ from tests.unit.host.twin.twins import attach, attributes, do, lab, pf
         "ip link set enp1s0 mtu nine",
         "echo 3 > /etc/passwd",
         "echo 3 /sys/class/net/enp1s0/device/sriov_numvfs",
-        "virsh undefine web1",
+        "virsh edit web1",
         "virsh net-autostart pool --enable",
         "modprobe -f igbvf",
         "cable enp1s0 sideways",
@@ -74,6 +74,26 @@ def test_everything_else_is_wrong_usage(command: str) -> None:
 )
 def test_what_failed_commands_say(command: str, result: Result) -> None:
     assert run(lab(vfs=2), command) == result
+
+
+def test_a_guest_that_is_off_is_renamed_and_one_that_runs_is_not() -> None:
+    host = lab("virsh domrename db1 db2", "virsh domrename idle1 db1", "virsh undefine db2")
+    assert set(host.observe().libvirt.domains) == {"web1", "db1"}
+    refused = "error: Requested operation is not valid: "
+    assert run(host, "virsh domrename web1 web2") == Result(False, 0, f"{refused}cannot rename active domain")
+    taken = run(host, "virsh domrename db1 web1")
+    assert taken == Result(False, 0, f"{refused}domain with name 'web1' already exists")
+    do(host, "virsh undefine web1")
+    found = host.observe().libvirt.domains["web1"]
+    assert (found.running, found.persistent) == (True, False)
+    assert run(host, "virsh undefine web1").message.startswith("error: Failed to undefine domain 'web1'\nerror: ")
+
+
+def test_an_interface_has_another_name() -> None:
+    host = lab("ip link set enp1s0 name lan0")
+    assert pf(host).netdev == "lan0"
+    assert run(host, "ip link set enp2s0 name lan0").errno == errno.EEXIST
+    assert run(host, "ip link set enp2s0 name a/b").errno == errno.EINVAL
 
 
 def test_paths_by_netdev_and_by_address_are_the_same_pf() -> None:

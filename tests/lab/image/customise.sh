@@ -29,19 +29,33 @@ chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-ba
     getty@tty1.service serial-getty@ttyS0.service systemd-timesyncd.service
 rm -f "$root/etc/libvirt/qemu/networks/default.xml" "$root/etc/libvirt/qemu/networks/autostart/default.xml"
 
-# The guests' kernel and initramfs.
+# The guests' kernel and initramfs: a busybox, the modules that a guest's cards want and that aren't built in, and two
+# programs of Debian with their libraries.
 guest=$root/var/lib/lab/guest
 mkdir -p "$guest"
 cp "$root/boot/vmlinuz-$release" "$guest/vmlinuz"
 tree=$(mktemp -d)
-mkdir -p "$tree/bin" "$tree/proc" "$tree/sys" "$tree/dev" "$tree/lib"
+chmod 755 "$tree"
+mkdir -p "$tree/bin" "$tree/etc" "$tree/proc" "$tree/sys" "$tree/dev" "$tree/run" "$tree/lib/modules/$release" "$tree/lib64"
+ln -s bin "$tree/sbin"
 cp "$root/bin/busybox" "$tree/bin/busybox"
 install -m 755 "$root/lab-in/guest-init" "$tree/init"
-module=$(chroot "$root" modinfo --set-version "$release" --field filename igbvf)
-depends=$(chroot "$root" modinfo --set-version "$release" --field depends igbvf)
-[ -z "$depends" ] || { echo "customise.sh: igbvf now needs $depends in the guests' initramfs" >&2; exit 1; }
-xz --decompress --stdout "$root$module" >"$tree/igbvf.ko"
+printf 'ID=lab\nNAME="Guest of the lab"\nPRETTY_NAME="Guest of the lab"\n' >"$tree/etc/os-release"
+chroot "$root" modprobe --set-version "$release" --show-depends --all igbvf virtio_net virtio_console bridge |
+    awk '$1 == "insmod" { print $2 }' | sort -u >"$root/lab-modules"
+while read -r module; do
+    xz --decompress --stdout "$root$module" >"$tree/lib/modules/$release/$(basename "$module" .xz)"
+done <"$root/lab-modules"
+cp "$root/usr/sbin/qemu-ga" "$root/usr/sbin/irqbalance" "$tree/bin/"
+chroot "$root" ldd /usr/sbin/qemu-ga /usr/sbin/irqbalance |
+    awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u >"$root/lab-libraries"
+while read -r library; do
+    cp -L "$root$library" "$tree/lib/"
+done <"$root/lab-libraries"
+cp -L "$root/lib64/ld-linux-x86-64.so.2" "$tree/lib64/"
+rm "$root/lab-modules" "$root/lab-libraries"
 mv "$tree" "$root/lab-tree"
+chroot "$root" depmod --basedir /lab-tree "$release"
 chroot "$root" sh -eu -c 'cd /lab-tree && find . | cpio --quiet --create --format=newc --owner=0:0 | gzip -1 \
     >/var/lib/lab/guest/initrd'
 chmod 644 "$guest/vmlinuz" "$guest/initrd"

@@ -205,6 +205,12 @@ class DataHost:
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         self._do("nic.update", domain=domain, match=_match(match), nic=self._nic(nic))
 
+    def add_root_ports(self, domain: str, free: int) -> None:
+        self._do("domain.set_root_ports", domain=domain, free=free)
+
+    def drop_root_ports(self, domain: str, keep: Sequence[int]) -> None:
+        self._do("domain.drop_root_ports", domain=domain, keep=list(keep))
+
     def _nic(self, nic: NicSpec) -> dict[str, object]:
         args: dict[str, object] = {"method": nic.method, "alias": nic.alias, "mac": nic.mac, "vlan": nic.vlan}
         if nic.pool is not None:

@@ -137,4 +137,6 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
         a["domain"], _nic_match(a["match"]), live=a["live"], config=a["config"]
     ),
     "nic.update": _update_nic,
+    "domain.set_root_ports": lambda w, h, a, d: w().add_root_ports(a["domain"], a["free"]),
+    "domain.drop_root_ports": lambda w, h, a, d: w().drop_root_ports(a["domain"], a["keep"]),
 }

@@ -183,6 +183,15 @@ class GuestHardware:
 
 
 @dataclass(slots=True)
+class PciBus:
+    """A PCI controller of a guest's definition below its root: a bus, by the controller's index."""
+
+    index: int
+    free: bool = False
+    """It is a ``pcie-root-port`` and no device sits on it."""
+
+
+@dataclass(slots=True)
 class Domain:
     """A libvirt domain with its live and its persistent NICs."""
 
@@ -193,6 +202,8 @@ class Domain:
     autostart: bool = False
     hardware: GuestHardware | None = None
     """``None``: not known."""
+    buses: list[PciBus] | None = None
+    """PCI controllers of the persistent XML, by index; ``None``: a transient domain, one without PCIe, or not known."""
     live: list[Nic] = field(default_factory=list)
     """Empty when it doesn't run."""
     config: list[Nic] = field(default_factory=list)

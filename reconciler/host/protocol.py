@@ -170,3 +170,11 @@ class Writer(Protocol):
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         """Replaces the NIC in the persistent XML alone, keeping its place on the guest's PCI bus."""
         ...
+
+    def add_root_ports(self, domain: str, free: int) -> None:
+        """Adds as many ``pcie-root-port``s to the persistent XML as it lacks to so many free ones."""
+        ...
+
+    def drop_root_ports(self, domain: str, keep: Sequence[int]) -> None:
+        """Takes the last free ``pcie-root-port``s out of the persistent XML, down to the last index in ``keep``."""
+        ...

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.host.model import Snapshot
+from reconciler.kinds.domain.compare import compare as compare_domains
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules.compare import compare as compare_modules
 from reconciler.kinds.nic.compare import compare as compare_nics
@@ -14,7 +15,7 @@ from reconciler.kinds.pool.compare import compare as compare_pools
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.vf.compare import compare as compare_vfs
 
-COMPARATORS = (compare_modules, compare_pfs, compare_vfs, compare_pools, compare_nics)
+COMPARATORS = (compare_modules, compare_pfs, compare_vfs, compare_pools, compare_nics, compare_domains)
 
 
 def compare_all(resolution: Resolution, host: Snapshot) -> list[FieldState]:

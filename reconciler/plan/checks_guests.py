@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.diagnostics import Diagnostic, Severity
 from reconciler.host.model import Domain, GuestHardware, Snapshot
+from reconciler.kinds.domain.ports import free_ports, slots_of
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.pool.forgotten import REMEDY, forgotten
@@ -24,6 +25,7 @@ def check_guests(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]
         if domain is None or domain.hardware is None:
             continue
         nics = [nic for nic in resolution.nics if nic.domain.name == name]
+        yield from _root_ports(resolution, domain)
         yield from _slots(resolution, domain, domain.hardware, nics)
         yield from _memory_limit(resolution, domain, domain.hardware, nics)
     for name in resolution.desired.pools:
@@ -59,10 +61,56 @@ def _slots(
             "no-free-root-port",
             "The running guest has no slot left for these NICs.",
             f"{domain.name} runs with {hardware.free_root_ports} free PCIe root ports, and is to be given {len(new)} "
-            f"more NICs: {', '.join(nic.address for nic in new)}. Ports can't be added while it runs. Shut it down, "
-            "add a <controller type='pci' model='pcie-root-port'/> per NIC to its definition, and start it.",
+            f"more NICs: {', '.join(nic.address for nic in new)}. Ports can't be added while it runs. "
+            f"{_way_to_ports(domain, len(new) - leaving)}",
             where,
         )
+
+
+def _way_to_ports(domain: Domain, need: int) -> str:
+    if free_ports(domain) >= need:
+        return "Its definition has enough: shut it down and start it, then apply this."
+    if not domain.persistent:
+        return "It is transient: create it anew with more pcie-root-port controllers."
+    return (
+        f"Shut it down, apply this, and start it. Or declare root_ports = {need} for {domain.name} and apply that "
+        "without these NICs: it has the ports from its next start on, and takes the NICs while it runs."
+    )
+
+
+def _root_ports(resolution: Resolution, domain: Domain) -> Iterator[Diagnostic]:
+    wanted, where = resolution.desired.domains[domain.name].root_ports, address("domain", domain.name)
+    machine = domain.hardware.machine if domain.hardware is not None else ""
+    match slots_of(domain) if wanted is not None else "pcie":
+        case "transient":
+            yield _finding(
+                resolution,
+                "error",
+                "transient-guest",
+                "A transient guest can't be given root ports.",
+                f"{domain.name} has no definition to write them to, and they can't be added while it runs. Define it "
+                "(virsh define), or take root_ports out.",
+                where,
+            )
+        case "none":
+            yield _finding(
+                resolution,
+                "error",
+                "no-root-ports",
+                "This kind of machine has no PCIe root ports.",
+                f"{domain.name} is a {machine or 'machine of an unknown type'}, and only those with PCIe (q35, virt) "
+                "have them. Take root_ports out, or give it another machine type.",
+                where,
+            )
+        case "pci":
+            yield _finding(
+                resolution,
+                "note",
+                "root-ports-not-needed",
+                "This kind of machine needs no PCIe root ports.",
+                f"{domain.name} is a {machine}: any of its 31 PCI slots takes a card while it runs.",
+                where,
+            )
 
 
 def _memory_limit(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.kinds.action import Action, Step, Undo
 
-_LASTING = frozenset({"pool.set_autostart", "pool.undefine", "nic.update"})
+_LASTING = frozenset({"pool.set_autostart", "pool.undefine", "nic.update", "domain.set_root_ports"})
 """Operations that only write what outlasts a reboot."""
 _BOTH = frozenset({"nic.attach", "nic.detach"})
 """Operations with a running half (``live``) and a lasting half (``config``)."""

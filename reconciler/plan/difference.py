@@ -43,6 +43,10 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
                 side: {str(nic.alias or nic.mac or nic.vf_address): asdict(nic) for nic in nics}
                 for side, nics in (("live", domain.live), ("config", domain.config))
             }
+    for name in sorted({action.args["domain"] for action in actions if action.op.startswith("domain.")}):
+        domain = host.libvirt.domains.get(name)
+        if domain is not None:
+            facts[f"guest {name}"]["PCI controllers"] = [bus.index for bus in domain.buses or []]
     return facts
 
 

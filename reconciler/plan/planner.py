@@ -8,6 +8,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.disruption import severity
 from reconciler.host.model import Snapshot
 from reconciler.kinds.builder import Builder
+from reconciler.kinds.domain import steps as domain
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules import steps as modules
 from reconciler.kinds.nic import steps as nic
@@ -85,6 +86,7 @@ def _steps(builder: Builder) -> None:
     pf.plan(builder)
     vf.plan(builder)
     pool.plan(builder)
+    domain.plan(builder)
     nic.plan(builder)
 
 
@@ -129,13 +131,27 @@ def _unmet(resolution: Resolution, after: list[FieldState], diagnostics: list[Di
     ]
 
 
+_RESTARTS = {
+    "live_vfs": (
+        "A pool keeps its old list of VFs until it can be restarted.",
+        "Its ports are in use, so it is not restarted now. The new list counts from its next start.",
+    ),
+    "root_ports": (
+        "A guest has its new PCIe root ports after its next start.",
+        "They can't be added while it runs, so they are written to its definition. To have them, shut it down and "
+        "start it; a reboot from within is not enough.",
+    ),
+}
+"""What is written and effective later, by field."""
+
+
 def _waiting(resolution: Resolution, states: list[FieldState]) -> list[Diagnostic]:
     return [
         Diagnostic(
             severity="note",
             code="pending-restart",
-            summary="A pool keeps its old list of VFs until it can be restarted.",
-            detail="Its ports are in use, so it is not restarted now. The new list counts from its next start.",
+            summary=_RESTARTS[state.field][0],
+            detail=_RESTARTS[state.field][1],
             address=state.address,
             line=resolution.desired.line(state.address),
         )

@@ -122,6 +122,8 @@ _SENTENCES: dict[str, Callable[[Args], str]] = {
     "nic.attach": _attach,
     "nic.detach": _detach,
     "nic.update": _update,
+    "domain.set_root_ports": lambda args: f"have {plural(int(args['free']), 'free PCIe root port')} in its definition",
+    "domain.drop_root_ports": lambda args: "take the PCIe root ports that were added out of its definition",
 }
 
 

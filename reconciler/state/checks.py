@@ -113,6 +113,8 @@ INDEX = number("the index of a VF", MAX_INDEX)
 COUNT = number("a number of VFs", MAX_INDEX)
 MTU = number("an MTU", _MAX_MTU)
 VLAN = number("a VLAN", _MAX_VLAN)
+ROOT_PORTS = number("a number of PCIe root ports", 255)
+BUS = number("the index of a PCI controller", 255)
 DRIVER = word("none", "vfio-pci", "kernel")
 
 

@@ -111,6 +111,8 @@ class DesiredDomain:
 
     name: str
     optional: bool = False
+    root_ports: int | None = None
+    """Free ``pcie-root-port`` controllers that its definition is to have at least."""
     nics: dict[str, DesiredNic] = field(default_factory=dict)
 
 

@@ -26,7 +26,7 @@ def build_domains(
     for name, spec in specs.items():
         check_libvirt_name(draft.findings, ("domain", name), name)
         nics = {key: _build_nic(draft, name, key, nic, pools) for key, nic in (spec.nic or {}).items()}
-        domains[name] = DesiredDomain(name=name, optional=bool(spec.optional), nics=nics)
+        domains[name] = DesiredDomain(name=name, optional=bool(spec.optional), root_ports=spec.root_ports, nics=nics)
     return domains
 
 

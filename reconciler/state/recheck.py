@@ -80,7 +80,11 @@ def _file(desired: Desired) -> Table:
         pf={name: _pf(pf) for name, pf in desired.pfs.items()},
         pool={name: _pool(pool) for name, pool in desired.pools.items()},
         domain={
-            name: {"optional": domain.optional, "nic": {key: _nic(nic) for key, nic in domain.nics.items()}}
+            name: _said(
+                optional=domain.optional,
+                root_ports=domain.root_ports,
+                nic={key: _nic(nic) for key, nic in domain.nics.items()},
+            )
             for name, domain in desired.domains.items()
         },
     )

@@ -30,6 +30,8 @@ PCI_ID_PATTERN = r"^(0[xX])?[0-9A-Fa-f]{4}$"
 
 MAX_RATE = 4294967295
 """Mbit/s; the kernel's field has 32 bits."""
+MAX_ROOT_PORTS = 64
+"""Each is a PCI bus of its own, of which a guest has 256, and takes the firmware a part of the guest's I/O ports."""
 
 VfDriverSpec = Literal["none", "vfio-pci", "kernel"]
 StateSpec = Literal["present", "absent"]
@@ -339,6 +341,14 @@ class DomainSpec(Spec):
     model_config = ConfigDict(title="Domain")
 
     optional: bool | None = Field(None, title="Optional", description="libvirt may not know the guest.")
+    root_ports: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_ROOT_PORTS,
+        title="Free PCIe root ports",
+        description="How many free pcie-root-port controllers its definition has at least, beside those of the NICs "
+        "declared here: each takes one card while the guest runs. New ones count from its next start.",
+    )
     nic: dict[str, NicSpec] | None = Field(
         None,
         title="NICs",

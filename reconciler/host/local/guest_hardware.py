@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.host.local.libvirt_xml import Element
 from reconciler.host.local.numa import guest_nodes
+from reconciler.host.local.pci_buses import pci_buses
 from reconciler.host.model import GuestHardware
 
 _UNITS = {
@@ -30,6 +31,7 @@ def guest_hardware(domain: Element, nodes: Mapping[int, int]) -> GuestHardware:
         for nic in domain.iterfind("devices/interface[@type='network']")
         if nic.find("source/address[@type='pci']") is not None
     ]
+    buses = pci_buses(domain)
     return GuestHardware(
         memory_kib=_kib(domain.find("memory")) or 0,
         hard_limit_kib=_kib(domain.find("memtune/hard_limit")),
@@ -37,7 +39,7 @@ def guest_hardware(domain: Element, nodes: Mapping[int, int]) -> GuestHardware:
         viommu=domain.find("devices/iommu") is not None,
         machine=machine.get("machine", "") if machine is not None else "",
         hostdevs=len(hostdevs) + len(pools),
-        free_root_ports=_free_root_ports(domain),
+        free_root_ports=None if buses is None else sum(bus.free for bus in buses),
         numa_nodes=sorted(guest_nodes(domain, nodes)),
     )
 
@@ -58,20 +60,3 @@ def _huge_page_kib(element: Element | None) -> int | None:
         return 0
     size, unit = page.get("size", ""), _UNITS.get(page.get("unit", "KiB").lower())
     return int(size) * unit // 1024 if unit is not None and size.isdigit() else 0
-
-
-def _free_root_ports(domain: Element) -> int | None:
-    """pcie-root-ports on whose bus no device sits: a bus has the number of its controller (``index``)."""
-    controllers = domain.findall("devices/controller[@type='pci']")
-    if not any(controller.get("model") == "pcie-root" for controller in controllers):
-        return None
-    ports = {controller.get("index") for controller in controllers if controller.get("model") == "pcie-root-port"}
-    used = {_bus(address) for address in domain.iterfind("devices/*/address[@type='pci']")}
-    return len({int(index) for index in ports if index and index.isdigit()} - used)
-
-
-def _bus(address: Element) -> int:
-    try:
-        return int(address.get("bus", "0"), 0)
-    except ValueError:
-        return 0

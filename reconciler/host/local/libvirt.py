@@ -14,6 +14,7 @@ from reconciler.host.local import libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.libvirt_errors import message
 from reconciler.host.local.numa import nodes_of_cpus
+from reconciler.host.local.pci_buses import pci_buses
 from reconciler.host.model import Domain, Libvirt, Network
 from reconciler.host.platform import Platform
 
@@ -211,6 +212,7 @@ def _domain(
             domain.config = libvirt_xml.nics(config, is_vf, modes)
             domain.other_aliases = libvirt_xml.other_aliases(config)
             domain.hardware = guest_hardware(config, nodes)
+            domain.buses = pci_buses(config)
         if domain.running:
             live = libvirt_xml.parse(found.XMLDesc(0))
             domain.live = libvirt_xml.nics(live, is_vf, modes)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from reconciler.host.local import libvirt_xml
+from reconciler.host.local import libvirt_xml, pci_buses
 from reconciler.host.local.libvirt import Connection, Unavailable
 from reconciler.host.local.libvirt_errors import host_error, message
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec
@@ -75,10 +75,7 @@ class LibvirtWriter:
         self._do(f"detach {_name(match)} from {domain}", work)
 
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
-        def work(lv: Any, connection: Any) -> None:
-            # Without SECURE, passwords (VNC, disks) would be missing from what is defined.
-            flags = lv.VIR_DOMAIN_XML_INACTIVE | lv.VIR_DOMAIN_XML_SECURE
-            xml = libvirt_xml.parse(connection.lookupByName(domain).XMLDesc(flags))
+        def change(xml: libvirt_xml.Element) -> None:
             old = libvirt_xml.find_nic(xml, match)
             if old is None:
                 raise HostError(
@@ -86,9 +83,26 @@ class LibvirtWriter:
                     f"{_name(match)} is no longer in the definition of {domain}: plan again.",
                 )
             libvirt_xml.replace_nic(xml, old, nic)
+
+        self._redefine(f"change {_name(match)} of {domain}", domain, change)
+
+    def add_root_ports(self, domain: str, free: int) -> None:
+        self._redefine(f"add PCIe root ports to {domain}", domain, lambda xml: pci_buses.add_ports(xml, free))
+
+    def drop_root_ports(self, domain: str, keep: Sequence[int]) -> None:
+        self._redefine(f"take PCIe root ports off {domain}", domain, lambda xml: pci_buses.drop_ports(xml, keep))
+
+    def _redefine(self, what: str, domain: str, change: Callable[[libvirt_xml.Element], None]) -> None:
+        """Changes a domain's persistent XML."""
+
+        def work(lv: Any, connection: Any) -> None:
+            # Without SECURE, passwords (VNC, disks) would be missing from what is defined.
+            flags = lv.VIR_DOMAIN_XML_INACTIVE | lv.VIR_DOMAIN_XML_SECURE
+            xml = libvirt_xml.parse(connection.lookupByName(domain).XMLDesc(flags))
+            change(xml)
             connection.defineXML(libvirt_xml.plain_text(xml))
 
-        self._do(f"change {_name(match)} of {domain}", work)
+        self._do(what, work)
 
 
 def _flags(lv: Any, live: bool, config: bool) -> int:

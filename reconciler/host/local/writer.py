@@ -111,6 +111,12 @@ class LocalWriter:
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         self.libvirt.update_nic(domain, match, nic)
 
+    def add_root_ports(self, domain: str, free: int) -> None:
+        self.libvirt.add_root_ports(domain, free)
+
+    def drop_root_ports(self, domain: str, keep: Sequence[int]) -> None:
+        self.libvirt.drop_root_ports(domain, keep)
+
     def _device(self, pf: str) -> Path:
         path = Path(device_directory(str(self.root / "sys"), pf))
         if not path.exists():

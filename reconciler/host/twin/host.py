@@ -244,6 +244,16 @@ class TwinHost:
 
         self._libvirt(f"change {name} of {domain}", act)
 
+    def add_root_ports(self, domain: str, free: int) -> None:
+        """The definition alone."""
+        what = f"add PCIe root ports to {domain}"
+        self._libvirt(what, lambda twin: libvirt.add_root_ports(twin, domain, free))
+
+    def drop_root_ports(self, domain: str, keep: Sequence[int]) -> None:
+        """The definition alone."""
+        what = f"take PCIe root ports off {domain}"
+        self._libvirt(what, lambda twin: libvirt.drop_root_ports(twin, domain, keep))
+
     @contextlib.contextmanager
     def changing(self) -> Iterator[Twin]:
         """The truth, to be changed by one at a time: read before, kept afterwards, also when it fails half-way.

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.host.model import Domain, Nic, Pf, Vf
+from reconciler.host.buses import removable
+from reconciler.host.model import Domain, Nic, PciBus, Pf, Vf
 from reconciler.host.protocol import NicMatch, NicSpec
 from reconciler.host.twin import kernel, macs, modules, networks
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.errors import LibvirtRefused, internal, invalid, unsupported, xml_error
 from reconciler.host.twin.losses import nic_key
-from reconciler.host.twin.state import Twin
+from reconciler.host.twin.state import Guest, Twin
 from reconciler.state.desired import ZERO_MAC, Attributes
 
 _SHUTDOWN = 2.0
@@ -61,7 +63,9 @@ def start(twin: Twin, name: str) -> None:
             _give_back(twin, domain, nic)
         raise
     domain.live, domain.running = live, True
-    twin.guest(name).unplugging.clear()
+    guest = twin.guest(name)
+    guest.define_slots(guest.slots_to_come, running=False)
+    guest.unplugging.clear()
 
 
 def stop(twin: Twin, name: str) -> None:
@@ -71,7 +75,9 @@ def stop(twin: Twin, name: str) -> None:
         raise invalid("domain is not running")
     twin.forget({"unplug", "ask-again", "off"}, name)
     nics, domain.live, domain.running = domain.live, [], False
-    twin.guest(name).unplugging.clear()
+    guest = twin.guest(name)
+    guest.define_slots(guest.slots_to_come, running=False)
+    guest.unplugging.clear()
     for nic in nics:
         _give_back(twin, domain, nic)
     if not domain.persistent:
@@ -126,11 +132,50 @@ def attach(twin: Twin, name: str, spec: NicSpec, *, live: bool, config: bool) ->
     if live:
         _check_alias(domain.live, nic)
         guest = twin.guest(name)
-        if sum(item.method != "other" for item in domain.live) >= guest.slots:
+        if ports_taken(domain.live) >= guest.slots:
             raise internal("No more available PCI slots")
         domain.live.append(_prepared(twin, domain, nic))
     if config:
         domain.config.append(nic)
+        _make_room(twin, domain)
+
+
+def _make_room(twin: Twin, domain: Domain) -> None:
+    """A definition always has a port for each of its cards (qemuDomainAssignPCIAddresses)."""
+    guest, taken = twin.guest(domain.name), ports_taken(domain.config)
+    if taken > guest.slots_to_come:
+        guest.define_slots(taken, running=domain.running)
+
+
+def ports_taken(nics: list[Nic]) -> int:
+    """How many PCIe root ports these have."""
+    return sum(nic.method != "other" for nic in nics)
+
+
+def add_root_ports(twin: Twin, name: str, free: int) -> None:
+    """More ports in the definition, if it lacks any to so many free ones."""
+    domain, guest = _with_ports(twin, name), twin.guest(name)
+    guest.define_slots(max(guest.slots_to_come, ports_taken(domain.config) + free), running=domain.running)
+
+
+def drop_root_ports(twin: Twin, name: str, keep: Sequence[int]) -> None:
+    """Free ports that are not to be kept go."""
+    domain, guest = _with_ports(twin, name), twin.guest(name)
+    gone = removable(buses(domain, guest), keep)
+    guest.define_slots(guest.slots_to_come - len(gone), running=domain.running)
+
+
+def _with_ports(twin: Twin, name: str) -> Domain:
+    domain = domain_of(twin, name)
+    if not domain.persistent:
+        raise invalid("transient domains do not have any persistent config")
+    return domain
+
+
+def buses(domain: Domain, guest: Guest) -> list[PciBus]:
+    """The root ports of its definition, the taken ones first."""
+    taken = ports_taken(domain.config)
+    return [PciBus(index, free=index > taken) for index in range(1, guest.slots_to_come + 1)]
 
 
 def detach(twin: Twin, name: str, match: NicMatch, *, live: bool, config: bool) -> None:

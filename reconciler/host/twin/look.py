@@ -9,7 +9,7 @@ from reconciler.clock import now
 from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
-from reconciler.host.twin import modules
+from reconciler.host.twin import libvirt, modules
 from reconciler.host.twin.attributes import seen
 from reconciler.host.twin.state import Twin
 
@@ -62,6 +62,9 @@ def _libvirt(twin: Twin) -> Libvirt:
     found = deepcopy(known)
     for domain in found.domains.values():
         domain.hardware = _hardware(twin, domain)
+        guest = twin.guests.get(domain.name)
+        if guest is not None and domain.persistent and domain.hardware.free_root_ports is not None:
+            domain.buses = libvirt.buses(domain, guest)
     return found
 
 
@@ -71,7 +74,8 @@ def _hardware(twin: Twin, domain: Domain) -> GuestHardware:
     hardware.hostdevs = sum(nic.method != "other" for nic in (domain.live if domain.running else domain.config))
     guest = twin.guests.get(domain.name)
     if guest is not None and hardware.machine.startswith("pc-q35"):
-        hardware.free_root_ports = max(0, guest.slots - hardware.hostdevs)
+        taken = libvirt.ports_taken(domain.live if domain.running else domain.config)
+        hardware.free_root_ports = max(0, guest.slots - taken)
     return hardware
 
 

@@ -6,9 +6,10 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.drivers.table import DRIVERS
-from reconciler.host.model import Pf, Snapshot, Vf
+from reconciler.host.model import Domain, Pf, Snapshot, Vf
 from reconciler.host.platform import Platform
 from reconciler.host.twin import kernel, modules
+from reconciler.host.twin.libvirt import ports_taken
 from reconciler.host.twin.state import Card, Guest, Twin
 
 _SPEEDS = {"igb": 1000, "ixgbe": 10000, "i40e": 10000, "ice": 25000, "mlx5_core": 25000, "bnxt_en": 25000}
@@ -35,13 +36,21 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         for vf in pf.vfs:
             _complete(pf, vf)
     twin.iommu = _has_iommu(twin)
-    twin.guests = {
-        name: Guest(slots=max(6, sum(nic.method != "other" for nic in domain.live) + 2))
-        for name, domain in libvirt.domains.items()
-    }
+    twin.guests = {name: _guest(domain) for name, domain in libvirt.domains.items()}
     _add_modules(twin)
     _add_users(twin, snapshot)
     return twin
+
+
+def _guest(domain: Domain) -> Guest:
+    """With the root ports that were recorded."""
+    live, config = ports_taken(domain.live), ports_taken(domain.config)
+    free = domain.hardware.free_root_ports if domain.hardware is not None else None
+    to_come = None if domain.buses is None else config + sum(bus.free for bus in domain.buses)
+    guest = Guest(slots=max(6, live + 2) if free is None or not domain.running else live + free)
+    if to_come is not None:
+        guest.define_slots(to_come, running=domain.running)
+    return guest
 
 
 def _has_iommu(twin: Twin) -> bool:

@@ -66,10 +66,21 @@ class Guest:
     """Its kernel answers when it is asked to give a card back, or to shut down."""
     slots: int = 6
     """PCIe root ports for hot-plug, taken ones included."""
+    defined_slots: int | None = None
+    """Those of its definition, once they are others than those that it runs with."""
     unplugging: list[str] = field(default_factory=list)
     """NICs (`nic_key`) that it was asked to give back, and may not be asked for again yet."""
     answers_after: float = 0.5
     """Seconds until it has given a card back."""
+
+    @property
+    def slots_to_come(self) -> int:
+        """What it has from its next start on."""
+        return self.slots if self.defined_slots is None else self.defined_slots
+
+    def define_slots(self, count: int, *, running: bool) -> None:
+        """Changes its definition."""
+        self.slots, self.defined_slots = (self.slots, count) if running else (count, None)
 
 
 @dataclass(slots=True)

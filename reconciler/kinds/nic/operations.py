@@ -7,11 +7,12 @@ and pool only), and ``vf`` (``[PF identity, index]``) or ``pool``. ``match`` fin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from reconciler.drivers.readback import complete
 from reconciler.drivers.table import facts
-from reconciler.host.model import Domain, NetworkPort, Nic, Snapshot
+from reconciler.host.model import Domain, NetworkPort, Nic, PciBus, Snapshot
 from reconciler.kinds.arguments import MATCH, NIC
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
@@ -78,11 +79,33 @@ def _attached(host: Snapshot, args: Args) -> bool:
     return True
 
 
+def takes_port(nic: Nic) -> bool:
+    """Whether a device has a PCIe root port to itself, on a machine that has them."""
+    return nic.method != "other"
+
+
+def _occupy(domain: Domain, *, live: bool, count: int = 1) -> None:
+    """Takes free root ports for devices, or gives them back (``count`` below 0). libvirt adds one to a definition that
+    has none left (qemuDomainAssignPCIAddresses)."""
+    if live and domain.hardware is not None and domain.hardware.free_root_ports is not None:
+        free = domain.hardware.free_root_ports
+        domain.hardware = replace(domain.hardware, free_root_ports=max(0, free - count))
+    elif not live and domain.buses is not None:
+        chosen = next((bus for bus in domain.buses if bus.free == (count > 0)), None)
+        last = max((bus.index for bus in domain.buses), default=0)
+        if chosen is not None:
+            domain.buses = [replace(bus, free=not bus.free) if bus is chosen else bus for bus in domain.buses]
+        elif count > 0:
+            domain.buses = [*domain.buses, PciBus(last + 1)]
+
+
 def _attach(host: Snapshot, args: Args) -> None:
     domain = host.libvirt.domains[args["domain"]]
     if args["config"]:
         domain.config.append(_device(host, args["nic"]))
+        _occupy(domain, live=False)
     if args["live"]:
+        _occupy(domain, live=True)
         nic = _device(host, args["nic"])
         if nic.pool is not None:
             nic.vf_address = _from_pool(host, nic.pool)
@@ -158,10 +181,13 @@ def _detach(host: Snapshot, args: Args) -> None:
     if args["config"]:
         gone = find_match(domain.config, args["match"])
         domain.config = [nic for nic in domain.config if nic is not gone]
+        if gone is not None:
+            _occupy(domain, live=False, count=-1)
     if args["live"]:
         gone = find_match(domain.live, args["match"])
         domain.live = [nic for nic in domain.live if nic is not gone]
         if gone is not None:
+            _occupy(domain, live=True, count=-1)
             for network in host.libvirt.networks.values():
                 network.ports = [port for port in network.ports if port.vf_address != gone.vf_address]
             _libvirt_releases(host, gone)

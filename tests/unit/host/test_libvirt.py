@@ -210,6 +210,29 @@ def test_updating_keeps_passwords_and_defines(libvirt: FakeLibvirt) -> None:
         LibvirtWriter(URI).update_nic("web1", NicMatch("ua-rec-none"), NIC)
 
 
+PORTS = """<domain><devices><controller type='pci' index='0' model='pcie-root'/>
+<controller type='pci' index='1' model='pcie-root-port'><address type='pci' bus='0x00' slot='0x01'/></controller>
+<controller type='pci' index='2' model='pcie-root-port'/><controller type='pci' index='3' model='pcie-root-port'/>
+<interface><address type='pci' bus='0x01'/></interface><controller type='usb'/></devices></domain>"""
+
+
+def test_root_ports_are_added_to_the_definition_and_dropped_from_its_end(libvirt: FakeLibvirt) -> None:
+    libvirt.domains = [Thing("web1", XMLDesc=PORTS)]
+    writer = LibvirtWriter(URI)
+    writer.add_root_ports("web1", 5)
+    assert libvirt.connection.calls[-1][1].count('<controller type="pci" model="pcie-root-port"/>') == 3
+    assert ("XMLDesc", 3) in libvirt.domains[0].calls
+    writer.add_root_ports("web1", 2)
+    assert libvirt.connection.calls[-1][1].count("pcie-root-port") == 3, "it has two already"
+    for keep, left in (([], 1), ([2], 2), ([3], 3), ([1, 2, 3], 3)):
+        writer.drop_root_ports("web1", keep)
+        assert libvirt.connection.calls[-1][1].count("pcie-root-port") == left
+    libvirt.domains = [Thing("web1", XMLDesc="<domain><devices/></domain>")]
+    with pytest.raises(HostError) as caught:
+        writer.add_root_ports("web1", 1)
+    assert "the guest has no PCIe" in caught.value.detail
+
+
 def test_refusals_keep_the_words_and_add_advice(libvirt: FakeLibvirt) -> None:
     said = "internal error: Unable to configure VF 3 of PF 'p1p1' because the PF is not online. Please change"
     libvirt.domains = [Thing("web1", attachDeviceFlags=libvirtError(said))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.host.model import Domain, GuestHardware, Nic
+from reconciler.host.model import Domain, GuestHardware, Nic, PciBus
 from reconciler.plan.planner import make_plan
 from tests.hosts import desired, guest, host, igb
 
@@ -37,6 +37,13 @@ def test_a_running_guest_needs_a_slot_for_each_new_nic() -> None:
     assert "no-free-root-port" not in found(TWO, web(free_root_ports=2))
     assert "no-free-root-port" not in found(TWO, web(free_root_ports=None, machine="pc-i440fx-9.0"))
     assert "no-free-root-port" not in found(TWO, web(running=False))
+    assert "declare root_ports = 2 for web and apply that" in error.detail
+    restarted = web()
+    restarted.buses = [PciBus(1, free=True), PciBus(2, free=True)]
+    assert "shut it down and start it, then apply" in found(TWO, restarted)["no-free-root-port"].detail
+    transient = web()
+    transient.persistent = False
+    assert "It is transient" in found(TWO, transient)["no-free-root-port"].detail
 
 
 def test_a_nic_that_leaves_makes_room() -> None:

@@ -69,6 +69,9 @@ CASES = [
     (file("[domain.d]\nnic = 3"), ["7:1 domain.d wrong-type"]),
     (file("[domain.d]\nnics.x.vf = 'int/3'"), ["7:1 domain.d unknown-key"]),
     (file("[domain.d]\noptional = 'no'"), ["7:1 domain.d wrong-type"]),
+    (file("[domain.d]\nroot_ports = 'x'"), ["7:1 domain.d wrong-type"]),
+    (file("[domain.d]\nroot_ports = -1"), ["7:1 domain.d out-of-range"]),
+    (file("[domain.d]\nroot_ports = 65"), ["7:1 domain.d out-of-range"]),
     (file("[domain.d.nic.x]\nvf = 3"), ["7:1 domain.d.nic.x wrong-type"]),
     (file("[domain.d.nic.x]\nvf = 'int/3'\nmethod = 'pool'"), ["8:1 domain.d.nic.x wrong-value"]),
     (file("[domain.d.nic.x]\nvf = 'int/3'\ndriver = 'none'"), ["8:1 domain.d.nic.x unknown-key"]),
@@ -88,7 +91,6 @@ LATER = [
     ("[hugepages]\n2M = 4096", "6:2 hugepages"),
     ("[modules]\nload = ['vfio-pci']", "7:1 modules.load"),
     ("host_network = 'ignore'", "6:1 pf.int"),
-    ("[domain.d]\nroot_ports = 'x'", "7:1 domain.d"),
     ("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { bridge = 'br0' }", "8:1 domain.d.nic.x"),
 ]
 

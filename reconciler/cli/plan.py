@@ -12,7 +12,6 @@ import typer
 
 from reconciler.cli.options import Options, load_state, write_private
 from reconciler.cli.output import complain, put
-from reconciler.cli.several import FileOnHost, contradicting
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.report.style import visible
@@ -51,11 +50,7 @@ def plan(
     if output is not None and len(files) > 1:
         raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
     chosen = Format.JSON if as_json else output_format
-    read: list[FileOnHost] = []
-    codes = [
-        _one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode, read) for path in files
-    ]
-    codes += [complain(error) for error in contradicting(read)]
+    codes = [_one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode) for path in files]
     return max(codes, key=RANK.index)
 
 
@@ -79,11 +74,10 @@ def _one(
     output_format: Format,
     several: bool,
     detailed: bool,
-    read: list[FileOnHost],
 ) -> int:
-    """One plan. Of several files a bad one doesn't stop the others. ``read``: what it is made of is added."""
+    """One plan. Of several files a bad one doesn't stop the others."""
     try:
-        document = _plan(options, path, targets, read)
+        document = _plan(options, path, targets)
     except ReconcilerError as error:
         return complain(error)
     if output is not None:
@@ -94,13 +88,12 @@ def _one(
     return exit_code(document, detailed)
 
 
-def _plan(options: Options, path: str, targets: list[str], read: list[FileOnHost]) -> Plan:
+def _plan(options: Options, path: str, targets: list[str]) -> Plan:
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path)
     observed = options.observe(options.reader(desired.host_name))
-    read.append(FileOnHost(path, desired, observed))
     return make_plan(desired, observed, source=source, created_at=now(), targets=targets)
 
 

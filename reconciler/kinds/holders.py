@@ -63,6 +63,15 @@ def find_holders(host: Snapshot) -> Holders:
     return holders
 
 
+def predicted_holders(before: Holders, host: Snapshot) -> Holders:
+    """The holders on a predicted host. Of processes those that held the VF before: they go on. The QEMU of a guest that
+    leaves its VF closes it, which a prediction doesn't see."""
+    return {
+        vf: [item for item in found if item.kind != "process" or item in before.get(vf, [])]
+        for vf, found in find_holders(host).items()
+    }
+
+
 def vfs_by_address(host: Snapshot) -> dict[str, VfId]:
     """VFs by PCI address."""
     return {vf.address: (pf.id, vf.index) for pf in host.pfs.values() for vf in pf.vfs if vf.address}

@@ -28,7 +28,6 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
         *_taken(resolution, host),
         *_limits(resolution, host),
         *_downs(resolution, host),
-        *_oversubscribed(resolution, host),
         *_promised(resolution, host),
         *_modules(resolution, host),
         *_driver_conflicts(resolution, host),
@@ -145,34 +144,6 @@ def _promised(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
 def _pci_address(host: Snapshot, vf: VfId | None) -> str | None:
     pf = host.pfs.get(vf[0]) if vf is not None else None
     return predicted_address(pf, vf[1]) if pf is not None and vf is not None else None
-
-
-def _oversubscribed(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
-    """Demand on a pool against its VFs: declared NICs and running guests must fit, guests that are off should."""
-    ours = {id(device) for nic in resolution.nics for device in (nic.live, nic.config) if device is not None}
-    for pool in resolution.desired.pools.values():
-        where = address("pool", pool.name)
-        if pool.state == "absent" or where in resolution.left_out:
-            continue
-        capacity = len(pool.vfs)
-        if pool.pf is not None:
-            capacity = vf_count(resolution.desired.pfs[pool.pf], host.pfs[resolution.pfs[pool.pf]])
-        declared = [n.address for n in resolution.nics if n.pool == pool.name and n.nic.state == "present"]
-        must = list(declared)
-        might: list[str] = []
-        for domain in host.libvirt.domains.values():
-            foreign = [n for n in domain.live or domain.config if n.pool == pool.name and id(n) not in ours]
-            (must if domain.running else might).extend(f"{domain.name} ({n.alias or n.mac})" for n in foreign)
-        if len(must) + len(might) > capacity:
-            yield Diagnostic(
-                severity="error" if len(must) > capacity else "warning",
-                code="pool-oversubscribed",
-                summary="More NICs want a VF of this pool than it has.",
-                detail=f"{capacity} VFs for {len(must) + len(might)} NICs: {', '.join([*must, *might])}. Give the pool "
-                "more VFs, or some of them another one.",
-                address=where,
-                line=resolution.desired.line(where),
-            )
 
 
 def _modules(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:

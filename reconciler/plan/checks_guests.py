@@ -9,7 +9,6 @@ from reconciler.host.model import Domain, GuestHardware, Snapshot
 from reconciler.kinds.domain.ports import free_ports, slots_of
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.pool.forgotten import REMEDY, forgotten
 from reconciler.kinds.resolution import Resolution
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC, AttributeValue
@@ -28,8 +27,6 @@ def check_guests(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]
         yield from _root_ports(resolution, domain)
         yield from _slots(resolution, domain, domain.hardware, nics)
         yield from _memory_limit(resolution, domain, domain.hardware, nics)
-    for name in resolution.desired.pools:
-        yield from _forgotten(resolution, host, name)
     for nic in resolution.nics:
         if nic.nic.state == "present":
             yield from _same_mac(resolution, host, nic)
@@ -129,21 +126,6 @@ def _memory_limit(
             'memory: it may not start, or be given no VF ("Cannot allocate memory"). Take it out, or '
             f"raise it above {least} KiB.",
             address("domain", domain.name),
-        )
-
-
-def _forgotten(resolution: Resolution, host: Snapshot, name: str) -> Iterator[Diagnostic]:
-    network = host.libvirt.networks.get(name)
-    lost = forgotten(host, network) if network is not None else []
-    if lost:
-        yield _finding(
-            resolution,
-            "warning",
-            "pool-forgot",
-            "The pool doesn't know who has its VFs.",
-            f"{', '.join(f'{vf} (guest {guest})' for guest, vf in lost)}: the pool was stopped and started meanwhile, "
-            f"and will offer them again, so the next guest of it doesn't start. {REMEDY}",
-            address("pool", name),
         )
 
 

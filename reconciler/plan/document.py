@@ -6,7 +6,7 @@ The field names are the JSON names. A minor addition keeps ``/1``; readers ignor
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from reconciler.exit_codes import ExitCode
 from reconciler.host.model import HostIdentity
 from reconciler.json_data import read_json
 from reconciler.kinds.action import Action, Impact, Json, Step
+from reconciler.plan.capacity import Capacity
 from reconciler.plan.saved import problems_of_actions, problems_of_desired
 from reconciler.state.desired import Disruption
 from reconciler.state.errors import printable
@@ -108,6 +109,8 @@ class Plan:
     """Addresses that ``--partial`` left out because of an error."""
     unobserved: list[str] = field(default_factory=list)
     """Addresses of what is declared and could not be observed."""
+    capacity: Capacity = field(default_factory=Capacity)
+    """How many VFs there are after it, and for whom."""
     tool: Tool = field(default_factory=Tool)
     format: str = PLAN_FORMAT
 
@@ -139,6 +142,8 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
     for name in ("targets", "dropped", "unobserved"):
         if getattr(plan, name):
             document[name] = getattr(plan, name)
+    if plan.capacity.pfs or plan.capacity.pools:
+        document["capacity"] = asdict(plan.capacity)
     return document
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.host.model import Applied, Snapshot
@@ -10,6 +11,7 @@ from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
+from reconciler.plan.checks_pools import check_pools
 from reconciler.plan.document import Source
 from reconciler.plan.drift_document import LABELS, MOVED, Drift, DriftField, Label
 from reconciler.plan.select import within
@@ -30,6 +32,8 @@ def find_drift(
     states += _missing(desired, resolution, states)
     drift = Drift(observed.host, source or Source(), created_at=created_at)
     drift.diagnostics = [d for d in resolution.diagnostics if d.severity != "note"]
+    # Nothing that is declared differs for it: worth knowing, and no drift.
+    drift.diagnostics += [replace(d, severity="warning") for d in check_pools(resolution, observed, observed)]
     counts = dict.fromkeys(LABELS, 0)
     for state in states:
         item = _label(desired, observed, state)

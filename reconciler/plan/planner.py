@@ -18,8 +18,10 @@ from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
 from reconciler.kinds.vf import steps as vf
+from reconciler.plan.capacity import take_capacity
 from reconciler.plan.changes import changes_of
 from reconciler.plan.checks import check, unknowns
+from reconciler.plan.checks_pools import check_pools, old_lists
 from reconciler.plan.document import Plan, Source, Summary, Verdict
 from reconciler.plan.hangs import check_hangs
 from reconciler.plan.select import drop_errors, select_targets
@@ -51,8 +53,10 @@ def make_plan(
     ]
     _steps(builder)
     after = compare_all(builder.predicted(), builder.host)
+    diagnostics += check_pools(resolution, observed, builder.host, builder.remade)
     diagnostics += _unmet(resolution, after, diagnostics)
     diagnostics += _waiting(resolution, after)
+    diagnostics += old_lists(resolution, builder.host, after)
     diagnostics += check_hangs(observed, desired, builder.actions)
     plan = Plan(
         created_at=created_at,
@@ -68,6 +72,7 @@ def make_plan(
         select_targets(plan, targets, {state.address for state in before})
     if partial:
         drop_errors(plan, resolution.left_out)
+    plan.capacity = take_capacity(resolution, observed, plan.actions)
     return conclude(plan)
 
 
@@ -131,32 +136,20 @@ def _unmet(resolution: Resolution, after: list[FieldState], diagnostics: list[Di
     ]
 
 
-_RESTARTS = {
-    "live_vfs": (
-        "A pool keeps its old list of VFs until it can be restarted.",
-        "Its ports are in use, so it is not restarted now. The new list counts from its next start.",
-    ),
-    "root_ports": (
-        "A guest has its new PCIe root ports after its next start.",
-        "They can't be added while it runs, so they are written to its definition. To have them, shut it down and "
-        "start it; a reboot from within is not enough.",
-    ),
-}
-"""What is written and effective later, by field."""
-
-
 def _waiting(resolution: Resolution, states: list[FieldState]) -> list[Diagnostic]:
+    """Guests that have their new slots later. Of pools `old_lists` tells."""
     return [
         Diagnostic(
             severity="note",
             code="pending-restart",
-            summary=_RESTARTS[state.field][0],
-            detail=_RESTARTS[state.field][1],
+            summary="A guest has its new PCIe root ports after its next start.",
+            detail="They can't be added while it runs, so they are written to its definition. To have them, shut it "
+            "down and start it; a reboot from within is not enough.",
             address=state.address,
             line=resolution.desired.line(state.address),
         )
         for state in states
-        if state.status == "pending-restart"
+        if state.status == "pending-restart" and state.field == "root_ports"
     ]
 
 

@@ -45,6 +45,30 @@ _DIAGNOSTIC = _object(
     },
     line=_COUNT,
 )
+_CAPACITY = _object(
+    {
+        "pfs": _list(
+            _object(
+                {
+                    "address": _TEXT,
+                    **dict.fromkeys(("vfs", "pooled", "running", "off", "other", "declared", "free"), _COUNT),
+                }
+            )
+        ),
+        "pools": _list(
+            _object(
+                {
+                    "address": _TEXT,
+                    "vfs": _COUNT,
+                    "running": _list(_TEXT),
+                    "off": _list(_TEXT),
+                    "other": _COUNT,
+                    "free": _COUNT,
+                }
+            )
+        ),
+    }
+)
 
 
 def plan_schema() -> Schema:
@@ -92,6 +116,7 @@ def plan_schema() -> Schema:
         targets=names,
         dropped=names,
         unobserved=names,
+        capacity=_ref("capacity"),
     )
     definitions = {
         "host": _HOST,
@@ -101,6 +126,7 @@ def plan_schema() -> Schema:
         "change": change,
         "action": action,
         "diagnostic": _DIAGNOSTIC,
+        "capacity": _CAPACITY,
     }
     return {**_head("A plan of reconciler"), **document, "definitions": definitions}
 

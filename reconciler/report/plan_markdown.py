@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.disruption import MEANING
 from reconciler.report.actions import runs
+from reconciler.report.capacity import capacity_rows
 from reconciler.report.diagnostics_text import md_diagnostics
 from reconciler.report.folding import Group, fold_changes
 from reconciler.report.markdown import Part, code, details, escaped, fence, md_table, page
@@ -37,6 +38,7 @@ def render_plan_markdown(document: dict[str, Any], max_bytes: int = 60000) -> st
         Part(_errors(document), "the details of errors", 1),
         Part(_overview(groups), "the table of changes", 2),
         Part(_counts(document, groups)),
+        Part(_capacity(document), "the VFs after this plan", 6),
         Part(_fields(document, groups), "the fields of each change", 4),
         Part(_order(document), "the order of actions", 5),
         Part(_remarks(document), "warnings and notes", 3),
@@ -96,6 +98,11 @@ def _counts(document: dict[str, Any], groups: list[Group]) -> list[str]:
     for sentence in limits(document):
         lines += ["", escaped(sentence)]
     return lines
+
+
+def _capacity(document: dict[str, Any]) -> list[str]:
+    rows = [[code(address), escaped(told)] for address, told in capacity_rows(document)]
+    return details("VFs after this plan", md_table(["of", "how many, and for whom"], rows)) if rows else []
 
 
 def _fields(document: dict[str, Any], groups: list[Group]) -> list[str]:

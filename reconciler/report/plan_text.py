@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.disruption import MEANING
 from reconciler.report.actions import runs
+from reconciler.report.capacity import capacity_rows
 from reconciler.report.diagnostics_text import diagnostic_lines
 from reconciler.report.folding import Group, fold_changes
 from reconciler.report.style import Style, clean, listed, paragraph, plural, table
@@ -38,7 +39,14 @@ def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, wi
     out. ``width``: columns to wrap sentences at (0: never); what is worth copying is never broken."""
     document = clean(document)
     view = _View(document, Style(color), width)
-    sections = [view.verdict(), view.changes(), view.order(), view.diagnostics(), view.short_list()]
+    sections = [
+        view.verdict(),
+        view.changes(),
+        view.order(),
+        view.capacity(),
+        view.diagnostics(),
+        view.short_list(),
+    ]
     if hints:
         sections.append(view.hint())
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
@@ -137,6 +145,10 @@ class _View:
             if run.impossible:
                 lines += self._text(f"can't be taken back: {run.impossible}", indent=numbers + 7)
         return lines
+
+    def capacity(self) -> list[str]:
+        rows = capacity_rows(self.document)
+        return ["VFs after this plan:", *table(rows, indent=2)] if rows else []
 
     def diagnostics(self) -> list[str]:
         diagnostics = self.document.get("diagnostics") or []

@@ -17,6 +17,7 @@ from reconciler.kinds.arguments import MATCH, NIC
 from reconciler.kinds.holders import predicted_address, vfs_by_address
 from reconciler.kinds.operation import Args, Operation, domain_scope
 from reconciler.kinds.pf.operations import probed
+from reconciler.kinds.pool.forgotten import knows_ports
 from reconciler.kinds.vf.operations import find_vf
 from reconciler.state.checks import DOMAIN, flag, table
 from reconciler.state.desired import ZERO_MAC, Attributes
@@ -127,11 +128,15 @@ def _device(host: Snapshot, nic: Args) -> Nic:
 
 
 def _from_pool(host: Snapshot, name: str) -> str | None:
-    """What libvirt would give: the first address that no guest has (networkAllocatePort)."""
+    """What libvirt would give: the first address that this network has given to nobody, whoever else has it
+    (networkAllocatePort). Where it doesn't tell whom it has given what, the first that no guest has."""
     network = host.libvirt.networks.get(name)
-    used = {nic.vf_address for domain in host.libvirt.domains.values() for nic in domain.live}
-    free = [item for item in (network.live_addresses if network else []) if item not in used]
-    return free[0] if free else None
+    if network is None:
+        return None
+    used = {port.vf_address for port in network.ports}
+    if not knows_ports(host):
+        used = {nic.vf_address for domain in host.libvirt.domains.values() for nic in domain.live}
+    return next((item for item in network.live_addresses if item not in used), None)
 
 
 def _libvirt_prepares(host: Snapshot, nic: Nic) -> None:

@@ -14,22 +14,38 @@ from __future__ import annotations
 from reconciler.host.model import Domain, Network, Snapshot
 
 REMEDY = "`systemctl restart libvirtd` (or virtqemud): it makes the pool's list anew, and guests keep running."
+_PORTS = 5_005_000
+"""libvirt's version since which networks have ports (virNetworkListAllPorts)."""
 
 
 def forgotten(host: Snapshot, network: Network) -> list[tuple[str, str]]:
     """Guest and VF's PCI address of each VF that the active pool would give out again though a guest has it: those that
     came from the pool and have no port."""
-    if not network.active:
+    if not network.active or not knows_ports(host):
         return []
-    known = {port.vf_address for port in network.ports}
-    free = set(network.live_addresses) - known
+    known = {(port.owner, port.vf_address) for port in network.ports}
     return [
         (domain.name, nic.vf_address)
         for domain in host.libvirt.domains.values()
         if domain.running
         for nic in domain.live
-        if nic.vf_address in free and came_from(domain, nic.mac, network)
+        if nic.vf_address in network.live_addresses
+        and (domain.name, nic.vf_address) not in known
+        and came_from(domain, nic.mac, network)
     ]
+
+
+def knows_ports(host: Snapshot) -> bool:
+    """Whether libvirt tells who has a network's addresses."""
+    return host.libvirt.version is None or host.libvirt.version >= _PORTS
+
+
+def restarted(pool: str) -> str:
+    """What starts an active pool anew, so that its list of VFs is of now, under guests that go on running."""
+    return (
+        f"`virsh net-destroy {pool}; virsh net-start {pool}; systemctl restart libvirtd` (or virtqemud); the last of "
+        "the three makes it know again who has its VFs."
+    )
 
 
 def came_from(domain: Domain, mac: str | None, network: Network) -> bool:

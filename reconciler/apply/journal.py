@@ -29,6 +29,8 @@ JOURNAL = "journal.jsonl"
 PLAN = "plan.json"
 BEFORE = "before.json"
 """The snapshot that the run began with."""
+MOVE = "move.json"
+"""In place of a plan: a guest is moved to another host."""
 NOW = "now.json"
 LATER = "later.json"
 """The halves of a plan that waits for its confirmation."""
@@ -166,12 +168,14 @@ def _user() -> str:
 
 def plan_header(plan: Plan) -> dict[str, Any]:
     """Who carries out which file, and when: the first record of a run."""
-    user = os.environ.get("SUDO_USER") or _user()
     return {
-        "at": now(),
-        "by": user,
+        **header_of(plan.host.boot_id),
         "file": plan.source.path,
         "sha256": plan.source.sha256,
         "commit": plan.source.git.commit if plan.source.git is not None else "",
-        "boot_id": plan.host.boot_id,
     }
+
+
+def header_of(boot_id: str) -> dict[str, Any]:
+    """Who does something, and when."""
+    return {"at": now(), "by": os.environ.get("SUDO_USER") or _user(), "boot_id": boot_id}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply.files import check_folder
-from reconciler.apply.journal import BEFORE, FORMAT, LATER, NOW, PLAN, read_records
+from reconciler.apply.journal import BEFORE, FORMAT, LATER, MOVE, NOW, PLAN, read_records
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.files import read_regular
@@ -52,6 +52,17 @@ class RecordedRun:
     def begun(self) -> bool:
         """Whether it may have done anything: the first record is on disk before the first write."""
         return self.known or bool(self.damage)
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it moved a guest to another host: it has no plan, and rollback and confirm have no part in it."""
+        return "moves" in self.header or (self.folder / MOVE).exists()
+
+    @property
+    def move_is_open(self) -> bool:
+        """Whether it is a move that did not come to its end, and was not taken back since."""
+        over = self.settled or (self.end is not None and self.end["code"] != ExitCode.PARTIAL)
+        return self.is_move and self.begun and not over
 
     @property
     def boot_id(self) -> str:
@@ -140,8 +151,13 @@ def recorded_runs(state_dir: Path) -> list[RecordedRun]:
 
 
 def last_run(state_dir: Path) -> RecordedRun | None:
-    """The last run that is on record and may have done anything."""
-    return next((run for run in _runs(state_dir) if run.begun), None)
+    """The last run of a plan that is on record and may have done anything."""
+    return next((run for run in _runs(state_dir) if run.begun and not run.is_move), None)
+
+
+def open_moves(state_dir: Path) -> list[RecordedRun]:
+    """Moves that did not come to their end, the last one first."""
+    return [run for run in _runs(state_dir) if run.move_is_open]
 
 
 def _runs(state_dir: Path) -> Iterator[RecordedRun]:
@@ -239,7 +255,7 @@ def _outcome(item: dict[str, Any]) -> bool:
 
 _Shape = dict[str, Callable[[Any], bool]]
 _HEADER: _Shape = dict.fromkeys(
-    ("at", "by", "file", "sha256", "commit", "boot_id", "undoes", "confirms", "tool"), _text
+    ("at", "by", "file", "sha256", "commit", "boot_id", "undoes", "confirms", "tool", "moves", "to"), _text
 )
 _SHAPES: dict[str, tuple[_Shape, _Shape]] = {
     "run": ({}, _HEADER),

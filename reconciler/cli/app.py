@@ -17,6 +17,7 @@ from reconciler.cli import (
     history,
     hook,
     inspect,
+    migrate,
     plan,
     rehearse,
     reset,
@@ -82,6 +83,7 @@ app.command("apply", rich_help_panel=CHANGING)(apply.apply)
 app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("reset", rich_help_panel=CHANGING)(reset.reset)
+app.command("migrate", rich_help_panel=CHANGING)(migrate.migrate)
 app.command("watch", rich_help_panel=CHANGING)(watch.watch)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("history", rich_help_panel=READING)(history.history)

@@ -203,13 +203,16 @@ def refuse_recorded(options: Options) -> None:
     open_writer(options.host, options.libvirt)
 
 
-def ask(question: str = "Carry this out?") -> bool:
-    """Whether the user wants it. Raises `ReconcilerError` (64) when there is nobody to be asked."""
+_SAVED = "Use --yes, or save a plan with: reconciler plan FILE -o PLAN, and apply that."
+
+
+def ask(question: str = "Carry this out?", otherwise: str = _SAVED) -> bool:
+    """Whether the user wants it. Raises `ReconcilerError` (64) when there is nobody to be asked; ``otherwise``: what to
+    do then."""
     if not sys.stdin.isatty():
         raise ReconcilerError(
             "Nobody is there to be asked.",
-            "There is no terminal. Use --yes, or save a plan with: reconciler plan FILE -o PLAN, and apply that. "
-            "Nothing was changed.",
+            f"There is no terminal. {otherwise} Nothing was changed.",
             code=ExitCode.USAGE,
         )
     with contextlib.suppress(OSError):

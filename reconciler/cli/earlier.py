@@ -20,6 +20,7 @@ def look_at_earlier(options: Options, observed: Snapshot) -> None:
     from reconciler.apply.owed import guests_without
     from reconciler.apply.runs import last_run
 
+    note_open_moves(options)
     last = last_run(options.state_dir)
     if last is None:
         return
@@ -37,12 +38,24 @@ def look_at_earlier(options: Options, observed: Snapshot) -> None:
         _refuse_while_it_waits(last, options)
 
 
+def note_open_moves(options: Options, but: str = "") -> None:
+    """Says which guests are on their way to another host, except ``but``, and what finds out where they are."""
+    from reconciler.apply.runs import open_moves
+
+    for run in open_moves(options.state_dir):
+        guest, to = str(run.header.get("moves", "a guest")), str(run.header.get("to", "URI"))
+        if guest != but:
+            again = options.command("migrate", guest, "--to", to)
+            say(f"Note: the move of {guest} to {to} (run {run.name}) did not come to its end. Go on with it: {again}")
+
+
 def note_open_end(options: Options, observed: Snapshot) -> None:
     """For an apply that has nothing to do: says if the last run of this boot waits for its confirmation, or was
     interrupted. It is no more than a note, so whoever may not read the records doesn't get it."""
     from reconciler.apply.runs import last_run
 
     with contextlib.suppress(ReconcilerError):
+        note_open_moves(options)
         last = last_run(options.state_dir)
         if last is None or not last.known or last.settled or last.boot_id != observed.host.boot_id:
             return

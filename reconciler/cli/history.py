@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +12,9 @@ from reconciler.cli.options import Options
 from reconciler.cli.output import put, say
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.apply.runs import RecordedRun
 
 Read = TypeVar("Read")
 
@@ -36,6 +39,8 @@ def history(
         raise ReconcilerError(
             "There is no such run.", f"{run!r} is not on record. See: reconciler history", code=ExitCode.USAGE
         )
+    if found.is_move:
+        return _show_move(options, found)
     plan, before = _read(found.done), _read(found.before)
     waiting = _read(found.later) if found.waits else None
     put(
@@ -50,6 +55,16 @@ def history(
             width=options.width(),
         )
     )
+    return ExitCode.OK
+
+
+def _show_move(options: Options, run: RecordedRun) -> int:
+    from reconciler.apply.moved import read_document
+    from reconciler.report.move_text import render_moved
+
+    document = _read(lambda: read_document(run))
+    color, width = options.colored(sys.stdout), options.width()
+    put(render_moved(run.told(), document, color=color, width=width))
     return ExitCode.OK
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from reconciler.exit_codes import ExitCode
 
-Phase = Literal["steps", "back", "end", "over"]
+Phase = Literal["steps", "last", "back", "end", "over"]
 
 _NO_TERMINAL_LEFT_WITHOUT = b"\x1b[?25h"
 """The cursor, which the live view hides."""
@@ -53,6 +53,8 @@ class Interrupts:
         match self._phase:
             case "steps":
                 return f"the step under way is finished, and {self._then}"
+            case "last":
+                return "what is under way can't be taken back, and is done to its end"
             case "back":
                 return "what is being taken back is taken back to its end"
             case _:

@@ -180,6 +180,7 @@ def _wanted(options: Options) -> _Wanted:
     from reconciler.apply.runs import recorded_runs
 
     runs = [run for run in recorded_runs(options.state_dir) if run.begun]
+    runs = runs[_moves_back(runs, options) :]
     attempts = list(takewhile(lambda run: run.partly_back, runs))
     last = next(iter(runs[len(attempts) :]), None)
     if last is not None and not last.known:
@@ -202,6 +203,27 @@ def _wanted(options: Options) -> _Wanted:
             return wanted
         why = f"The last run, {last.name}, changed nothing."
     raise ReconcilerError("There is nothing to take back.", f"{why} Nothing was changed.", code=ExitCode.FAILED)
+
+
+def _moves_back(runs: list[RecordedRun], options: Options) -> int:
+    """How many moves of guests the last runs are that came to nothing. Raises `ReconcilerError` for one that did not:
+    what was before it can't be taken back without the guest."""
+    moves = list(takewhile(lambda run: run.is_move, runs))
+    for run in moves:
+        over = run.settled or (run.end is not None and run.end["code"] not in (ExitCode.OK, ExitCode.PARTIAL))
+        if over:
+            continue
+        guest, to = str(run.header.get("moves", "a guest")), str(run.header.get("to", "URI"))
+        if run.move_is_open:
+            do = f"It did not come to its end. Go on with it: {options.command('migrate', guest, '--to', to)}"
+        else:
+            do = f"To have it here again, on that host: reconciler migrate {guest} --to URI-OF-THIS-HOST"
+        raise ReconcilerError(
+            "A move is not taken back by rollback.",
+            f"The last run, {run.name}, moved {guest} to {to}. {do} Nothing was changed.",
+            code=ExitCode.FAILED,
+        )
+    return len(moves)
 
 
 def _show(options: Options, wanted: _Wanted, done: Rollback) -> int:

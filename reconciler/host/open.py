@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.diagnostics import ReconcilerError
+from reconciler.host.guests import GuestWriter
 from reconciler.host.protocol import Events, Reader, Writer
 
 if TYPE_CHECKING:
@@ -61,6 +62,38 @@ def open_events(host_uri: str, libvirt_uri: str) -> Events:
         return NoEvents()
     _refuse_password(libvirt_uri)
     return LocalEvents(libvirt_uri)
+
+
+def open_guests(host_uri: str, libvirt_uri: str) -> GuestWriter:
+    """The guests of ``local`` or ``sim:FILE``. Raises `ReconcilerError` with code 64 for what can't be written."""
+    open_writer(host_uri, libvirt_uri)
+    if host_uri == "local":
+        from reconciler.host.local.guests import LibvirtGuests
+
+        return LibvirtGuests(libvirt_uri)
+    return _sim_guests(host_uri)
+
+
+def open_destination(host_uri: str, uri: str) -> GuestWriter:
+    """The guests of another host: by its libvirt URI, and from one simulated host to another as ``sim:FILE``. Raises
+    `ReconcilerError` with code 64 for anything else."""
+    simulated = host_uri.startswith("sim:")
+    if simulated and uri.startswith("sim:") and uri != "sim:":
+        return _sim_guests(uri)
+    if simulated or "://" not in uri:
+        form = "sim:FILE, another simulated host" if simulated else "a libvirt URI, such as qemu+ssh://HOST/system"
+        raise ReconcilerError("This is no destination.", f"--to {uri!r}: from here it takes {form}.", code=64)
+    from reconciler.host.local.guests import LibvirtGuests
+
+    _refuse_password(uri)
+    return LibvirtGuests(uri)
+
+
+def _sim_guests(uri: str) -> GuestWriter:
+    from reconciler.host.twin.guests import TwinGuests
+
+    path = Path(uri.partition(":")[2])
+    return TwinGuests(open_sim(path), path)
 
 
 def open_sim(path: Path) -> TwinHost:

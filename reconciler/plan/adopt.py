@@ -268,6 +268,39 @@ class _Adopter:
         return table
 
 
+ELSEWHERE = "…"
+"""In place of the name that another host's file has for a PF."""
+
+
+def nics_elsewhere(host: Snapshot, domain: Domain) -> Data:
+    """The NICs of a guest that is off and that name a VF of this host, by key, as the file of another host would
+    declare them: ``pf`` is left open, and the VF's attributes are as they are here where they are not the driver's
+    usual ones. What can't be read is left out."""
+    adopter = _Adopter(host)
+    nics = sriov_nics(domain)
+    found: Data = {}
+    for nic, key in zip(nics, _keys(nics), strict=True):
+        if nic.method == "pool":
+            continue
+        table: Data = {"pf": ELSEWHERE}
+        if nic.method == "hostdev":
+            table["method"] = "hostdev"
+        if nic.mac is not None:
+            table["mac"] = nic.mac
+        if nic.vlan:
+            table["vlan"] = nic.vlan
+        vf = adopter.by_address.get(nic.vf_address or "")
+        pf = host.pfs[vf[0]] if vf is not None else None
+        here = pf.vf(vf[1]) if pf is not None and vf is not None else None
+        if vf is not None and pf is not None and here is not None:
+            adopter.given |= {vf} if nic.method == "interface" else set()
+            usual = facts(pf.driver, pf.device_id).fresh or {}
+            attributes = adopter._attributes(pf, here).items()
+            table |= {name: value for name, value in attributes if value != usual.get(name)}
+        found[key] = table
+    return found
+
+
 def adopt(host: Snapshot) -> Adopted:
     """Describes a host. The file is valid and its plan empty, or `Adopted.wrong` says why not: what would keep it from
     that is left out."""

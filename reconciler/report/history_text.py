@@ -45,20 +45,10 @@ def render_history(runs: Sequence[dict[str, Any]], *, color: bool) -> str:
     return "\n".join([style.paint(lines[0], "dim"), *lines[1:]]) + "\n"
 
 
-def render_run(
-    run: dict[str, Any],
-    document: dict[str, Any] | None,
-    *,
-    before: Attributes | None = None,
-    later: Sequence[dict[str, Any]] = (),
-    color: bool,
-    width: int = 0,
-) -> str:
-    """One run as for `render_history`. ``document``: the plan that it carried out, ``None`` when that is lost;
-    ``before``: the VFs' attributes before it; ``later``: actions that wait for the confirmation."""
-    style, run = Style(color), clean(run)
+def heading(run: dict[str, Any], style: Style) -> list[str]:
+    """What a run was, when, by whom and what it came to; ``run`` as for `render_history`, and clean."""
     header, end = run["header"], run["end"] or {}
-    lines = [
+    return [
         style.paint(f"Run {run['name']}: {_what(run)}, {_result(run)}", "bold"),
         *table(
             [
@@ -72,6 +62,29 @@ def render_run(
             indent=2,
         ),
     ]
+
+
+def outcome_word(outcome: dict[str, Any] | None, *, begun: bool) -> str:
+    """What became of a step."""
+    if outcome is None:
+        return "begun, and its end is not known" if begun else "not reached"
+    return _WORDS.get(outcome["outcome"], str(outcome["outcome"]))
+
+
+def render_run(
+    run: dict[str, Any],
+    document: dict[str, Any] | None,
+    *,
+    before: Attributes | None = None,
+    later: Sequence[dict[str, Any]] = (),
+    color: bool,
+    width: int = 0,
+) -> str:
+    """One run as for `render_history`. ``document``: the plan that it carried out, ``None`` when that is lost;
+    ``before``: the VFs' attributes before it; ``later``: actions that wait for the confirmation."""
+    style, run = Style(color), clean(run)
+    header, end = run["header"], run["end"] or {}
+    lines = heading(run, style)
     for item in run["damage"]:
         lines += paragraph(f"Damaged: {item}", indent=2, hang=2, width=width)
     steps = _Steps(run, clean(document or {}), before or {}, width)
@@ -169,6 +182,8 @@ def _what(run: dict[str, Any]) -> str:
         return f"rollback of {header['undoes']}"
     if header.get("confirms"):
         return f"confirmation of {header['confirms']}"
+    if header.get("moves"):
+        return f"move of {header['moves']} to {header.get('to', '-')}"
     if header.get("resets"):
         return f"reset of {header['resets']}"
     return "apply" if header else "-"

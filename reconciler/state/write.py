@@ -25,6 +25,14 @@ def render(state: dict[str, Any], remarks: list[str]) -> str:
     return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
 
 
+def render_part(tables: dict[str, Any]) -> str:
+    """TOML text of some of a state file's tables, to be put into one."""
+    document = tomlkit.document()
+    for key, value in tables.items():
+        document.add(key, _table(value, depth=1))
+    return tomlkit.dumps(document)
+
+
 def _table(data: dict[str, Any], depth: int) -> Table:
     nested = [key for key, value in data.items() if isinstance(value, dict) and key not in _INLINE]
     table = tomlkit.table(is_super_table=len(nested) == len(data))

@@ -45,11 +45,13 @@ class _Outcome(Generic[T]):
 
 
 class Unavailable(Exception):
-    """libvirt can't be asked; the message is a full sentence that says why. `denied`: for want of rights."""
+    """libvirt can't be asked; the message is a full sentence that says why. `denied`: for want of rights; `late`: it
+    was asked, and did not answer in time."""
 
-    def __init__(self, reason: str, *, denied: bool = False) -> None:
+    def __init__(self, reason: str, *, denied: bool = False, late: bool = False) -> None:
         super().__init__(reason)
         self.denied = denied
+        self.late = late
 
 
 class Connection:
@@ -81,7 +83,7 @@ class Connection:
             outcome = answers.get(timeout=seconds)
         except queue.Empty:
             self.connection = None
-            raise Unavailable(f"libvirt at {self.uri} did not answer within {seconds:g} s.") from None
+            raise Unavailable(f"libvirt at {self.uri} did not answer within {seconds:g} s.", late=True) from None
         if outcome.error is not None:
             raise outcome.error
         return outcome.value[0]

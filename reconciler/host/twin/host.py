@@ -11,11 +11,12 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host import refusals
+from reconciler.host.guests import NoAnswer
 from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
@@ -43,6 +44,7 @@ _ASKED_AGAIN, _PAUSE = 5.0, 0.35
 Act = Callable[[Twin], float | None]
 """Does something to a twin; returns the seconds that it takes."""
 Words = Callable[[Exception], ReconcilerError]
+T = TypeVar("T")
 
 
 class TwinHost:
@@ -327,11 +329,23 @@ class TwinHost:
                 self._save()
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def ask_libvirt(self, what: str, act: Act) -> None:
+        """An order to libvirt that is no part of the writer protocol."""
+        self._libvirt(what, act)
+
+    def read_libvirt(self, read: Callable[[Twin], T]) -> T:
+        """A question to libvirt. Raises `HostError` when it doesn't answer."""
+        with self._reading():
+            twin = self.twin()
+            if not twin.libvirt.available:
+                raise HostError("libvirt is not available.", f"libvirt at {twin.libvirt.uri}: {twin.libvirt.reason}.")
+            return read(twin)
+
     def _libvirt(self, what: str, act: Act) -> None:
         def words(error: Exception) -> HostError:
             if isinstance(error, Hangs):
                 said = f"libvirt at {self._twin.libvirt.uri} did not answer within {_LIBVIRT:g} s."
-                return HostError("libvirt is not available.", f"{what}: {said}")
+                return NoAnswer("libvirt is not available.", f"{what}: {said}")
             if isinstance(error, OSError):
                 return host_error(what, LibvirtRefused(f"internal error: {error.strerror}"))
             return host_error(what, error)

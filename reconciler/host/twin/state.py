@@ -72,6 +72,11 @@ class Guest:
     """NICs (`nic_key`) that it was asked to give back, and may not be asked for again yet."""
     answers_after: float = 0.5
     """Seconds until it has given a card back."""
+    xml: str = ""
+    """The definition that it was given as a whole; "": nothing but its NICs is known."""
+    managed_save: bool = False
+    """There is a managed save image of it."""
+    snapshots: list[str] = field(default_factory=list)
 
     @property
     def slots_to_come(self) -> int:

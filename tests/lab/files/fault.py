@@ -2,8 +2,9 @@
 
     fault.py CALL NTH before|after WHAT ARGUMENTS…
 
-CALL is a method of the writer (``set_numvfs``, ``set_vfs``, ``attach_nic``, …); WHAT happens right before or right
-after its NTH call:
+CALL is a method of the writer (``set_numvfs``, ``set_vfs``, ``attach_nic``, …), or with ``guests.`` in front one that a
+move calls on either side (``guests.define``, ``guests.undefine``); WHAT happens right before or right after its NTH
+call:
 
 - ``fail``: the call fails, before the host is asked or after it did what it was asked;
 - ``kill``: the process is killed with -9;
@@ -20,12 +21,15 @@ import subprocess
 import sys
 
 from reconciler.cli.main import main
+from reconciler.host.local.guests import LibvirtGuests
 from reconciler.host.local.writer import LocalWriter
 from reconciler.host.protocol import HostError
 from reconciler.kinds.nic import operations
 
 call, nth, when, what, *arguments = sys.argv[1:]
-genuine = getattr(LocalWriter, call)
+owner = LibvirtGuests if call.startswith("guests.") else LocalWriter
+call = call.removeprefix("guests.")
+genuine = getattr(owner, call)
 calls = 0
 
 
@@ -54,7 +58,7 @@ def wrapped(writer, *args, **kwargs):
     return result
 
 
-setattr(LocalWriter, call, wrapped)
+setattr(owner, call, wrapped)
 if "ANSWER_WITHIN" in os.environ:
     operations._GUEST_ANSWERS = float(os.environ["ANSWER_WITHIN"])
 sys.argv = ["reconciler", *arguments]

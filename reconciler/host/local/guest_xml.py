@@ -1,0 +1,266 @@
+"""What a domain's XML says that matters when the guest goes to another host; pure text in, data out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from reconciler.host.guests import Disk, Essence
+from reconciler.host.local.libvirt_xml import Element, IsVf, pci_address, plain_text
+
+SharedAt = Callable[[str], tuple[bool, str]]
+"""Whether a path is on storage that other hosts have, too, and why."""
+
+_NETWORK_DISKS = frozenset({"network"})
+_SOURCE = ("file", "dev", "dir", "name", "volume", "pool", "protocol", "type", "path", "bridge", "network", "portgroup")
+_BOOT_FILES = ("kernel", "initrd", "dtb", "shim")
+_STATE_OF_ITS_OWN = {
+    "nvdimm": "its NVDIMM {}",
+    "virtio-pmem": "its persistent memory {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A NIC's element that names a VF."""
+
+    element: Element
+    alone: bool
+    """It has no stand-in: no teaming as the transient half of a pair."""
+
+
+def vf_nics(domain: Element, is_vf: IsVf) -> list[Taken]:
+    """The NICs that name a VF of this host: <interface type='hostdev'>, and plain <hostdev> devices that are VFs. One
+    with our own alias counts also while its VF doesn't exist."""
+    found = []
+    for element in _devices(domain, "interface", "hostdev"):
+        if element.tag == "interface":
+            names_one = element.get("type") == "hostdev"
+        else:
+            names_one = _is_pci(element) and _is_nic(element, is_vf)
+        if names_one:
+            found.append(Taken(element, not _teamed(element)))
+    return found
+
+
+def pool_nics(domain: Element, is_pool: Callable[[str], bool]) -> list[Taken]:
+    """The NICs that get a VF from a pool."""
+    return [
+        Taken(element, not _teamed(element))
+        for element in _devices(domain, "interface")
+        if element.get("type") == "network" and is_pool(_attribute(element, "source", "network"))
+    ]
+
+
+def _teamed(element: Element) -> bool:
+    return _attribute(element, "teaming", "type") == "transient"
+
+
+def _is_pci(element: Element) -> bool:
+    return element.get("type") == "pci" and element.get("mode") == "subsystem"
+
+
+def _is_nic(element: Element, is_vf: IsVf) -> bool:
+    address = pci_address(element.find("source/address"))
+    ours = _attribute(element, "alias", "name").startswith("ua-rec-")
+    return ours or (address is not None and is_vf(address))
+
+
+def name_of(element: Element) -> str:
+    """How a NIC is called in messages: by its alias, MAC or PCI address."""
+    return (
+        _attribute(element, "alias", "name")
+        or _attribute(element, "mac", "address")
+        or pci_address(element.find("source/address"))
+        or "NIC"
+    )
+
+
+def strip(domain: Element, is_vf: IsVf) -> None:
+    """Takes those NICs out; all else stays as it is, also what we don't know."""
+    for taken in vf_nics(domain, is_vf):
+        parent = taken.element.getparent()
+        if parent is not None:
+            parent.remove(taken.element)
+
+
+def networks(domain: Element) -> list[str]:
+    """The libvirt networks that NICs are on, each once."""
+    found = [
+        _attribute(element, "source", "network")
+        for element in _devices(domain, "interface")
+        if element.get("type") == "network"
+    ]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def links(domain: Element) -> list[str]:
+    """Bridges and interfaces of the host that NICs are on, each once."""
+    found = []
+    for element in _devices(domain, "interface"):
+        match element.get("type"):
+            case "bridge":
+                found.append(f"bridge {_attribute(element, 'source', 'bridge')}")
+            case "direct":
+                found.append(f"interface {_attribute(element, 'source', 'dev')}")
+            case "ethernet":
+                found.append(f"interface {_attribute(element, 'target', 'dev') or 'made by a script'}")
+    return list(dict.fromkeys(found))
+
+
+def disks(domain: Element, shared_at: SharedAt) -> list[Disk]:
+    """All disks with a source, and the backing files that the XML names. An empty drive has none."""
+    found = []
+    for element in _devices(domain, "disk"):
+        name = _attribute(element, "target", "dev") or "disk"
+        for kind, source in _sources(element):
+            found.append(_disk(name, kind, source, shared_at))
+    return found
+
+
+def _sources(disk: Element) -> Iterator[tuple[str, Element]]:
+    source = disk.find("source")
+    if source is not None:
+        yield disk.get("type") or "file", source
+    backing = disk.find("backingStore")
+    if backing is not None and backing.get("type"):
+        yield from _sources(backing)
+
+
+def _disk(name: str, kind: str, source: Element, shared_at: SharedAt) -> Disk:
+    if kind in _NETWORK_DISKS:
+        place = f"{source.get('protocol') or 'network'}:{source.get('name') or ''}"
+        return Disk(name, place, True, "a network disk")
+    if kind == "volume":
+        place = f"volume {source.get('volume')} of storage pool {source.get('pool')}"
+        return Disk(name, place, False, "libvirt does not say that another host has the same pool")
+    path = source.get("file") or source.get("dir") or source.get("dev") or source.get("path") or ""
+    if kind in ("file", "dir"):
+        shared, where = shared_at(path)
+        return Disk(name, path, shared, where)
+    why = "a block device of this host" if kind == "block" else f"a disk of type {kind}"
+    return Disk(name, path or kind, False, why)
+
+
+def secrets(domain: Element) -> list[str]:
+    """libvirt secrets that disks need, by UUID or usage, each once."""
+    found = domain.iterfind("devices/disk//secret")
+    return list(dict.fromkeys(element.get("uuid") or element.get("usage") or "" for element in found))
+
+
+def states(domain: Element) -> list[str]:
+    """What the guest keeps in files of this host beside its disks."""
+    found = []
+    loader, nvram, os = domain.find("os/loader"), domain.find("os/nvram"), domain.find("os")
+    stateless = loader is not None and loader.get("stateless") == "yes"
+    efi = os is not None and os.get("firmware") == "efi"
+    if (nvram is not None or efi) and not stateless:
+        path = (nvram.text or "").strip() if nvram is not None else ""
+        found.append(f"its NVRAM{f' ({path})' if path else ''}, which has the UEFI settings")
+    for tpm in _devices(domain, "tpm"):
+        kind = _attribute(tpm, "backend", "type")
+        found.append("the state of its TPM" if kind != "passthrough" else "the host's TPM, which is passed through")
+    for memory in _devices(domain, "memory"):
+        words = _STATE_OF_ITS_OWN.get(memory.get("model") or "")
+        if words:
+            found.append(words.format(f"({memory.findtext('source/path') or 'a file'})"))
+    return found
+
+
+def devices(domain: Element, is_vf: IsVf) -> list[str]:
+    """What it has of this host alone, beside the NICs that are taken off."""
+    ours = {id(taken.element) for taken in vf_nics(domain, is_vf)}
+    found = []
+    for element in _devices(domain, "hostdev"):
+        if id(element) in ours:
+            continue
+        what = pci_address(element.find("source/address")) if _is_pci(element) else _attributes(element.find("source"))
+        found.append(f"a {element.get('type') or element.get('mode')} device of the host ({what or 'unnamed'})")
+    for element in _devices(domain, "filesystem"):
+        source = element.find("source")
+        found.append(f"a folder of the host ({_attributes(source) or 'unnamed'})")
+    for element in _devices(domain, "interface"):
+        if element.get("type") in ("vhostuser", "vdpa"):
+            found.append(f"a {element.get('type')} NIC ({_attributes(element.find('source')) or 'unnamed'})")
+    for element in _devices(domain, "shmem"):
+        found.append(f"shared memory of the host ({element.get('name') or 'unnamed'})")
+    for element in _devices(domain, "input"):
+        if element.get("type") in ("passthrough", "evdev"):
+            found.append(f"an input device of the host ({_attributes(element.find('source')) or 'unnamed'})")
+    return found
+
+
+def boot_files(domain: Element) -> list[str]:
+    """Files that the machine starts from, which the other host needs at the same place."""
+    os = domain.find("os")
+    if os is None:
+        return []
+    found = [(element.text or "").strip() for name in _BOOT_FILES for element in os.iterfind(name)]
+    loader = os.find("loader")
+    if loader is not None and os.get("firmware") is None:
+        found.append((loader.text or "").strip())
+    found += [(element.text or "").strip() for element in os.iterfind("acpi/table")]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def machine(domain: Element) -> dict[str, str]:
+    """What `virConnectGetDomainCapabilities` is asked about."""
+    kind = domain.find("os/type")
+    return {
+        "emulator": (domain.findtext("devices/emulator") or "").strip(),
+        "arch": kind.get("arch", "") if kind is not None else "",
+        "machine": kind.get("machine", "") if kind is not None else "",
+        "virttype": domain.get("type") or "",
+    }
+
+
+def essence(domain: Element) -> Essence:
+    """What has to be the same on the other side; what libvirt may fill in by itself (addresses, controllers) is no part
+    of it."""
+    found: Essence = {}
+    for name in ("name", "uuid", "title", "description", "memory", "currentMemory", "vcpu", "genid"):
+        text = domain.findtext(name)
+        if text is not None:
+            found[name] = text.strip()
+    found["machine"] = " ".join(value for value in machine(domain).values() if value)
+    found["boot"] = " ".join(boot_files(domain)) + (domain.findtext("os/cmdline") or "")
+    metadata = domain.find("metadata")
+    if metadata is not None and len(metadata):
+        found["metadata"] = _digest(metadata)
+    for element in _devices(domain, "disk"):
+        sources = " < ".join(f"{kind} {_attributes(source)}" for kind, source in _sources(element))
+        key = f"disk {_attribute(element, 'target', 'dev')}"
+        found[key] = f"{element.get('device') or 'disk'} {sources}".strip()
+    for number, element in enumerate(_devices(domain, "interface")):
+        key = f"NIC {_attribute(element, 'mac', 'address').lower() or number} {element.get('type')}"
+        address = pci_address(element.find("source/address"))
+        parts = [_attributes(element.find("source")), address or "", _attribute(element, "alias", "name")]
+        found[key] = " ".join(filter(None, [*parts, _attribute(element, "vlan/tag", "id")]))
+    for number, element in enumerate(_devices(domain, "hostdev")):
+        address = pci_address(element.find("source/address")) if _is_pci(element) else None
+        found[f"device {address or number}"] = f"{element.get('type')} {_attribute(element, 'alias', 'name')}".strip()
+    return found
+
+
+def _digest(element: Element) -> str:
+    """Of what is in an element, whatever its white space."""
+    words = " ".join(plain_text(element).split()).replace("> <", "><")
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def _devices(domain: Element, *tags: str) -> list[Element]:
+    found = domain.find("devices")
+    return [element for element in found if element.tag in tags] if found is not None else []
+
+
+def _attribute(element: Element, path: str, name: str) -> str:
+    found = element.find(path)
+    return (found.get(name) or "") if found is not None else ""
+
+
+def _attributes(element: Element | None) -> str:
+    """What names a source, in an order of its own."""
+    if element is None:
+        return ""
+    return " ".join(f"{name} {element.get(name)}" for name in _SOURCE if element.get(name))

@@ -72,6 +72,8 @@ class MovingGuest:
     """What else it has of this host alone; in words."""
     files: list[str] = field(default_factory=list)
     """Files that it starts from (kernel, initrd, …)."""
+    resources: list[str] = field(default_factory=list)
+    """What it needs of a host's CPUs and memory to start."""
     secrets: list[str] = field(default_factory=list)
     """libvirt secrets that its disks need."""
 

@@ -226,6 +226,9 @@ def _of_its_disks(guest: MovingGuest) -> Iterator[_Finding]:
     if guest.files:
         detail = f"{name} starts from {', '.join(guest.files)}. The destination needs the same at that place."
         yield "warning", "boot-files", "The guest starts from files of the host.", detail
+    if guest.resources:
+        detail = f"{name} has {', '.join(guest.resources)}. It only starts where the same are there."
+        yield "warning", "host-resources", "The guest needs particular CPUs or memory.", detail
     if guest.secrets:
         detail = f"Disks of {name} need {', '.join(guest.secrets)}: virsh secret-list on the destination."
         yield "warning", "secrets", "Disks need secrets of libvirt.", detail

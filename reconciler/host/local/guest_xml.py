@@ -12,7 +12,6 @@ from reconciler.host.local.libvirt_xml import Element, IsVf, pci_address, plain_
 SharedAt = Callable[[str], tuple[bool, str]]
 """Whether a path is on storage that other hosts have, too, and why."""
 
-_NETWORK_DISKS = frozenset({"network"})
 _SOURCE = ("file", "dev", "dir", "name", "volume", "pool", "protocol", "type", "path", "bridge", "network", "portgroup")
 _BOOT_FILES = ("kernel", "initrd", "dtb", "shim")
 _STATE_OF_ITS_OWN = {
@@ -129,7 +128,9 @@ def _sources(disk: Element) -> Iterator[tuple[str, Element]]:
 
 
 def _disk(name: str, kind: str, source: Element, shared_at: SharedAt) -> Disk:
-    if kind in _NETWORK_DISKS:
+    if kind == "network" and source.find("host[@transport='unix']") is not None:
+        return Disk(name, "a socket of this host", False, "a network disk that is reached by a socket")
+    if kind == "network":
         place = f"{source.get('protocol') or 'network'}:{source.get('name') or ''}"
         return Disk(name, place, True, "a network disk")
     if kind == "volume":
@@ -202,6 +203,18 @@ def boot_files(domain: Element) -> list[str]:
         found.append((loader.text or "").strip())
     found += [(element.text or "").strip() for element in os.iterfind("acpi/table")]
     return list(dict.fromkeys(filter(None, found)))
+
+
+def resources(domain: Element) -> list[str]:
+    """What it needs of a host's CPUs and memory to start."""
+    found = []
+    if domain.find("cputune/vcpupin") is not None or domain.find("vcpu[@cpuset]") is not None:
+        found.append("CPUs that it is pinned to")
+    if domain.find("numatune") is not None:
+        found.append("NUMA nodes that its memory is bound to")
+    if domain.find("memoryBacking/hugepages") is not None:
+        found.append("huge pages")
+    return found
 
 
 def machine(domain: Element) -> dict[str, str]:

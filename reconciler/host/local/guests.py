@@ -145,6 +145,7 @@ def moving_guest(
         disks=guest_xml.disks(domain, shared),
         devices=guest_xml.devices(domain, is_vf),
         files=guest_xml.boot_files(domain),
+        resources=guest_xml.resources(domain),
         secrets=guest_xml.secrets(domain),
     )
     guest_xml.strip(domain, is_vf)

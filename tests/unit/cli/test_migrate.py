@@ -1,0 +1,182 @@
+"""``migrate`` from one simulated host to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply.runs import open_moves
+from reconciler.exit_codes import ExitCode
+from reconciler.host.twin.host import TwinHost
+from tests.faults.test_moves import NICS, PORTS
+from tests.unit.cli.inside import Inside
+
+MOVE = ("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:b.sim")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Inside:
+    made = Inside(tmp_path)
+    for name in ("a", "b"):
+        assert made.run("sim", "new", f"{name}.sim", "--profile", "igb-lab").returncode == ExitCode.OK
+        made.write(f"{name}.toml", PORTS + (NICS if name == "a" else ""))
+        done = made.run("--host", f"sim:{name}.sim", "apply", f"{name}.toml", "--yes")
+        assert done.returncode == ExitCode.OK, done.stderr
+    with TwinHost.open(tmp_path / "b.sim").changing() as twin:
+        del twin.libvirt.domains["db1"]
+    for name in ("a", "b"):
+        TwinHost.open(tmp_path / f"{name}.sim")  # What is still under way there comes to its end.
+    return made
+
+
+def files(folder: Inside) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.path.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def fault(folder: Inside, side: str, *arguments: str) -> None:
+    assert folder.run("sim", "fault", f"{side}.sim", *arguments).returncode == ExitCode.OK
+
+
+def test_the_plan_alone_writes_nothing(folder: Inside) -> None:
+    before = files(folder)
+    done = folder.run(*MOVE, "--dry-run")
+    assert done.returncode == ExitCode.OK
+    for part in ("take ua-rec-mgmt (VF 1 of enp1s0)", "NICs on the pool shared need nothing", 'pf = "…"'):
+        assert part in done.stdout
+    unasked = folder.run(*MOVE)
+    assert unasked.returncode == ExitCode.USAGE
+    assert "Use --yes" not in unasked.stderr.replace("and use --yes", "")
+    assert "Look at the plan with --dry-run, and use --yes." in unasked.stderr
+    assert files(folder) == before
+
+
+def test_it_moves_and_is_on_record(folder: Inside) -> None:
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "Moved: db1 is defined on lab, and no longer here." in done.stdout
+    listed = folder.run("--host", "sim:a.sim", "history").stdout.splitlines()
+    assert "move of db1 to sim:b.sim" in listed[1]
+    told = folder.run("--host", "sim:a.sim", "history", listed[1].split()[0])
+    assert told.stderr == ""
+    assert "there: define db1 on lab, with the same UUID: done" in told.stdout
+    back = folder.run("--host", "sim:a.sim", "rollback", "--yes")
+    assert back.returncode == ExitCode.FAILED
+    assert "A move is not taken back by rollback." in back.stderr
+    # It is found there, and comes back by the same command from the other side.
+    there = folder.run("--host", "sim:b.sim", "migrate", "db1", "--to", "sim:a.sim", "--yes")
+    assert there.returncode == ExitCode.OK, there.stderr
+    assert folder.run("--host", "sim:a.sim", "apply", "a.toml", "--yes").returncode == ExitCode.OK
+    assert folder.run("--host", "sim:a.sim", "plan", "a.toml", "--detailed-exitcode").returncode == ExitCode.OK
+
+
+def test_what_was_printed_is_what_the_destination_takes(folder: Inside) -> None:
+    done = folder.run(*MOVE, "--yes")
+    tables = [line.strip() for line in done.stdout.split("Moved:")[1].splitlines()]
+    nics = "\n".join(tables[tables.index("[domain.db1.nic.mgmt]") :]).split("Take db1")[0]
+    nics = nics.replace('"…"', '"int"', 1).replace('"…"', '"ext"', 1)
+    folder.write("b.toml", PORTS + nics + '\n[domain.db1.nic.data]\npool = "shared"\n')
+    applied = folder.run("--host", "sim:b.sim", "apply", "b.toml", "--yes")
+    assert applied.returncode == ExitCode.OK, applied.stdout + applied.stderr
+    assert folder.run("sim", "run", "b.sim", "virsh", "start", "db1").returncode == ExitCode.OK
+    domain = TwinHost.open(folder.path / "b.sim").twin().libvirt.domains["db1"]
+    assert {nic.alias for nic in domain.live} == {"ua-rec-mgmt", "ua-rec-fast", "ua-rec-data"}
+
+
+def test_an_interrupted_move_is_named_and_stays_on_record(folder: Inside) -> None:
+    fault(folder, "b", "--at", "1", "--errno", "EIO", "--after")
+    fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")
+    broken = folder.run(*MOVE, "--yes")
+    assert broken.returncode == ExitCode.PARTIAL, broken.stderr
+    folder.run("sim", "run", "a.sim", "systemctl", "start", "libvirtd")
+    (run,) = open_moves(folder.path / "a.sim.state")
+    again = "reconciler --host sim:a.sim migrate db1 --to sim:b.sim"
+    applied = folder.run("--host", "sim:a.sim", "apply", "a.toml", "--yes")
+    assert applied.returncode == ExitCode.OK, applied.stderr
+    assert f"the move of db1 to sim:b.sim (run {run.name}) did not come to its end. Go on with it: {again}" in (
+        applied.stderr
+    )
+    assert folder.run("--host", "sim:a.sim", "confirm").returncode == ExitCode.FAILED
+    elsewhere = folder.run("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:c.sim", "--yes")
+    assert elsewhere.returncode == ExitCode.USAGE  # There is no such host.
+    folder.run("sim", "new", "c.sim", "--profile", "igb-lab")
+    elsewhere = folder.run("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:c.sim", "--yes")
+    assert elsewhere.returncode == ExitCode.FAILED
+    assert again in elsewhere.stderr
+    assert folder.run(*MOVE, "--dry-run").returncode == ExitCode.OK
+    assert open_moves(folder.path / "a.sim.state")
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert not open_moves(folder.path / "a.sim.state")
+
+
+def test_a_move_that_came_to_nothing_hides_no_run_from_rollback(folder: Inside) -> None:
+    fault(folder, "b", "--at", "1", "--errno", "EIO")
+    assert folder.run(*MOVE, "--yes").returncode == ExitCode.ROLLED_BACK
+    back = folder.run("--host", "sim:a.sim", "rollback", "--yes")
+    assert back.returncode == ExitCode.OK, back.stderr
+    assert "Taken back" in back.stdout
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "reconciler-move/1", "cargo": {"name": 1}}'])
+def test_a_damaged_record_is_told_and_nothing_done(folder: Inside, text: str) -> None:
+    fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")
+    assert folder.run(*MOVE, "--yes").returncode == ExitCode.PARTIAL
+    folder.run("sim", "run", "a.sim", "systemctl", "start", "libvirtd")
+    (run,) = open_moves(folder.path / "a.sim.state")
+    (run.folder / "move.json").write_text(text)
+    before = files(folder)
+    done = folder.run(*MOVE, "--yes")
+    assert (done.returncode, files(folder) == before) == (ExitCode.INVALID, True), done.stderr
+    assert "virsh list --all" in done.stderr
+    assert "Its plan can't be read." in folder.run("--host", "sim:a.sim", "history", run.name).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--host", "sim:a.sim", "migrate", "nobody", "--to", "sim:b.sim"), ExitCode.USAGE, "There is no such guest."),
+        (("--host", "sim:a.sim", "migrate", "web1", "--to", "sim:b.sim"), ExitCode.FAILED, "The guest runs."),
+        (("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:a.sim"), ExitCode.FAILED, "destination-is-here"),
+        (("--host", "sim:a.sim", "migrate", "db1", "--to", "qemu+ssh://b/system"), ExitCode.USAGE, "sim:FILE"),
+        (("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:"), ExitCode.USAGE, "This is no destination."),
+        (("--host", "sim:a.sim", "migrate", "db1"), ExitCode.USAGE, "--to"),
+        (("migrate", "db1", "--to", "other-host"), ExitCode.USAGE, "qemu+ssh://HOST/system"),
+        (("migrate", "db1", "--to", "sim:b.sim"), ExitCode.USAGE, "This is no destination."),
+        (("migrate", "db1", "--to", "qemu+tls://u:secret@h/system"), ExitCode.USAGE, "A password stands"),
+        (("--host", "snapshot:host.json", "migrate", "db1", "--to", "sim:b.sim"), ExitCode.USAGE, "can't be changed"),
+    ],
+)
+def test_bad_input(folder: Inside, arguments: tuple[str, ...], code: int, told: str) -> None:
+    before = files(folder)
+    done = folder.run(*arguments, "--yes") if "--to" in arguments else folder.run(*arguments)
+    assert (done.returncode, files(folder) == before) == (code, True), done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+
+
+def test_obstacles_are_told_all_at_once(folder: Inside) -> None:
+    with TwinHost.open(folder.path / "a.sim").changing() as twin:
+        kept = twin.guest("db1")
+        kept.managed_save, kept.snapshots = True, ["before"]
+    with TwinHost.open(folder.path / "b.sim").changing() as twin:
+        twin.libvirt.networks["shared"].active = False
+    before = files(folder)
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.FAILED
+    for code in ("managed-save", "snapshots", "destination-network"):
+        assert f"[{code}]" in done.stdout
+    assert files(folder) == before
+    assert "Traceback" not in done.stderr
+
+
+def test_a_lock_that_is_held(folder: Inside) -> None:
+    import fcntl
+
+    with (folder.path / "a.sim.state/lock").open("w") as held:
+        held.write(json.dumps({"pid": 1, "who": "apply x", "started": "now"}))
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.LOCKED
+    assert "apply x" in done.stderr

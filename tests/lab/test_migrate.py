@@ -77,7 +77,7 @@ def other(host: Host) -> Iterator[Host]:
         made.sh(
             f"mkdir -p {WORK} && hostname lab-b && virsh undefine db1 && "
             "echo 'host_uuid = \"7b1f0001-0000-4000-8000-00000000000b\"' >>/etc/libvirt/libvirtd.conf && "
-            "systemctl restart libvirtd && virsh list --all"
+            "systemctl restart libvirtd && virsh capabilities >/dev/null"
         )
         _way(host.lab, lab)
         host.put("fault.py")

@@ -15,8 +15,9 @@ from reconciler.host.local.libvirt_errors import message
 from reconciler.host.local.shared_storage import read_mountinfo, shared_at
 from reconciler.host.protocol import HostError
 
-_SECONDS = 30.0
-"""For one question or order. Over ssh the connection is part of the first one."""
+_SECONDS = 60.0
+"""For one question or order. Over ssh the connection is part of the first one; and a libvirt that was just started asks
+every QEMU what it can do before it says what the host can."""
 
 T = TypeVar("T")
 

@@ -240,6 +240,30 @@ def nic_element(nic: NicSpec) -> Element:
     return element
 
 
+def other_interface(nic: Nic) -> Element:
+    """A NIC that is no VF: in a libvirt network, else on the bridge br0."""
+    element = etree.Element("interface", type="network" if nic.pool else "bridge")
+    if nic.mac:
+        etree.SubElement(element, "mac", address=nic.mac)
+    etree.SubElement(element, "source", {"network": nic.pool} if nic.pool else {"bridge": "br0"})
+    if nic.alias:
+        etree.SubElement(element, "alias", name=nic.alias)
+    return element
+
+
+def plain_domain(name: str, uuid: str, memory_kib: int, machine: str) -> Element:
+    """A guest without any device."""
+    element = etree.Element("domain", type="kvm")
+    for tag, text_in_it in (("name", name), ("uuid", uuid)):
+        etree.SubElement(element, tag).text = text_in_it
+    etree.SubElement(element, "memory", unit="KiB").text = str(memory_kib)
+    etree.SubElement(element, "vcpu").text = "2"
+    kind = etree.SubElement(etree.SubElement(element, "os"), "type", arch="x86_64", machine=machine)
+    kind.text = "hvm"
+    etree.SubElement(element, "devices")
+    return element
+
+
 def _pci_element(address: str) -> Element:
     match = _ADDRESS.fullmatch(address)
     if match is None:

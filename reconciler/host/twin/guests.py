@@ -8,21 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lxml import etree
-
 from reconciler.clock import Clock
 from reconciler.host.guests import Definition, Destination, MovingGuest, NetworkThere, Who
 from reconciler.host.local import guest_xml, libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.guests import moving_guest
-from reconciler.host.model import Domain, Nic
+from reconciler.host.model import Domain, GuestHardware, Nic
 from reconciler.host.protocol import NicSpec
 from reconciler.host.twin.errors import LibvirtRefused, failed, invalid, xml_error
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.state import Twin
 
 SHARED = "/shared/"
-_MEMORY_KIB = 4 * 1024 * 1024
+_MEMORY_KIB, _MACHINE = 4 * 1024 * 1024, "pc-q35-10.0"
 
 T = TypeVar("T")
 
@@ -134,6 +132,8 @@ def _define(twin: Twin, xml: str) -> None:
     name, uuid = element.findtext("name") or "", element.findtext("uuid") or ""
     if not name or not uuid:
         raise xml_error("a domain needs a name and a uuid")
+    if element.find("devices") is None:
+        raise xml_error("a domain needs devices")
     same_name, known = twin.libvirt.domains.get(name), _by_uuid(twin, uuid)
     if same_name is not None and same_name.uuid != uuid:
         raise failed(f"domain '{name}' already exists with uuid {same_name.uuid}")
@@ -172,44 +172,31 @@ def _xml(twin: Twin, domain: Domain) -> str:
     if given and libvirt_xml.nics(element, _is_vf(twin), _modes(twin)) == nics:
         return given
     found = element.find("devices")
-    place = found if found is not None else etree.SubElement(element, "devices")
+    if found is None:
+        raise ValueError("a definition without devices")
     guest_xml.strip(element, _is_vf(twin))
-    for item in list(place.iterfind("interface")):
-        place.remove(item)
+    for item in list(found.iterfind("interface")):
+        found.remove(item)
     for nic in nics:
-        place.append(_element(nic))
+        found.append(_element(nic))
     return libvirt_xml.plain_text(element)
 
 
 def _plain(domain: Domain) -> libvirt_xml.Element:
     """What a guest of a profile is like, of which nothing but its NICs is known."""
-    memory = domain.hardware.memory_kib if domain.hardware is not None else 0
-    machine = domain.hardware.machine if domain.hardware is not None else ""
-    element = etree.Element("domain", type="kvm")
-    etree.SubElement(element, "name").text = domain.name
-    etree.SubElement(element, "uuid").text = domain.uuid
-    etree.SubElement(element, "memory", unit="KiB").text = str(memory or _MEMORY_KIB)
-    etree.SubElement(element, "vcpu").text = "2"
-    os_element = etree.SubElement(element, "os")
-    etree.SubElement(os_element, "type", arch="x86_64", machine=machine or "pc-q35-10.0").text = "hvm"
-    etree.SubElement(element, "devices")
-    return element
+    hardware = domain.hardware or GuestHardware()
+    memory, machine = hardware.memory_kib or _MEMORY_KIB, hardware.machine or _MACHINE
+    return libvirt_xml.plain_domain(domain.name, domain.uuid, memory, machine)
 
 
 def _element(nic: Nic) -> libvirt_xml.Element:
-    if nic.method != "other":
-        spec = NicSpec(nic.method, nic.alias or "", nic.mac, nic.vlan, nic.vf_address, nic.pool)
-        element = libvirt_xml.nic_element(spec)
-        alias = element.find("alias")
-        if alias is not None and not nic.alias:
-            element.remove(alias)
-        return element
-    element = etree.Element("interface", type="network" if nic.pool else "bridge")
-    if nic.mac:
-        etree.SubElement(element, "mac", address=nic.mac)
-    etree.SubElement(element, "source", {"network": nic.pool} if nic.pool else {"bridge": "br0"})
-    if nic.alias:
-        etree.SubElement(element, "alias", name=nic.alias)
+    if nic.method == "other":
+        return libvirt_xml.other_interface(nic)
+    spec = NicSpec(nic.method, nic.alias or "", nic.mac, nic.vlan, nic.vf_address, nic.pool)
+    element = libvirt_xml.nic_element(spec)
+    alias = element.find("alias")
+    if alias is not None and not nic.alias:
+        element.remove(alias)
     return element
 
 

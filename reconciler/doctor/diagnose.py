@@ -8,6 +8,7 @@ from reconciler.doctor.facts import make_facts
 from reconciler.doctor.firmware import check_groups, check_iommu, check_processor, check_vfio
 from reconciler.doctor.fit import check_fit, check_host
 from reconciler.doctor.guests import check_bridges, check_limit, check_ports
+from reconciler.doctor.inside import check_inside
 from reconciler.doctor.memory import check_memory
 from reconciler.doctor.owners import check_owners
 from reconciler.doctor.virtualisation import check_leftovers, check_libvirt, check_pools, check_qemu, check_strangers
@@ -35,6 +36,7 @@ _CHECKS = (
     check_ports,
     check_limit,
     check_bridges,
+    check_inside,
     check_fit,
 )
 _ORDER: dict[FindingSeverity, int] = {"problem": 0, "warning": 1, "note": 2}

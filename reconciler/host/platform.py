@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ModuleState = Literal["loaded", "builtin", "installable", "missing"]
+AgentState = Literal["answers", "absent", "disconnected", "silent", "unasked"]
+"""``absent``: the guest has no channel for an agent; ``disconnected``: nobody listens at its end; ``silent``: no usable
+answer; ``unasked``: it could not be asked."""
 OwnerName = Literal[
     "NetworkManager",
     "systemd-networkd",
@@ -88,6 +91,39 @@ class HugePages:
 
 
 @dataclass(slots=True)
+class InsideNic:
+    """A network interface inside a guest."""
+
+    name: str
+    mac: str
+    """Lower case."""
+    driver: str | None = None
+    """"" for one without a device behind it."""
+    queues: int | None = None
+    """Receive queues: over so many processors its packets can be spread."""
+    bridge: str | None = None
+    """The Linux bridge that it is a port of; "" for none."""
+
+
+@dataclass(slots=True)
+class Inside:
+    """What the QEMU guest agent says of the inside of a running guest. ``None``: it doesn't say, and `unknown` why."""
+
+    agent: AgentState
+    reason: str = ""
+    """What went wrong when it was asked; "" when it answers."""
+    system: str | None = None
+    """The operating system's id: ``debian``, ``mswindows`` (guest-get-osinfo)."""
+    processors: int | None = None
+    """vCPUs that are in use."""
+    irqbalance: bool | None = None
+    """Whether it runs."""
+    nics: list[InsideNic] | None = None
+    unknown: list[str] = field(default_factory=list)
+    """Why something is not known, in full sentences."""
+
+
+@dataclass(slots=True)
 class Platform:
     """Facts that only doctor reads."""
 
@@ -116,5 +152,7 @@ class Platform:
     owners: list[OwnerLine] | None = None
     services: dict[str, Service] | None = None
     """``NetworkManager`` if it is installed; ``None``: no systemd, or it didn't answer."""
+    inside: dict[str, Inside] | None = None
+    """By domain, running guests that have VFs."""
     notes: list[str] = field(default_factory=list)
     """Why something is unknown, in full sentences."""

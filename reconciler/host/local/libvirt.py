@@ -7,16 +7,17 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from reconciler.host.local import libvirt_xml
+from reconciler.host.local import guest_agent, libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.libvirt_errors import message
 from reconciler.host.local.numa import nodes_of_cpus
 from reconciler.host.local.pci_buses import pci_buses
 from reconciler.host.model import Domain, Libvirt, Network
-from reconciler.host.platform import Platform
+from reconciler.host.platform import Inside, Platform
 
 _READ_SECONDS = 15.0
 _NO_BINDING = (
@@ -156,14 +157,33 @@ class LibvirtReader:
 
         return self._read(known, work)
 
-    def examine(self, found: Platform) -> None:
-        """Adds QEMU's version; it stays unknown when libvirt can't be asked."""
+    def examine(self, found: Platform, is_vf: libvirt_xml.IsVf) -> None:
+        """Adds QEMU's version and what is inside the guests; they stay unknown when libvirt can't be asked."""
         try:
             found.qemu = self.connection.ask(lambda lv, connection: connection.getVersion(), _READ_SECONDS)
+            guests = self.connection.ask(lambda lv, connection: _channels(lv, connection, is_vf), _READ_SECONDS)
         except Unavailable as error:
             found.notes.append(str(error))
         except Exception as error:  # noqa: BLE001 (as in _read)
-            found.notes.append(f"QEMU's version could not be read: {message(error)}.")
+            found.notes.append(f"What doctor wants of libvirt could not be read: {message(error)}.")
+        else:
+            found.inside = self._inside(guests)
+
+    def _inside(self, guests: dict[str, str]) -> dict[str, Inside]:
+        """Asks their agents, which takes a connection that may write, though nothing is written."""
+        if "connected" not in guests.values():
+            return guest_agent.unasked(guests, "")
+        try:
+            import libvirt_qemu
+
+            opened = Connection(self.uri, read_only=False).ask(lambda lv, opened: opened, _READ_SECONDS)
+        except (Unavailable, ImportError) as error:
+            return guest_agent.unasked(guests, str(error).rstrip("."))
+
+        def command(name: str, text: str, seconds: int) -> Any:
+            return libvirt_qemu.qemuAgentCommand(opened.lookupByName(name), text, seconds, 0)
+
+        return guest_agent.ask_guests(command, guests, guest_agent.SECONDS)
 
     def _everything(self, lv: Any, connection: Any, is_vf: libvirt_xml.IsVf) -> Libvirt:
         networks = _networks(lv, connection)
@@ -194,6 +214,17 @@ def _unless_gone(lv: Any, read: Callable[[], T]) -> T | None:
         if error.get_error_code() in (lv.VIR_ERR_NO_DOMAIN, lv.VIR_ERR_NO_NETWORK):
             return None
         raise
+
+
+def _channels(lv: Any, connection: Any, is_vf: libvirt_xml.IsVf) -> dict[str, str]:
+    """The channels for agents of running guests with VFs, by domain."""
+    found = {}
+    for domain in connection.listAllDomains(lv.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        text = _unless_gone(lv, partial(domain.XMLDesc, 0))
+        live = libvirt_xml.parse(text) if text is not None else None
+        if live is not None and libvirt_xml.has_vfs(live, is_vf):
+            found[domain.name()] = guest_agent.channel(live)
+    return found
 
 
 def _domain(

@@ -69,6 +69,16 @@ def _number(value: str) -> int:
     return int(value, 16) if value[:2].lower() == "0x" else int(value)
 
 
+def has_vfs(domain: Element, is_vf: IsVf) -> bool:
+    """Whether a running domain has VFs, by its live XML, in which a pool's NIC has the address that it was given."""
+    plain = domain.iterfind("devices/hostdev[@type='pci']/source/address")
+    return (
+        domain.find("devices/interface[@type='hostdev']") is not None
+        or domain.find("devices/interface[@type='network']/source/address[@type='pci']") is not None
+        or any((address := pci_address(item)) is not None and is_vf(address) for item in plain)
+    )
+
+
 def nics(domain: Element, is_vf: IsVf, modes: Mapping[str, str]) -> list[Nic]:
     """The NICs of a domain's XML. `is_vf` tells whether a PCI address is a VF's; `modes` are the forward
     modes of the networks that libvirt knows: a NIC in a hostdev network, or in one that libvirt does not

@@ -70,7 +70,8 @@ class LocalReader:
     def examine(self) -> Platform:
         """What only doctor wants to know."""
         found = read_platform(self.root)
-        self.libvirt.examine(found)
+        devices = self.root / "sys/bus/pci/devices"
+        self.libvirt.examine(found, lambda address: os.path.lexists(devices / address / "physfn"))
         return found
 
     def _modules(self, notes: list[str]) -> Modules:

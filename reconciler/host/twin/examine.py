@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from reconciler.host.platform import CapableDevice, IommuGroup, ModuleState, Platform
+from reconciler.host.platform import CapableDevice, Inside, IommuGroup, ModuleState, Platform
 from reconciler.host.twin import modules
 from reconciler.host.twin.state import Twin
 
@@ -18,7 +18,20 @@ def examine(twin: Twin) -> Platform:
     found.iommu_groups = _groups(twin)
     found.capable = _capable(twin)
     found.modules = _modules(twin)
+    found.inside = _inside(twin)
     return found
+
+
+def _inside(twin: Twin) -> dict[str, Inside] | None:
+    """What agents say is as it was recorded; a guest that had none then has none."""
+    if not twin.libvirt.available:
+        return None
+    known = twin.platform.inside or {}
+    return {
+        domain.name: deepcopy(known.get(domain.name)) or Inside("absent", "it has no channel for one")
+        for domain in twin.libvirt.domains.values()
+        if domain.running and any(nic.method != "other" for nic in domain.live)
+    }
 
 
 def _groups(twin: Twin) -> list[IommuGroup]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from reconciler.doctor.diagnose import diagnose
 from reconciler.doctor.document import Finding, Report
 from reconciler.host.model import GuestHardware, Network, Nic, Snapshot
-from reconciler.host.platform import CapableDevice, IommuGroup, Platform
+from reconciler.host.platform import CapableDevice, Inside, InsideNic, IommuGroup, Platform
 from tests.hosts import guest, host, igb
 
 GIB = 1024 * 1024
+MAC = "52:54:00:00:01:00"
 VF0, VF1 = "0000:01:10.0", "0000:01:10.2"
 
 
@@ -52,7 +56,14 @@ def platform() -> Platform:
         huge_pages=[],
         owners=[],
         services={},
+        inside={"web1": inside()},
     )
+
+
+def inside(**changes: Any) -> Inside:
+    """A guest in which all is well."""
+    nics = [InsideNic("lo", "00:00:00:00:00:00", "", 1, ""), InsideNic("eth0", MAC, "iavf", 4, "")]
+    return replace(Inside("answers", "", "debian", 4, True, nics), **changes)
 
 
 def by_code(report: Report) -> dict[str, Finding]:

@@ -33,7 +33,7 @@ def test_a_snapshot_without_the_platform_is_not_called_ready() -> None:
     report = diagnose(snapshot, SnapshotReader(snapshot).examine())
     assert report.verdict == "incomplete"
     assert {"IOMMU", "vfio", "KVM", "memory", "QEMU", "cards"} <= {i.subject for i in report.unchecked}
-    assert headline(report).startswith("lab: no problem found in what could be read (1 note); 7 things could not be")
+    assert headline(report).startswith("lab: no problem found in what could be read (1 note); 8 things could not be")
     assert "take it again" in report.unread[0]
 
 

@@ -292,7 +292,7 @@ def test_a_password_in_a_guests_xml_is_in_no_snapshot(libvirt: FakeLibvirt) -> N
     reader = LibvirtReader("qemu:///system")
     platform = Platform()
     found = reader.read(lambda address: True)
-    reader.examine(platform)
+    reader.examine(platform, lambda address: True)
     assert found.available
     assert SECRET not in dump(Snapshot(libvirt=found, platform=platform))
     assert not [asked for asked in flags if asked & libvirt.VIR_DOMAIN_XML_SECURE]

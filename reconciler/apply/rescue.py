@@ -130,8 +130,8 @@ def unknown(detached: Iterable[Action], error: Exception) -> list[str]:
     told = f"{error.summary} {error.detail}" if isinstance(error, ReconcilerError) else str(error)
     return [
         f"guest {action.args['domain']} is WITHOUT its NIC {next(iter(action.args['match'].values()))}, which was "
-        f"taken off, unless somebody has put it back: {told.strip().rstrip('.')}. Look with `reconciler inspect`, "
-        "solve this and apply again, or take all back with: reconciler rollback"
+        f"taken off, unless somebody has put it back: {told.strip().rstrip('.')}. Look with `inspect`, "
+        "solve this and apply again, or take all back with `rollback`"
         for action in detached
     ]
 
@@ -340,7 +340,7 @@ class _Rescuer:
         side = "" if lost.live else " in its definition"
         return (
             f"guest {lost.domain} is WITHOUT its {lost}{side}: {why.strip().rstrip('.')}. Solve this and apply "
-            "again, or take all back with: reconciler rollback"
+            "again, or take all back with `rollback`"
         )
 
 

@@ -193,7 +193,7 @@ def show_plan(options: Options, plan: Plan) -> None:
     from reconciler.plan.document import plan_to_json
     from reconciler.report.plan_text import render_plan
 
-    put(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), hints=False, width=options.width()))
+    put(render_plan(plan_to_json(plan), color=options.colored(sys.stdout), command="", width=options.width()))
 
 
 def refuse_recorded(options: Options) -> None:

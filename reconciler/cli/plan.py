@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -123,7 +124,9 @@ def print_plan(
         from reconciler.report.plan_text import render_plan
 
         color, width = options.colored(sys.stdout), options.width()
-        put(render_plan(plan_to_json(document), color=color, hints=saved is None, width=width))
+        # What was recorded is planned here and applied there.
+        command = "reconciler" if options.host.startswith("snapshot:") else options.command()
+        put(render_plan(plan_to_json(document), color=color, command="" if saved else command, width=width))
         if saved is not None and document.verdict == "changes":
             name = visible(str(saved))
-            put(f"\nSaved to {name}. To do exactly this:\n    reconciler apply {name}\n")
+            put(f"\nSaved in {name}. To do exactly this:\n    {command} apply {shlex.quote(name)}\n")

@@ -143,7 +143,7 @@ def _damaged(run: RecordedRun) -> ReconcilerError:
     return ReconcilerError(
         "A run's record is damaged.",
         f"Run {run.name}: {'; '.join(run.damage)}. So it is not known what it did, and neither it nor a "
-        "run before it can be taken back. Nothing was changed. Look with `reconciler inspect`, and apply what is "
+        "run before it can be taken back. Nothing was changed. Look with `inspect`, and apply what is "
         "to be.",
         code=ExitCode.INVALID,
     )

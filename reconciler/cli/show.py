@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,5 +22,6 @@ def show(
     from reconciler.plan.document import load_plan
 
     options: Options = context.obj
-    print_plan(options, load_plan(read_file(plan), plan), Format.JSON if as_json else output_format)
+    chosen = Format.JSON if as_json else output_format
+    print_plan(options, load_plan(read_file(plan), plan), chosen, saved=Path(plan))
     return ExitCode.OK

@@ -34,9 +34,10 @@ _LEGEND = {
 _OP_COLOURS = {"create": "green", "update": "yellow", "replace": "red", "delete": "red"}
 
 
-def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, width: int = 0) -> str:
-    """A ``reconciler-plan/1`` document as text. ``hints``: whether to end with the command that carries it
-    out. ``width``: columns to wrap sentences at (0: never); what is worth copying is never broken."""
+def render_plan(document: dict[str, Any], *, color: bool, command: str = "reconciler", width: int = 0) -> str:
+    """A ``reconciler-plan/1`` document as text. ``command``: how the tool is called for this host, to end with what
+    carries the plan out; "" for no such end. ``width``: columns to wrap sentences at (0: never); what is worth copying
+    is never broken."""
     document = clean(document)
     view = _View(document, Style(color), width)
     sections = [
@@ -47,8 +48,8 @@ def render_plan(document: dict[str, Any], *, color: bool, hints: bool = True, wi
         view.diagnostics(),
         view.short_list(),
     ]
-    if hints:
-        sections.append(view.hint())
+    if command:
+        sections.append(view.hint(command))
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -184,11 +185,11 @@ class _View:
             return f"{item['name']} {before_after(item['name'], item['before'], item['after'])}"
         return ", ".join(group.field_names)
 
-    def hint(self) -> list[str]:
+    def hint(self, reconciler: str) -> list[str]:
         if self.document["verdict"] != "changes" or not self.path:
             return []
         allow = f" --allow {self.outlook.allow}" if self.outlook.allow else ""
         targets = "".join(f" --target {shlex.quote(target)}" for target in self.document.get("targets") or [])
         partial = " --partial" if self.document.get("dropped") else ""
-        command = f"reconciler apply {shlex.quote(self.path)}{targets}{partial}{allow}"
+        command = f"{reconciler} apply {shlex.quote(self.path)}{targets}{partial}{allow}"
         return ["Nothing was changed. To carry it out:", "    " + command]

@@ -106,6 +106,7 @@ def test_a_saved_plan_is_shown_as_it_was(folder: Folder) -> None:
     assert "reconciler apply p.json" in fresh.stdout
     shown = folder.run("show", "p.json")
     assert "pf.int.vf.0" in shown.stdout
+    assert shown.stdout.endswith("To do exactly this:\n    reconciler apply p.json\n")
     assert json.loads(folder.run("show", "p.json", "--json").stdout) == json.loads((folder.path / "p.json").read_text())
     assert folder.run("show", "p.json", "--format", "markdown").stdout.startswith("###")
 

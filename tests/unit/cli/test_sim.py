@@ -37,6 +37,13 @@ def test_new_from_a_snapshot_and_from_a_profile_of_ones_own(folder: Path) -> Non
     assert run(["sim", "new", "y", "--profile", "own.toml"]) == ExitCode.OK
 
 
+def test_a_plan_ends_with_the_command_for_this_very_host(folder: Path, capsys: Capture) -> None:
+    assert run(["sim", "new", "x", "--profile", "igb-lab"]) == ExitCode.OK
+    (folder / "host.toml").write_text('schema = 1\n[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 2\n')
+    assert run(["--host", "sim:x", "plan", "host.toml"]) == ExitCode.OK
+    assert capsys.readouterr().out.endswith("    reconciler --host sim:x apply host.toml\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -143,7 +143,7 @@ def test_the_short_list_is_last_before_the_hint() -> None:
         "Nothing was changed. To carry it out:",
         "    reconciler apply states/r620-01.toml --allow guest",
     ]
-    assert lines_of(samples.remade(), hints=False)[-1] == (
+    assert lines_of(samples.remade(), command="")[-1] == (
         "Plan: 9 to create, 1 to update, 1 to replace, 1 to delete; 23 actions, 2 disruptive."
     )
     at = lines.index("Summary:")

@@ -45,11 +45,22 @@ def _pf(pf: dict[str, Any]) -> str:
 
 
 def _pool(pool: dict[str, Any]) -> str:
-    names = [*pool["running"], *(f"{name} (off)" for name in pool["off"])]
+    wanted = len(pool["running"]) + len(pool["off"])
+    names = [*_counted(pool["running"], ""), *_counted(pool["off"], "off")]
     shown = ", ".join(names[:_MOST_NAMES]) + (
         f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     )
     other = f", {pool['other']} in use by others" if pool["other"] else ""
-    lacking = len(names) - (pool["vfs"] - pool["other"])
+    lacking = wanted - (pool["vfs"] - pool["other"])
     end = f"{lacking} too few" if lacking > 0 else f"{pool['free']} free"
-    return f"{plural(pool['vfs'], 'VF')}: {len(names)} wanted{f' ({shown})' if names else ''}{other}, {end}"
+    return f"{plural(pool['vfs'], 'VF')}: {wanted} wanted{f' ({shown})' if names else ''}{other}, {end}"
+
+
+def _counted(names: list[str], state: str) -> list[str]:
+    """``web1``, ``db1 (4 NICs, off)``: each guest once, with how many NICs it has."""
+    found = []
+    for name in dict.fromkeys(names):
+        count = names.count(name)
+        told = ", ".join(filter(None, [plural(count, "NIC") if count > 1 else "", state]))
+        found.append(f"{name} ({told})" if told else name)
+    return found

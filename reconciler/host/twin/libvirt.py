@@ -32,11 +32,14 @@ _ALT_ZERO = "02:00:00:00:00:00"
 
 
 def service(twin: Twin, what: str) -> None:
-    """``systemctl start|stop|restart libvirtd``: guests run on, and what they give back meanwhile is known when it
-    answers again (qemuProcessUpdateDevices in src/qemu/qemu_process.c)."""
+    """``systemctl start|stop|restart libvirtd``: guests run on. What they give back meanwhile is known when it answers
+    again, and its networks know anew who has their VFs (qemuProcessUpdateDevices and qemuProcessNotifyNets in
+    src/qemu/qemu_process.c)."""
     twin.forget({"libvirt"}, "")
     twin.libvirt.available = what == "start"
     twin.libvirt.reason = "" if what == "start" else "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
+    if what == "start":
+        networks.reclaim(twin)
     if what == "restart":
         twin.later(_RESTART, "libvirt", "")
 

@@ -126,3 +126,14 @@ def free(twin: Twin, domain: str, nic: Nic) -> None:
     network = twin.libvirt.networks.get(nic.pool or "")
     if network is not None:
         network.ports = [port for port in network.ports if (port.owner, port.vf_address) != (domain, nic.vf_address)]
+
+
+def reclaim(twin: Twin) -> None:
+    """Running guests tell their networks what they have of them (VIR_NETWORK_PORT_CREATE_RECLAIM)."""
+    for domain in twin.libvirt.domains.values():
+        for nic in domain.live if domain.running else ():
+            network = twin.libvirt.networks.get(nic.pool or "")
+            if network is None or nic.vf_address not in network.live_addresses:
+                continue
+            if not any((port.owner, port.vf_address) == (domain.name, nic.vf_address) for port in network.ports):
+                network.ports.append(NetworkPort(domain.name, nic.mac, nic.vf_address))

@@ -23,14 +23,14 @@ def forgotten(host: Snapshot, network: Network) -> list[tuple[str, str]]:
     came from the pool and have no port."""
     if not network.active or not knows_ports(host):
         return []
-    known = {(port.owner, port.vf_address) for port in network.ports}
+    known = {(port.owner, port.vf_address, port.mac) for port in network.ports}
     return [
         (domain.name, nic.vf_address)
         for domain in host.libvirt.domains.values()
         if domain.running
         for nic in domain.live
         if nic.vf_address in network.live_addresses
-        and (domain.name, nic.vf_address) not in known
+        and known.isdisjoint((domain.name, nic.vf_address, mac) for mac in (nic.mac, None))
         and came_from(domain, nic.mac, network)
     ]
 

@@ -280,3 +280,11 @@ def test_vfs_that_are_made_again_are_nobodys_any_more() -> None:
     found = plan(POOL.replace("vfs = 4", "vfs = 6") + nics("web", "a"), snapshot)
     assert codes(found) == set()
     assert found.disruption == "guest"
+
+
+def test_a_guest_whose_nic_the_pool_forgot_would_not_get_its_vf_a_second_time_either() -> None:
+    """What the pool is predicted to give to the one NIC doesn't make it know of the other."""
+    snapshot = site(on("web", ("x", 1, 0)))
+    found = plan(POOL + nics("web", "a"), snapshot)
+    assert "systemctl restart libvirtd" in finding(found, "pool-cannot-serve")[2]
+    assert "int/0 (guest web)" in finding(found, "pool-forgot")[2]

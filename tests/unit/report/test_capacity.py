@@ -45,6 +45,11 @@ def test_a_pool_that_is_too_small_is_always_told() -> None:
     assert rows[1] == ["pool.p", "4 VFs: 4 wanted (web, db, idle (off), old (off)), 1 in use by others, 1 too few"]
 
 
+def test_a_guest_with_several_nics_is_named_once() -> None:
+    rows = capacity_rows(document("nic.attach", pools=[pool(7, "web", "web", off=("db", "db", "db", "web"))]))
+    assert rows[1][1] == "7 VFs: 6 wanted (web (2 NICs), db (3 NICs, off), web (off)), 1 free"
+
+
 def test_a_long_list_is_cut() -> None:
     rows = capacity_rows(document("pool.start", pools=[pool(63, *(f"g{number}" for number in range(40)))]))
     assert rows[1][1].endswith("g11 and 28 more), 23 free")

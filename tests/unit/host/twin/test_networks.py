@@ -92,6 +92,20 @@ def test_net_destroy_forgets_who_has_what() -> None:
     assert "in use by driver QEMU, domain web1" in run(host, "virsh start db1").message
 
 
+def test_a_restart_of_libvirtd_makes_a_network_know_again() -> None:
+    host = with_pool(2)
+    host.attach_nic("web1", from_pool(), live=True, config=True)
+    before = network(host).ports
+    do(host, "virsh net-destroy sriov")
+    do(host, "virsh net-start sriov")
+    do(host, "systemctl restart libvirtd")
+    host.sleep(5)
+    assert network(host).ports == before != []
+    host.attach_nic("db1", from_pool(1), live=False, config=True)
+    do(host, "virsh start db1")
+    assert len(network(host).ports) == 2
+
+
 def test_an_inactive_network_gives_nothing() -> None:
     host = with_pool(1)
     host.stop_pool("sriov")

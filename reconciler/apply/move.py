@@ -55,6 +55,8 @@ class Mover:
     ) -> None:
         self.move, self.cargo, self.here, self.there = move, cargo, here, there
         self.journal, self.tell, self.stopped, self.entered = journal, tell, stopped, entered
+        self.xml = cargo.original
+        """The definition here as it was left by us."""
         self.written = False
         self.pending: list[str] = []
         """Orders that may still be carried out, since nobody has said that they were not."""
@@ -104,9 +106,9 @@ class Mover:
 
     def _strip(self) -> None:
         """Nobody has touched it since it was looked at, or the plan is no longer the one that was shown."""
-        self._is_still(self.here.definition(self.cargo.uuid), self.cargo.original)
+        self._is_still(self.here.definition(self.cargo.uuid))
         self._order("define", self.here, lambda: self.here.define(self.cargo.sent))
-        expect(self.here, self.cargo.uuid, self.cargo.sent_essence, "here")
+        self.xml = expect(self.here, self.cargo.uuid, self.cargo.sent_essence, "here").xml
 
     def _define(self) -> None:
         if self.there.definition(self.cargo.uuid) is not None:
@@ -127,12 +129,9 @@ class Mover:
         """Both sides are looked at right before. Only what is read afterwards says whether it is gone."""
         self._verify()
         definition = self.here.definition(self.cargo.uuid)
-        wanted = self.cargo.sent_essence if self._strips else self.cargo.original_essence
         if definition is None:
             return
-        if definition.running or definition.essence != wanted:
-            why = "started" if definition.running else "changed"
-            raise ReconcilerError("The guest is no longer as it was.", f"Somebody has {why} it here in the meantime.")
+        self._is_still(definition)
         refused: ReconcilerError | None = None
         try:
             self._order("undefine", self.here, lambda: self.here.undefine(self.cargo.uuid))
@@ -160,12 +159,8 @@ class Mover:
     def _autostart(self) -> None:
         set_autostart(self.there, self.cargo.uuid)
 
-    @property
-    def _strips(self) -> bool:
-        return any(step.id == "strip" for step in self.move.steps)
-
-    def _is_still(self, definition: Definition | None, xml: str) -> None:
-        if definition is None or definition.xml != xml or definition.running:
+    def _is_still(self, definition: Definition | None) -> None:
+        if definition is None or definition.xml != self.xml or definition.running:
             why = "is gone" if definition is None else "was started" if definition.running else "was changed"
             raise ReconcilerError("The guest is no longer as it was.", f"{self.cargo.name} {why} in the meantime.")
 
@@ -277,8 +272,8 @@ def _take_away(cargo: Cargo, there: GuestWriter, tell: Tell) -> list[str]:
     return []
 
 
-def expect(side: Guests, uuid: str, wanted: Essence, where: str) -> None:
-    """Reads a definition back, and compares what matters. Raises `ReconcilerError` with every difference."""
+def expect(side: Guests, uuid: str, wanted: Essence, where: str) -> Definition:
+    """Reads a definition back, compares what matters, and returns it. Raises `ReconcilerError` with all that differs."""
     found = side.definition(uuid)
     if found is None:
         raise ReconcilerError("The guest is not there.", f"There is no guest with UUID {uuid} {where}.")
@@ -289,6 +284,7 @@ def expect(side: Guests, uuid: str, wanted: Essence, where: str) -> None:
     ]
     if different:
         raise ReconcilerError("The definition is not what was sent.", f"As it is {where}: {'; '.join(different)}.")
+    return found
 
 
 def set_autostart(side: GuestWriter, uuid: str) -> None:

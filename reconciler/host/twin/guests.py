@@ -141,8 +141,8 @@ def _define(twin: Twin, xml: str) -> None:
         raise failed(f"domain '{known.name}' is already defined with uuid {uuid}")
     domain = known or Domain(name, uuid)
     domain.config = libvirt_xml.nics(element, _is_vf(twin), _modes(twin))
-    if not domain.running:
-        domain.hardware = guest_hardware(element, {})
+    if not domain.running and element.find("devices/controller") is not None:
+        domain.hardware = guest_hardware(element, {})  # Else it is one of which nothing but its NICs is known.
     domain.persistent = True
     twin.libvirt.domains[name] = domain
     twin.guest(name).xml = xml

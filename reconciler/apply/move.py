@@ -273,7 +273,7 @@ def _take_away(cargo: Cargo, there: GuestWriter, tell: Tell) -> list[str]:
 
 
 def expect(side: Guests, uuid: str, wanted: Essence, where: str) -> Definition:
-    """Reads a definition back, compares what matters, and returns it. Raises `ReconcilerError` with all that differs."""
+    """Reads a definition back, compares what matters, returns it. Raises `ReconcilerError` with all that differs."""
     found = side.definition(uuid)
     if found is None:
         raise ReconcilerError("The guest is not there.", f"There is no guest with UUID {uuid} {where}.")

@@ -67,9 +67,27 @@ def begin(state_dir: Path, move: Move, cargo: Cargo, boot_id: str) -> tuple[str,
 def read_document(run: RecordedRun) -> dict[str, Any]:
     """The plan of a recorded move. Raises `ReconcilerError` 65 when it is damaged."""
     document = _read(run).get("document")
-    if not isinstance(document, dict):
-        raise _damaged(run, f"{MOVE} has no plan")
+    if not isinstance(document, dict) or not _is_document(document):
+        raise _damaged(run, f"{MOVE} has no plan that can be shown")
     return document
+
+
+def _is_document(document: dict[str, Any]) -> bool:
+    """Whether it has all that is shown of a move that is over."""
+    steps = document.get("steps")
+    return (
+        all(isinstance(document.get(key), str) for key in ("domain", "host", "destination"))
+        and all(_is_texts(document.get(key)) for key in ("pools", "toml", "resets"))
+        and isinstance(steps, list)
+        and all(
+            isinstance(step, dict) and all(isinstance(step.get(key), str) for key in ("id", "side", "text"))
+            for step in steps
+        )
+    )
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def read_cargo(run: RecordedRun) -> Cargo:

@@ -119,7 +119,9 @@ def test_a_move_that_came_to_nothing_hides_no_run_from_rollback(folder: Inside) 
     assert "Taken back" in back.stdout
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "reconciler-move/1", "cargo": {"name": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"format": "reconciler-move/1", "cargo": {"name": 1}, "document": {"steps": [{}]}}']
+)
 def test_a_damaged_record_is_told_and_nothing_done(folder: Inside, text: str) -> None:
     fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")
     assert folder.run(*MOVE, "--yes").returncode == ExitCode.PARTIAL

@@ -8,8 +8,9 @@ from dataclasses import replace
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Snapshot, Vf
 from reconciler.kinds.action import Action, Impact, Step
-from reconciler.kinds.holders import Holders, find_holders
+from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.impact import impact_on_vfs
+from reconciler.kinds.nic.operations import find_match
 from reconciler.kinds.vf.steps import binding
 
 PREFIX = "undo "
@@ -20,6 +21,7 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
     """The actions that take back those of ``done`` (ids), in the order in which they must be carried out. What was done
     on top of an action has to be taken back before it is: a guest's NIC before its VF."""
     holders = find_holders(before)
+    kept = _kept(actions, done, before, holders)
     back: list[Action] = []
     ids: dict[str, list[str]] = {}
     for action in reversed(actions):
@@ -27,6 +29,8 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
             continue
         users = [key for other in actions if action.id in other.needs for key in ids.get(other.id, [])]
         for number, step in enumerate(action.undo.steps, 1):
+            if step.op == "vf.bind" and (step.args["pf"], step.args["vf"]) in kept:
+                continue
             key = f"{PREFIX}{action.id}" + (f" ({number})" if number > 1 else "")
             of = {item.id: item for item in back}
             needs = [key for key in [*users, *ids.get(action.id, [])] if _is_needed(of[key], step)]
@@ -35,6 +39,19 @@ def undo_of(actions: Sequence[Action], done: Collection[str], before: Snapshot) 
             )
             ids.setdefault(action.id, []).append(key)
     return _down_last(_started_as_defined(_pools_after_vfs(back)))
+
+
+def _kept(actions: Sequence[Action], done: Collection[str], before: Snapshot, holders: Holders) -> set[VfId]:
+    """VFs that a guest has all the while, since they were not taken off it: an undo that counts on that would unbind
+    them under it, which the kernel waits with for as long as the guest runs."""
+    addresses = vfs_by_address(before)
+    freed = set()
+    for action in actions:
+        domain = before.libvirt.domains.get(action.args.get("domain", ""))
+        if action.op == "nic.detach" and action.args["live"] and action.id in done and domain is not None:
+            nic = find_match(domain.live, action.args["match"])
+            freed.add(addresses.get((nic.vf_address if nic is not None else None) or ""))
+    return {vf for vf, held in holders.items() if vf not in freed and any(holder.kind == "guest" for holder in held)}
 
 
 def undone_of(actions: Sequence[Action], failed: Collection[str]) -> set[str]:
@@ -115,7 +132,7 @@ def _impact(action: Action, step: Step, before: Snapshot, holders: Holders) -> I
     pf = before.pfs.get(step.args.get("pf", ""))
     impact = impact_on_vfs(holders, [(pf.id, vf.index) for vf in pf.vfs] if pf is not None else [])
     domains = [*action.impact.domains, *impact.domains]
-    if step.op == "nic.detach":
+    if step.op.startswith("nic.detach"):
         domains.append(step.args["domain"])
     return Impact(
         domains=list(dict.fromkeys(domains)),

@@ -20,6 +20,7 @@ from reconciler.host.model import (
 )
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
 from reconciler.kinds.builder import copy_host
+from reconciler.kinds.nic.identity import find_standby
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.state.desired import ZERO_MAC, Attributes
 from reconciler.state.load import load
@@ -197,10 +198,21 @@ class DataHost:
         self._do("pool.undefine", pool=name)
 
     def attach_nic(self, domain: str, nic: NicSpec, *, live: bool, config: bool) -> None:
-        self._do("nic.attach", domain=domain, nic=self._nic(nic), live=live, config=config)
+        if nic.method == "bridge":
+            standby = {"alias": nic.alias, "mac": nic.mac, "bridge": nic.bridge}
+            self._do("nic.attach_standby", domain=domain, standby=standby, live=live, config=config)
+        else:
+            self._do("nic.attach", domain=domain, nic=self._nic(nic), live=live, config=config)
 
     def detach_nic(self, domain: str, match: NicMatch, *, live: bool, config: bool) -> None:
-        self._do("nic.detach", domain=domain, match=_match(match), live=live, config=config)
+        known = self.state.libvirt.domains[domain]
+        if find_standby([*known.live, *known.config], match.alias) is not None:
+            self._do("nic.detach_standby", domain=domain, alias=match.alias, live=live, config=config)
+        else:
+            self._do("nic.detach", domain=domain, match=_match(match), live=live, config=config)
+
+    def set_bridge(self, domain: str, alias: str, bridge: str, *, live: bool, config: bool) -> None:
+        self._do("nic.move_standby", domain=domain, alias=alias, bridge=bridge, live=live, config=config)
 
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         self._do("nic.update", domain=domain, match=_match(match), nic=self._nic(nic))
@@ -213,6 +225,8 @@ class DataHost:
 
     def _nic(self, nic: NicSpec) -> dict[str, object]:
         args: dict[str, object] = {"method": nic.method, "alias": nic.alias, "mac": nic.mac, "vlan": nic.vlan}
+        if nic.standby is not None:
+            args["standby"] = nic.standby or None
         if nic.pool is not None:
             args["pool"] = nic.pool
         for pf in self.state.pfs.values():

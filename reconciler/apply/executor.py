@@ -423,13 +423,17 @@ def _failed(action: Action, error: ReconcilerError) -> Outcome:
     return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
 
 
+_IN_BOTH = ("nic.detach", "nic.attach", "nic.detach_standby", "nic.attach_standby", "nic.move_standby")
+"""Operations on a running guest and on its definition."""
+
+
 def _parts(action: Action, host: Snapshot) -> list[Action]:
     """A NIC leaves the running guest first, and the definition when it is gone there: a guest that doesn't answer keeps
     both. It is attached at once, but only where it lacks: libvirt refuses it twice."""
-    if not (action.op in ("nic.detach", "nic.attach") and action.args["live"] and action.args["config"]):
+    if not (action.op in _IN_BOTH and action.args["live"] and action.args["config"]):
         return [action]
     halves = [replace(action, args={**action.args, **which}) for which in ({"config": False}, {"live": False})]
-    if action.op == "nic.detach":
+    if action.op.startswith("nic.detach"):
         return halves
     lacking = [half for half in halves if not OPERATIONS[half.op].satisfied(host, half.args)]
     return lacking if len(lacking) == 1 else [action]
@@ -437,7 +441,7 @@ def _parts(action: Action, host: Snapshot) -> list[Action]:
 
 def _not_seen(action: Action, deadline: float) -> HostError:
     hint = ""
-    if action.op == "nic.detach" and action.args["live"]:
+    if action.op.startswith("nic.detach") and action.args["live"]:
         hint = " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
     elif action.op == "pf.wait_link":
         hint = " There is no carrier: check the cable and the switch port."

@@ -106,7 +106,13 @@ def _nic_spec(host: Snapshot, nic: Args) -> NicSpec:
         vlan=nic.get("vlan"),
         vf_address=nic_address(host, nic),
         pool=nic.get("pool"),
+        standby=(nic["standby"] or "") if "standby" in nic else None,
     )
+
+
+def _attach_standby(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    nic = NicSpec("bridge", args["standby"]["alias"], args["standby"]["mac"], bridge=args["standby"]["bridge"])
+    begin().attach_nic(args["domain"], nic, live=args["live"], config=args["config"])
 
 
 def _nic_match(match: Args) -> NicMatch:
@@ -137,6 +143,13 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
         a["domain"], _nic_match(a["match"]), live=a["live"], config=a["config"]
     ),
     "nic.update": _update_nic,
+    "nic.attach_standby": _attach_standby,
+    "nic.detach_standby": lambda w, h, a, d: w().detach_nic(
+        a["domain"], NicMatch(a["alias"]), live=a["live"], config=a["config"]
+    ),
+    "nic.move_standby": lambda w, h, a, d: w().set_bridge(
+        a["domain"], a["alias"], a["bridge"], live=a["live"], config=a["config"]
+    ),
     "domain.set_root_ports": lambda w, h, a, d: w().add_root_ports(a["domain"], a["free"]),
     "domain.drop_root_ports": lambda w, h, a, d: w().drop_root_ports(a["domain"], a["keep"]),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.doctor.cards import check_capability, check_link, check_vf_driver
 from reconciler.doctor.document import Checked, Finding, FindingSeverity, Report, Unchecked
 from reconciler.doctor.facts import make_facts
+from reconciler.doctor.failover import check_failover
 from reconciler.doctor.firmware import check_groups, check_iommu, check_processor, check_vfio
 from reconciler.doctor.fit import check_fit, check_host
 from reconciler.doctor.guests import check_bridges, check_limit, check_ports
@@ -36,6 +37,7 @@ _CHECKS = (
     check_ports,
     check_limit,
     check_bridges,
+    check_failover,
     check_inside,
     check_fit,
 )

@@ -37,7 +37,7 @@ def check_ports(facts: Facts) -> Found:
             f"guest {domain.name}",
             f"{domain.name} runs with {free} free PCIe root ports{wanted}.",
             'A VF can be attached to it only while it is off: "No more available PCI slots".',
-            "Shut it down, add a <controller type='pci' model='pcie-root-port'/> per VF to its definition, start it.",
+            f"Declare root_ports = {max(need, 1)} for it, apply, shut it down and start it.",
             f"domain.{domain.name}" if need else "",
             facts.line(f"domain.{domain.name}") if need else 0,
         )

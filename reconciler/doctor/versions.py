@@ -35,9 +35,11 @@ def _interfaces(facts: Facts) -> bool:
     )
 
 
-def _without_file(facts: Facts) -> bool:
-    """A state file has no word for it yet."""
-    return facts.desired is None and any(vf_nics([*domain.config, *domain.live]) for domain in facts.domains)
+def _migratable(facts: Facts) -> bool:
+    """Guests with VFs that may be migrated while they run; with a state file, those that it says it of."""
+    if facts.desired is None:
+        return any(vf_nics([*domain.config, *domain.live]) for domain in facts.domains)
+    return any(nic.failover for domain in facts.desired.domains.values() for nic in domain.nics.values())
 
 
 def _mellanox(facts: Facts) -> bool:
@@ -83,7 +85,7 @@ QUIRKS = (
         0,
         6_001_000,
         False,
-        _without_file,
+        _migratable,
         "knows no <teaming>",
         "A guest with a VF can't have a virtio NIC to fall back to while it is migrated.",
     ),
@@ -91,7 +93,7 @@ QUIRKS = (
         6_001_000,
         7_001_000,
         False,
-        _without_file,
+        _migratable,
         "knows <teaming> for interfaces only, not for a plain <hostdev>",
         "A guest with a VF as <hostdev> can't have a virtio NIC to fall back to while it is migrated.",
     ),

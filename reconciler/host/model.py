@@ -158,6 +158,12 @@ class Nic:
     pool: str | None = None
     vlan: int = 0
     """The tag in the XML; 0 = none."""
+    bridge: str | None = None
+    """Of an ``<interface type='bridge'>``."""
+    teaming: Literal["", "persistent", "transient"] = ""
+    """``transient``: a VF that another NIC stands in for while the guest is migrated; ``persistent``: that other."""
+    partner: str | None = None
+    """Of a ``transient`` one: the alias of the NIC that stands in."""
 
 
 @dataclass(slots=True)
@@ -209,7 +215,8 @@ class Domain:
     config: list[Nic] = field(default_factory=list)
     """Empty for a transient domain."""
     other_aliases: list[str] = field(default_factory=list)
-    """Aliases of the kind that our NICs have (``ua-rec-…``), of devices that are no NICs: a disk, a channel, …"""
+    """Aliases of the kind that our NICs have (``ua-rec-…``, ``ua-standby-…``), of devices that are no NICs: a disk, a
+    channel, …"""
 
 
 @dataclass(slots=True)
@@ -324,6 +331,8 @@ class Snapshot:
     pfs: dict[str, Pf] = field(default_factory=dict)
     """By identity."""
     modules: Modules = field(default_factory=Modules)
+    bridges: list[str] | None = None
+    """The host's Linux bridges, sorted; ``None``: not known."""
     libvirt: Libvirt = field(default_factory=Libvirt)
     vfio_open: dict[int, list[Process]] | None = None
     """Open VFIO groups by IOMMU group number; ``None``: unknown (reading /proc/*/fd takes root)."""

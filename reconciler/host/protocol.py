@@ -79,15 +79,19 @@ class VfSet:
 
 @dataclass(frozen=True, slots=True)
 class NicSpec:
-    """A NIC as it is to stand in a domain's XML. Exactly one of ``vf_address`` and ``pool``."""
+    """A NIC as it is to stand in a domain's XML. Exactly one of ``vf_address``, ``pool`` and ``bridge``."""
 
-    method: Literal["interface", "hostdev", "pool"]
+    method: Literal["interface", "hostdev", "pool", "bridge"]
+    """``bridge``: a virtio NIC that stands in for a VF."""
     alias: str
     mac: str | None = None
     vlan: int | None = None
     """``None`` or 0: no ``<vlan>`` element."""
     vf_address: str | None = None
     pool: str | None = None
+    bridge: str | None = None
+    standby: str | None = None
+    """Alias of the virtio NIC that stands in for it; "": it has none; ``None``: what it has is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,10 @@ class Writer(Protocol):
 
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         """Replaces the NIC in the persistent XML alone, keeping its place on the guest's PCI bus."""
+        ...
+
+    def set_bridge(self, domain: str, alias: str, bridge: str, *, live: bool, config: bool) -> None:
+        """Makes the NIC with this alias a port of another bridge, in place."""
         ...
 
     def add_root_ports(self, domain: str, free: int) -> None:

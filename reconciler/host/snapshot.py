@@ -185,3 +185,5 @@ def _of_nic(where: str, nic: Nic) -> Iterator[tuple[str, Check, Any]]:
     yield f"{where}.vlan", VLAN, nic.vlan
     yield f"{where}.pool", POOL, nic.pool
     yield f"{where}.vf_address", PCI_ADDRESS, nic.vf_address
+    yield f"{where}.bridge", NETDEV, nic.bridge
+    yield f"{where}.partner", ALIAS, nic.partner

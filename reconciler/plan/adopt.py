@@ -14,7 +14,7 @@ from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.modules.operations import kernel_name
-from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, sriov_nics
+from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, find_standby, sriov_nics
 from reconciler.kinds.pool.operations import live_addresses
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS, is_zero
 from reconciler.plan.planner import make_plan
@@ -59,6 +59,8 @@ class _Adopter:
         """VFs of interfaces: libvirt sets their MAC and VLAN."""
         self.taken: set[VfId] = set()
         """VFs of any NIC that names one."""
+        self.paired: set[VfId] = set()
+        """VFs of plain hostdevs whose MAC is told with the NIC."""
         self.macs: set[str] = set()
 
     def all(self) -> Adopted:
@@ -151,6 +153,8 @@ class _Adopter:
                 continue
             if name in LIBVIRT_OWNS and (pf.id, vf.index) in self.pooled and name != "mac":
                 continue
+            if name == "mac" and (pf.id, vf.index) in self.paired:
+                continue
             if name == "vlan_proto" and value == "802.1Q":
                 continue
             if name == "vlan" and value == 4095:  # mlx4 for none, in older snapshots
@@ -236,7 +240,7 @@ class _Adopter:
         return domains
 
     def _nic(self, domain: Domain, nic: Nic, key: str) -> Data | str:
-        live = next((n for n in domain.live if _same(n, nic)), None)
+        live = next((n for n in domain.live if n.method != "other" and _same(n, nic)), None)
         if domain.running and live is None:
             return "it is in the definition and not in the running guest"
         if nic.mac is not None and nic.mac in self.macs:
@@ -263,9 +267,26 @@ class _Adopter:
                 table["vlan"] = nic.vlan
             if vf is not None:
                 self.given.add(vf)
+        table |= self._failover(domain, nic, vf)
         if vf is not None:
             self.taken.add(vf)
         return table
+
+    def _failover(self, domain: Domain, nic: Nic, vf: VfId | None) -> Data:
+        """The pair that it is one half of, if that is whole. With a plain hostdev the MAC is that of the VF."""
+        standby = find_standby(domain.config if domain.persistent else domain.live, nic.partner)
+        if standby is None or standby.bridge is None or standby.teaming != "persistent":
+            return {}
+        pair = {"failover": {"bridge": standby.bridge}}
+        if nic.method != "hostdev":
+            return pair if standby.mac == nic.mac else {}
+        observed = self.host.pfs[vf[0]].vf(vf[1]) if vf is not None else None
+        mac = ((observed.attributes if observed is not None else None) or {}).get("mac")
+        if vf is None or mac != standby.mac or mac in self.macs:
+            return {}
+        self.macs.add(str(mac))
+        self.paired.add(vf)
+        return {"mac": mac, **pair}
 
 
 ELSEWHERE = "…"

@@ -9,7 +9,9 @@ from reconciler.host.model import Domain, GuestHardware, Snapshot
 from reconciler.kinds.domain.ports import free_ports, slots_of
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
+from reconciler.kinds.nic.pair import new_ports
 from reconciler.kinds.resolution import Resolution
+from reconciler.plan.checks_failover import check_failover
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC, AttributeValue
 
@@ -25,22 +27,26 @@ def check_guests(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]
             continue
         nics = [nic for nic in resolution.nics if nic.domain.name == name]
         yield from _root_ports(resolution, domain)
-        yield from _slots(resolution, domain, domain.hardware, nics)
+        yield from _slots(resolution, host, domain, domain.hardware, nics)
         yield from _memory_limit(resolution, domain, domain.hardware, nics)
     for nic in resolution.nics:
         if nic.nic.state == "present":
             yield from _same_mac(resolution, host, nic)
+            yield from check_failover(resolution, host, nic)
             if nic.live is None and nic.config is None:  # Once it is there it was told.
                 yield from _mac(resolution, nic)
 
 
 def _slots(
-    resolution: Resolution, domain: Domain, hardware: GuestHardware, nics: list[NicIntent]
+    resolution: Resolution, host: Snapshot, domain: Domain, hardware: GuestHardware, nics: list[NicIntent]
 ) -> Iterator[Diagnostic]:
     """A running guest takes a card only on a free pcie-root-port (libvirt, docs/pci-hotplug.rst); a microvm takes none
     (QEMU, docs/system/i386/microvm.rst)."""
-    new = [nic for nic in nics if nic.nic.state == "present" and nic.live is None] if domain.running else []
-    leaving = sum(nic.nic.state == "absent" and nic.live is not None for nic in nics)
+    joining = [nic for nic in nics if nic.nic.state == "present"] if domain.running else []
+    new = [nic.address for nic in joining if nic.live is None]
+    new += [f"what stands in for {nic.address}" for nic in joining if new_ports(host, nic, live=True) > 0]
+    left = [nic for nic in nics if nic.nic.state == "absent"]
+    leaving = sum((nic.live is not None) - new_ports(host, nic, live=True) for nic in left)
     where = address("domain", domain.name)
     if new and hardware.machine.startswith("microvm"):
         yield _finding(
@@ -58,7 +64,7 @@ def _slots(
             "no-free-root-port",
             "The running guest has no slot left for these NICs.",
             f"{domain.name} runs with {hardware.free_root_ports} free PCIe root ports, and is to be given {len(new)} "
-            f"more NICs: {', '.join(nic.address for nic in new)}. Ports can't be added while it runs. "
+            f"more NICs: {', '.join(new)}. Ports can't be added while it runs. "
             f"{_way_to_ports(domain, len(new) - leaving)}",
             where,
         )
@@ -180,7 +186,8 @@ def _with_mac(resolution: Resolution, host: Snapshot, nic: NicIntent, mac: str) 
     mine = [device for device in (nic.live, nic.config) if device is not None]
     for domain in host.libvirt.domains.values():
         for device in domain.live if domain.running else domain.config:
-            if device.mac == mac and not any(device is own for own in mine):
+            paired = domain.name == nic.domain.name and device.teaming == "persistent" and device.alias == nic.standby
+            if device.mac == mac and not paired and not any(device is own for own in mine):
                 yield f"guest {domain.name} ({device.alias or 'a NIC'})"
     for pf in host.pfs.values():
         if pf.mac == mac:

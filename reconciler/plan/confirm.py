@@ -10,7 +10,7 @@ from reconciler.kinds.action import Action, Step, Undo
 
 _LASTING = frozenset({"pool.set_autostart", "pool.undefine", "nic.update", "domain.set_root_ports"})
 """Operations that only write what outlasts a reboot."""
-_BOTH = frozenset({"nic.attach", "nic.detach"})
+_BOTH = frozenset({"nic.attach", "nic.detach", "nic.attach_standby", "nic.detach_standby", "nic.move_standby"})
 """Operations with a running half (``live``) and a lasting half (``config``)."""
 
 

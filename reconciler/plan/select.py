@@ -45,7 +45,7 @@ def _returns(actions: list[Action], taker: Action) -> list[Action]:
     """The later actions that give back what this one takes away: a NIC, a pool, or the VFs of a PF with all that was
     set on them."""
     later = actions[actions.index(taker) + 1 :]
-    if taker.op in ("nic.detach", "pool.stop"):
+    if taker.op in ("nic.detach", "nic.detach_standby", "pool.stop"):
         return [action for action in later if action.address == taker.address]
     if taker.op == "pf.set_numvfs" and taker.args["vfs"] == 0:
         again = ("pf.set_numvfs", "vf.bind", "vf.set")

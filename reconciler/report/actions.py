@@ -98,6 +98,18 @@ def _detach(args: Args) -> str:
     return f"detach from {_where(args)}"
 
 
+def _attach_standby(args: Args) -> str:
+    return f"attach a virtio NIC on {args['standby']['bridge']} that stands in for it to {_where(args)}"
+
+
+def _detach_standby(args: Args) -> str:
+    return f"detach the virtio NIC that stands in for it from {_where(args)}"
+
+
+def _move_standby(args: Args) -> str:
+    return f"put the virtio NIC that stands in for it on {args['bridge']} in {_where(args)}"
+
+
 def _update(args: Args) -> str:
     return f"rewrite it in the definition of {args['domain']}: {_nic_of(args)}"
 
@@ -122,6 +134,9 @@ _SENTENCES: dict[str, Callable[[Args], str]] = {
     "nic.attach": _attach,
     "nic.detach": _detach,
     "nic.update": _update,
+    "nic.attach_standby": _attach_standby,
+    "nic.detach_standby": _detach_standby,
+    "nic.move_standby": _move_standby,
     "domain.set_root_ports": lambda args: f"have {plural(int(args['free']), 'free PCIe root port')} in its definition",
     "domain.drop_root_ports": lambda args: "take the PCIe root ports that were added out of its definition",
 }

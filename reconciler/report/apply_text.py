@@ -16,6 +16,7 @@ _ADVICE = (
     ("pool.", "libvirt may have said more: journalctl -u libvirtd -u virtnetworkd --since -10min"),
     ("nic.detach", "The guest has to answer an unplug request: is it up, and does it support hot-plug?"),
     ("nic.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
+    ("domain.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
     ("modules.unload", "Something may still use the module: lsmod has the count of its users."),
 )
 

@@ -32,6 +32,8 @@ _NO_NETDEV = re.compile(r"[\x00-\x20\x7f/:]")
 _MAX_LIBVIRT_NAME = 255
 _MAX_NETDEV_NAME = 127
 """ALTIFNAMSIZ - 1: alternative names are the long ones."""
+_MAX_BRIDGE_NAME = 15
+"""IFNAMSIZ - 1."""
 _MAX_MTU = 2**31 - 1
 """The kernel's field is an int; what a card takes is for its driver to say."""
 _MAX_VLAN = 4095
@@ -107,6 +109,7 @@ MAC = _text("a MAC address in lower case that a NIC can have", is_mac)
 MODULE = _text("the name of a kernel module", is_module)
 DOMAIN = _text("the name of a domain", is_libvirt_name)
 NETDEV = _text("the name of a network interface", is_netdev)
+BRIDGE = _text("the name of a bridge", lambda text: is_netdev(text) and len(text.encode()) <= _MAX_BRIDGE_NAME)
 POOL = _text("the name of a network of libvirt", is_libvirt_name)
 ALIAS = _text("a user's alias of libvirt such as ua-rec-data", lambda text: _ALIAS.fullmatch(text) is not None)
 INDEX = number("the index of a VF", MAX_INDEX)

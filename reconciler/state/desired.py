@@ -88,6 +88,13 @@ class DesiredPool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failover:
+    """``failover = { bridge = "br0" }``: a virtio NIC that stands in for the VF."""
+
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredNic:
     """``[domain.D.nic.KEY]``. Exactly one of ``pool``, ``vf`` and ``pf`` unless it is declared absent."""
 
@@ -102,6 +109,7 @@ class DesiredNic:
     """PFs of which the planner picks a VF, in the order of the file."""
     spread: bool = False
     """Off the PFs that the guest's other NICs are on, if that can be."""
+    failover: Failover | None = None
     attributes: Attributes = field(default_factory=dict)
 
 

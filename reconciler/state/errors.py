@@ -45,6 +45,8 @@ SUMMARIES = {
     "empty-pool": "The pool has no VFs.",
     "nic-source": "A NIC names exactly one of pool, vf and pf.",
     "spread-without-list": "Only NICs with a choice of PFs can be spread.",
+    "failover-bridge": "The failover names no bridge.",
+    "failover-needs-mac": "Failover with a plain hostdev needs a MAC.",
     "method-with-pool": "A NIC from a pool has no method.",
     "vf-used-twice": "A VF is given away twice.",
     "vf-disagreement": "The VF and the NIC that uses it disagree.",

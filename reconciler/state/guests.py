@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reconciler.state.address import address
-from reconciler.state.desired import DesiredDomain, DesiredNic, DesiredPool, Method, VfRef
+from reconciler.state.desired import DesiredDomain, DesiredNic, DesiredPool, Failover, Method, VfRef
 from reconciler.state.draft import Draft, PoolEntry
 from reconciler.state.positions import Path
 from reconciler.state.refs import format_indexes, is_single
 from reconciler.state.spec import DomainSpec, NicSpec, PoolSpec
-from reconciler.state.values import check_libvirt_name, check_nic_key
+from reconciler.state.values import check_bridge, check_libvirt_name, check_nic_key
 
 _SOURCES = ("pool", "vf", "pf")
 
@@ -105,8 +105,24 @@ def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[
         vf=_read_vf(draft, (*key, "vf"), spec.vf, bounded=state == "present"),
         pf=_read_pfs(draft, key, spec),
         spread=bool(spec.spread),
+        failover=_read_failover(draft, key, spec),
         attributes=draft.attributes(key, spec),
     )
+
+
+def _read_failover(draft: Draft, key: Path, spec: NicSpec) -> Failover | None:
+    """With a plain <hostdev> libvirt sets no MAC, and both NICs have to have the same."""
+    findings, where = draft.findings, (*key, "failover")
+    if spec.failover is None:
+        return None
+    if spec.failover.bridge is None:
+        if not findings.said((*where, "bridge")):
+            findings.error(where, "failover-bridge", 'Name the bridge of the host: failover = { bridge = "br0" }.')
+        return None
+    if spec.method == "hostdev" and spec.pool is None and spec.mac in (None, "none"):
+        detail = 'With method = "hostdev" libvirt sets no MAC, and both NICs of the pair need the same: declare mac.'
+        findings.error(where, "failover-needs-mac", detail)
+    return Failover(bridge=spec.failover.bridge) if check_bridge(findings, where, spec.failover.bridge) else None
 
 
 def _read_pfs(draft: Draft, key: Path, spec: NicSpec) -> tuple[str, ...]:

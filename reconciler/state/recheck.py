@@ -129,5 +129,6 @@ def _nic(nic: DesiredNic) -> Table:
         vf=None if nic.vf is None else f"{nic.vf.pf}/{nic.vf.index}",
         pf=(nic.pf[0] if len(nic.pf) == 1 else list(nic.pf)) or None,
         spread=nic.spread or None,
+        failover=None if nic.failover is None else {"bridge": nic.failover.bridge},
     )
     return {**_attributes(nic.attributes), **told}

@@ -25,7 +25,6 @@ _LATER: tuple[tuple[str | None, ...], ...] = (
     ("hugepages",),
     ("modules", "load"),
     ("pf", None, "host_network"),
-    ("domain", None, "nic", None, "failover"),
 )
 """Keys that the language has and this version does not carry out; None stands for any name."""
 

@@ -289,6 +289,19 @@ class PoolSpec(Spec):
     autostart: bool | None = Field(None, title="Autostart", description="Whether libvirt starts the network by itself.")
 
 
+class FailoverSpec(Spec):
+    """A virtio NIC that stands in for the VF while the guest is migrated."""
+
+    model_config = ConfigDict(title="Failover", json_schema_extra={"required": ["bridge"]})
+
+    bridge: str | None = Field(
+        None,
+        title="Bridge",
+        description="The Linux bridge of the host that the virtio NIC is a port of.",
+        json_schema_extra={"pattern": NETDEV_PATTERN, "maxLength": 15},
+    )
+
+
 class NicSpec(VfAttributesSpec):
     """A guest's NIC. It names exactly one of pool, vf and pf."""
 
@@ -332,6 +345,13 @@ class NicSpec(VfAttributesSpec):
         description='MAC address, such as "52:54:00:6d:90:02". "none", with hostdev only, lets the guest '
         "choose. Without it one is generated and kept.",
         json_schema_extra=_pattern(MAC_OR_NONE_PATTERN),
+    )
+
+    failover: FailoverSpec | None = Field(
+        None,
+        title="Failover",
+        description="The guest gets a virtio NIC with the same MAC beside the VF, which stands in for it while the "
+        "guest is migrated. Its kernel needs net_failover.",
     )
 
 

@@ -26,6 +26,8 @@ _MAX_LIBVIRT_NAME = 255
 """Bytes: libvirt makes a file of that name."""
 _MAX_NETDEV_NAME = 127
 """ALTIFNAMSIZ - 1: alternative names are the long ones."""
+_MAX_BRIDGE_NAME = 15
+"""IFNAMSIZ - 1."""
 _MAX_NIC_KEY = 64
 _MAX_HOST_NAME = 253
 
@@ -110,6 +112,14 @@ def check_netdev(findings: Findings, key: Path, name: str) -> bool:
     )
     form = f"an interface's name has 1 to {_MAX_NETDEV_NAME} bytes, no slash, space or control character"
     return _check(findings, key, name, fits, form)
+
+
+def check_bridge(findings: Findings, key: Path, name: str) -> bool:
+    """The name of a bridge: libvirt takes no alternative names, which are longer."""
+    if not check_netdev(findings, key, name):
+        return False
+    form = f"a bridge's name has at most {_MAX_BRIDGE_NAME} bytes"
+    return _check(findings, key, name, len(name.encode()) <= _MAX_BRIDGE_NAME, form)
 
 
 def check_libvirt_name(findings: Findings, key: Path, name: str) -> bool:

@@ -232,6 +232,14 @@ vlan = 200
         ("virsh start db1",),
     ),
     Scenario(
+        "NICs that get a stand-in",
+        _TWO_GUESTS,
+        _TWO_GUESTS.replace('"52:54:00:6d:90:03"', '"52:54:00:6d:90:03"\nfailover = { bridge = "br0" }')
+        .replace('"52:54:00:6d:90:13"', '"52:54:00:6d:90:13"\nfailover = { bridge = "br0" }')
+        .replace("[domain.db1.nic.data]", "[domain.db1]\nroot_ports = 8\n[domain.db1.nic.data]"),
+        ("ip link add br0 type bridge",),
+    ),
+    Scenario(
         "more VFs on an E810",
         _E810,
         _E810.replace("vfs = 4", "vfs = 6").replace("vlan = 200", "vlan = 201"),

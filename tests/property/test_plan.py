@@ -84,7 +84,9 @@ def hosts(draw: st.DrawFn) -> Snapshot:
                 live_addresses=addresses if active else [],
             )
         )
-    return host(*pfs, domains=_guests(draw, pfs), networks=networks, loaded=loaded)
+    found = host(*pfs, domains=_guests(draw, pfs), networks=networks, loaded=loaded)
+    found.bridges = ["br0", "br1"]
+    return found
 
 
 def _guests(draw: st.DrawFn, pfs: list) -> list[Domain]:  # type: ignore[type-arg]
@@ -94,6 +96,11 @@ def _guests(draw: st.DrawFn, pfs: list) -> list[Domain]:  # type: ignore[type-ar
         web.live, web.config = [nic], [Nic("interface", "ua-rec-a", "52:54:00:00:01:01", nic.vf_address)]
         pfs[0].vfs[3].driver = "vfio-pci"
         pfs[0].vfs[3].attributes.update({"mac": nic.mac, "vlan": 0})
+        for device, nics in ((nic, web.live), (web.config[0], web.config)):
+            if draw(st.booleans()):
+                device.teaming, device.partner = "transient", "ua-standby-a"
+            if draw(st.booleans()):
+                nics.append(Nic("other", "ua-standby-a", nic.mac, bridge="br0", teaming="persistent"))
     if len(pfs[0].vfs) > 4 and draw(st.booleans()):
         db.config = [
             Nic(draw(st.sampled_from(["interface", "hostdev"])), f"ua-rec-{key}", None, pfs[0].vfs[index].address)
@@ -156,6 +163,8 @@ def _nics(draw: st.DrawFn, name: str, state: dict) -> dict:  # type: ignore[type
             nic["mac"] = f"52:54:00:00:0{1 if name == 'web' else 2}:0{number + 1}"
         if draw(st.booleans()):
             nic |= draw(st.fixed_dictionaries({}, optional=ATTRIBUTES))
+        if ("mac" in nic or nic.get("method") != "hostdev") and draw(st.integers(0, 2)) == 0:
+            nic["failover"] = {"bridge": draw(st.sampled_from(["br0", "br1"]))}
         nics[key] = {"state": "absent"} if draw(st.integers(0, 9)) == 0 else nic
     return nics
 

@@ -86,6 +86,23 @@ class LibvirtWriter:
 
         self._redefine(f"change {_name(match)} of {domain}", domain, change)
 
+    def set_bridge(self, domain: str, alias: str, bridge: str, *, live: bool, config: bool) -> None:
+        """libvirt moves the tap device of a running guest (qemuDomainChangeNetBridge in src/qemu/qemu_hotplug.c)."""
+
+        def work(lv: Any, connection: Any) -> None:
+            found = connection.lookupByName(domain)
+            for wanted, xml_flags, flags in (
+                (live, 0, lv.VIR_DOMAIN_AFFECT_LIVE),
+                (config, lv.VIR_DOMAIN_XML_INACTIVE, lv.VIR_DOMAIN_AFFECT_CONFIG),
+            ):
+                if wanted:
+                    xml = libvirt_xml.on_bridge(libvirt_xml.parse(found.XMLDesc(xml_flags)), alias, bridge)
+                    if xml is None:
+                        raise HostError("A NIC is gone.", f"{alias} is no longer a NIC of {domain}: plan again.")
+                    found.updateDeviceFlags(xml, flags)
+
+        self._do(f"move {alias} of {domain} to {bridge}", work)
+
     def add_root_ports(self, domain: str, free: int) -> None:
         self._redefine(f"add PCIe root ports to {domain}", domain, lambda xml: pci_buses.add_ports(xml, free))
 

@@ -12,6 +12,7 @@ from reconciler.host.model import Network, NetworkPort, Nic
 from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
 
 OWN_ALIAS = "ua-rec-"
+STANDBY_ALIAS = "ua-standby-"
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _MAX_XML = 16 * 1024 * 1024
 """Characters; libvirt sends strings of 4 MiB at most (src/remote/remote_protocol.x, REMOTE_STRING_MAX)."""
@@ -106,7 +107,7 @@ def other_aliases(domain: Element) -> list[str]:
         for element in domain.iterfind("devices/*")
         if element.tag != "interface"
         and not (element.tag == "hostdev" and element.get("type") == "pci")
-        and (alias := _alias(element) or "").startswith(OWN_ALIAS)
+        and (alias := _alias(element) or "").startswith((OWN_ALIAS, STANDBY_ALIAS))
     ]
 
 
@@ -119,7 +120,11 @@ def _interface(element: Element, modes: Mapping[str, str]) -> Nic:
     )
     tag = element.find("vlan/tag")
     nic.vlan = int(tag.get("id") or 0) if tag is not None else 0
-    if element.get("type") == "hostdev":
+    _teaming(element, nic)
+    if element.get("type") == "bridge":
+        source = element.find("source")
+        nic.bridge = source.get("bridge") if source is not None else None
+    elif element.get("type") == "hostdev":
         nic.method = "interface"
         nic.vf_address = pci_address(element.find("source/address"))
     elif element.get("type") == "network":
@@ -134,8 +139,18 @@ def _hostdev(element: Element, is_vf: IsVf) -> Nic | None:
     if element.get("type") != "pci" or element.get("mode") != "subsystem":
         return None
     nic = Nic("hostdev", alias=_alias(element), vf_address=pci_address(element.find("source/address")))
+    _teaming(element, nic)
     ours = (nic.alias or "").startswith(OWN_ALIAS)
     return nic if ours or (nic.vf_address is not None and is_vf(nic.vf_address)) else None
+
+
+def _teaming(element: Element, nic: Nic) -> None:
+    teaming = element.find("teaming")
+    kind = teaming.get("type") if teaming is not None else None
+    if teaming is not None and kind == "transient":
+        nic.teaming, nic.partner = "transient", teaming.get("persistent")
+    elif kind == "persistent":
+        nic.teaming = "persistent"
 
 
 def _alias(element: Element) -> str | None:
@@ -226,12 +241,14 @@ def render_nic(nic: NicSpec) -> str:
 
 
 def nic_element(nic: NicSpec) -> Element:
-    """<interface type='hostdev'>, <hostdev> or <interface type='network'>. A plain <hostdev> has neither
-    MAC nor VLAN in its XML: libvirt leaves both alone, and they are set on the VF."""
+    """<interface type='hostdev'>, <hostdev>, <interface type='network'>, or what stands in for one of them. A plain
+    <hostdev> has neither MAC nor VLAN in its XML: libvirt leaves both alone, and they are set on the VF."""
     if nic.method == "hostdev":
         element = etree.Element("hostdev", mode="subsystem", type="pci", managed="yes")
     elif nic.method == "pool":
         element = etree.Element("interface", type="network")
+    elif nic.method == "bridge":
+        element = etree.Element("interface", type="bridge")
     else:
         element = etree.Element("interface", type="hostdev", managed="yes")
     if nic.method != "hostdev" and nic.mac:
@@ -239,6 +256,10 @@ def nic_element(nic: NicSpec) -> Element:
     source = etree.SubElement(element, "source")
     if nic.method == "pool":
         source.set("network", nic.pool or "")
+    elif nic.method == "bridge":
+        source.set("bridge", nic.bridge or "")
+        etree.SubElement(element, "model", type="virtio")
+        etree.SubElement(element, "teaming", type="persistent")
     else:
         address = _pci_element(nic.vf_address or "")
         if nic.method == "hostdev":
@@ -246,16 +267,28 @@ def nic_element(nic: NicSpec) -> Element:
         source.append(address)
     if nic.method != "hostdev" and nic.vlan:
         etree.SubElement(etree.SubElement(element, "vlan"), "tag", id=str(nic.vlan))
+    if nic.standby:
+        etree.SubElement(element, "teaming", type="transient", persistent=nic.standby)
     etree.SubElement(element, "alias", name=nic.alias)
     return element
 
 
+def on_bridge(domain: Element, alias: str, bridge: str) -> str | None:
+    """The NIC with this alias, as it is but for its bridge; ``None`` if it is no NIC on a bridge."""
+    element = find_nic(domain, NicMatch(alias))
+    source = element.find("source") if element is not None and element.get("type") == "bridge" else None
+    if element is None or source is None:
+        return None
+    source.set("bridge", bridge)
+    return plain_text(element)
+
+
 def other_interface(nic: Nic) -> Element:
-    """A NIC that is no VF: in a libvirt network, else on the bridge br0."""
+    """A NIC that is no VF: in a libvirt network, else on its bridge, which is br0 if it isn't known."""
     element = etree.Element("interface", type="network" if nic.pool else "bridge")
     if nic.mac:
         etree.SubElement(element, "mac", address=nic.mac)
-    etree.SubElement(element, "source", {"network": nic.pool} if nic.pool else {"bridge": "br0"})
+    etree.SubElement(element, "source", {"network": nic.pool} if nic.pool else {"bridge": nic.bridge or "br0"})
     if nic.alias:
         etree.SubElement(element, "alias", name=nic.alias)
     return element
@@ -315,8 +348,9 @@ def replace_nic(domain: Element, old: Element, nic: NicSpec) -> None:
         new.insert(0, mac)
     if same and nic.method == "pool":
         _keep_portgroup(old, new)
+    replaced = _REPLACED if nic.standby is None else _REPLACED | {"teaming"}
     for child in list(old):
-        if child.tag not in _REPLACED and (same or child.tag in _KEPT):
+        if child.tag not in replaced and (same or child.tag in _KEPT):
             new.append(child)
     if same and old.get("managed") and nic.method != "pool":
         new.set("managed", old.get("managed") or "yes")

@@ -50,6 +50,7 @@ class LocalReader:
         sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
         snapshot.pfs = self._network(sysfs.pfs(), sysfs, seen)
         snapshot.modules = self._modules(notes)
+        snapshot.bridges = sysfs.bridges()
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
 

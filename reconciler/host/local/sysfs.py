@@ -60,6 +60,12 @@ class Sysfs:
         """Netdevs stacked on this one (bridge, bond, VLAN, macvlan, …)."""
         return [name[6:] for name in self.names(f"{self.sys}/class/net/{netdev}") if name.startswith("upper_")]
 
+    def bridges(self) -> list[str] | None:
+        """Linux bridges; one of Open vSwitch is none. ``None``: the interfaces can't be listed."""
+        names = self.names(f"{self.sys}/class/net")
+        found = [name for name in names if os.path.isdir(f"{self.sys}/class/net/{name}/bridge")]
+        return sorted(found) if names else None
+
     def speed(self, netdev: str) -> int | None:
         """Mbit/s; ``None`` without a link. It waits for RTNL (net/core/net-sysfs.c, speed_show)."""
         speed = self.number(f"{self.sys}/class/net/{netdev}/speed")

@@ -111,6 +111,9 @@ class LocalWriter:
     def update_nic(self, domain: str, match: NicMatch, nic: NicSpec) -> None:
         self.libvirt.update_nic(domain, match, nic)
 
+    def set_bridge(self, domain: str, alias: str, bridge: str, *, live: bool, config: bool) -> None:
+        self.libvirt.set_bridge(domain, alias, bridge, live=live, config=config)
+
     def add_root_ports(self, domain: str, free: int) -> None:
         self.libvirt.add_root_ports(domain, free)
 

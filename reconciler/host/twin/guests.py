@@ -190,9 +190,11 @@ def _plain(domain: Domain) -> libvirt_xml.Element:
 
 
 def _element(nic: Nic) -> libvirt_xml.Element:
+    if nic.method == "other" and nic.teaming:
+        return libvirt_xml.nic_element(NicSpec("bridge", nic.alias or "", nic.mac, bridge=nic.bridge))
     if nic.method == "other":
         return libvirt_xml.other_interface(nic)
-    spec = NicSpec(nic.method, nic.alias or "", nic.mac, nic.vlan, nic.vf_address, nic.pool)
+    spec = NicSpec(nic.method, nic.alias or "", nic.mac, nic.vlan, nic.vf_address, nic.pool, standby=nic.partner)
     element = libvirt_xml.nic_element(spec)
     alias = element.find("alias")
     if alias is not None and not nic.alias:

@@ -16,9 +16,10 @@ from reconciler.host.model import Pf
 from reconciler.host.protocol import HostError, NicMatch
 from reconciler.host.twin import boot, ip_link, kernel, libvirt, modules, networks
 from reconciler.host.twin.clock import advance
-from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, failed, invalid
+from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, failed, invalid, kernel_error
 from reconciler.host.twin.ip_link import Usage, netdev
 from reconciler.host.twin.state import Twin
+from reconciler.state.checks import is_netdev
 
 if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
@@ -27,6 +28,8 @@ KNOWN = (
     "ip link set DEV up|down|mtu N|name NAME",
     "ip link set DEV vf N [mac M] [vlan N [qos N] [proto P]] [max_tx_rate N] [min_tx_rate N] [spoofchk on|off] "
     "[trust on|off] [state auto|enable|disable] [query_rss on|off]",
+    "ip link add DEV type bridge",
+    "ip link delete DEV",
     "echo N > /sys/class/net/DEV/device/sriov_numvfs",
     "echo 0|1 > /sys/class/net/DEV/device/sriov_drivers_autoprobe",
     "modprobe [-r] MODULE",
@@ -106,6 +109,10 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
     match words:
         case ["ip", "link", "set", *rest]:
             return ip_link.parse(rest)
+        case ["ip", "link", "add", name, "type", "bridge"] if is_netdev(name):
+            return partial(_add_bridge, name=name)
+        case ["ip", "link", "delete", name] if is_netdev(name):
+            return partial(_delete_bridge, name=name)
         case ["echo", value, ">", path]:
             return _echo(value, path)
         case ["modprobe", "-r", module]:
@@ -124,6 +131,18 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
             rate = ip_link.number(speed[0]) if speed else None
             return lambda twin: kernel.set_cable(twin, netdev(twin, name), where == "in", rate)
     raise Usage(f"{' '.join(words) or 'nothing'}: not something that can be done to a simulated host.")
+
+
+def _add_bridge(twin: Twin, name: str) -> None:
+    if name in twin.bridges or any(name in (pf.netdev, *pf.altnames) for pf in twin.pfs.values()):
+        raise kernel_error(errno.EEXIST)
+    twin.bridges.append(name)
+
+
+def _delete_bridge(twin: Twin, name: str) -> None:
+    if name not in twin.bridges:
+        raise kernel_error(errno.ENODEV)
+    twin.bridges.remove(name)
 
 
 def _modprobe_remove(twin: Twin, module: str) -> float:

@@ -246,6 +246,15 @@ class TwinHost:
 
         self._libvirt(f"change {name} of {domain}", act)
 
+    def set_bridge(self, domain: str, alias: str, bridge: str, *, live: bool, config: bool) -> None:
+        """update-device."""
+
+        def act(twin: Twin) -> None:
+            if not libvirt.set_bridge(twin, domain, alias, bridge, live=live, config=config):
+                raise HostError("A NIC is gone.", f"{alias} is no longer a NIC of {domain}: plan again.")
+
+        self._libvirt(f"move {alias} of {domain} to {bridge}", act)
+
     def add_root_ports(self, domain: str, free: int) -> None:
         """The definition alone."""
         what = f"add PCIe root ports to {domain}"

@@ -152,7 +152,7 @@ def _make_room(twin: Twin, domain: Domain) -> None:
 
 def ports_taken(nics: list[Nic]) -> int:
     """How many PCIe root ports these have."""
-    return sum(nic.method != "other" for nic in nics)
+    return sum(nic.method != "other" or nic.teaming == "persistent" for nic in nics)
 
 
 def add_root_ports(twin: Twin, name: str, free: int) -> None:
@@ -225,6 +225,10 @@ def update(twin: Twin, name: str, match: NicMatch, spec: NicSpec) -> bool:
     new = _nic(twin, name, spec)
     if spec.mac is None and spec.method != "hostdev" and old.mac:
         new.mac = old.mac
+    if spec.standby is None:
+        new.teaming, new.partner = old.teaming, old.partner
+    elif spec.standby and not any(nic.alias == spec.standby and nic.teaming for nic in domain.config):
+        raise xml_error(f"teaming persistent '{spec.standby}' is not a device of this domain")
     domain.config = [new if item is old else item for item in domain.config]
     return True
 
@@ -243,6 +247,8 @@ def _nic(twin: Twin, domain: str, spec: NicSpec) -> Nic:
     hostdev = spec.method == "hostdev"
     if spec.mac is not None and int(spec.mac[:2], 16) & 1:
         raise xml_error(f"expected unicast mac address, found multicast '{spec.mac}'")
+    if spec.method == "bridge":
+        return Nic("other", spec.alias, spec.mac, bridge=spec.bridge, teaming="persistent")
     return Nic(
         spec.method,
         alias=spec.alias if spec.alias.startswith("ua-") else None,
@@ -250,6 +256,8 @@ def _nic(twin: Twin, domain: str, spec: NicSpec) -> Nic:
         vf_address=spec.vf_address,
         pool=spec.pool,
         vlan=0 if hostdev else spec.vlan or 0,
+        teaming="transient" if spec.standby else "",
+        partner=spec.standby or None,
     )
 
 
@@ -267,6 +275,7 @@ def _check_alias(nics: list[Nic], new: Nic) -> None:
 def _prepared(twin: Twin, domain: Domain, nic: Nic) -> Nic:
     """The live device: its VF chosen, kept from the host, and set."""
     if nic.method == "other":
+        _check_bridge(twin, nic)
         return replace(nic)
     live = replace(nic, alias=nic.alias or f"hostdev{len(domain.live)}")
     if nic.method == "pool":
@@ -277,6 +286,25 @@ def _prepared(twin: Twin, domain: Domain, nic: Nic) -> Nic:
         networks.free(twin, domain.name, live)
         raise
     return live
+
+
+def _check_bridge(twin: Twin, nic: Nic) -> None:
+    """virNetDevGetMTU, the first thing that is asked of a bridge."""
+    if nic.bridge is not None and nic.teaming and nic.bridge not in twin.bridges:
+        raise LibvirtRefused(f"Cannot get interface MTU on '{nic.bridge}': No such device")
+
+
+def set_bridge(twin: Twin, name: str, alias: str, bridge: str, *, live: bool, config: bool) -> bool:
+    """update-device; false if there is no such NIC on a bridge."""
+    domain = domain_of(twin, name)
+    for wanted, nics in ((live and domain.running, domain.live), (config, domain.config)):
+        nic = next((nic for nic in nics if nic.alias == alias and nic.bridge is not None), None) if wanted else None
+        if wanted and nic is None:
+            return False
+        if nic is not None:
+            _check_bridge(twin, replace(nic, bridge=bridge if nics is domain.live else None))
+            nic.bridge = bridge
+    return True
 
 
 def _prepare(twin: Twin, domain: Domain, nic: Nic) -> None:

@@ -22,6 +22,7 @@ def look(twin: Twin) -> Snapshot:
     snapshot = Snapshot(tool=reconciler.__version__, taken_at=now(), host=deepcopy(twin.host))
     snapshot.pfs = {key: _pf(twin, pf) for key, pf in sorted(twin.pfs.items())}
     snapshot.modules = _modules(twin)
+    snapshot.bridges = sorted(twin.bridges)
     snapshot.libvirt = _libvirt(twin)
     _processes(twin, snapshot)
     return snapshot

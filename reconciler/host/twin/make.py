@@ -28,6 +28,7 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         host=deepcopy(snapshot.host),
         pfs=deepcopy(snapshot.pfs),
         modules=deepcopy(snapshot.modules),
+        bridges=list(snapshot.bridges or []),
         libvirt=libvirt,
         platform=deepcopy(snapshot.platform) if snapshot.platform is not None else Platform(notes=[_NOT_RECORDED]),
     )

@@ -155,6 +155,8 @@ class Twin:
     builtin: list[str] = field(default_factory=list)
     """Drivers that are part of the kernel."""
     iommu: bool = True
+    bridges: list[str] = field(default_factory=list)
+    """The host's Linux bridges, which it makes again at each boot."""
     libvirt: Libvirt = field(default_factory=Libvirt)
     guests: dict[str, Guest] = field(default_factory=dict)
     """By domain; one that isn't in it behaves as a `Guest` does by default."""

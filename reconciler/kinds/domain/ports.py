@@ -6,6 +6,7 @@ from typing import Literal
 
 from reconciler.host.model import Domain, Snapshot
 from reconciler.kinds.nic.operations import takes_port
+from reconciler.kinds.nic.pair import new_ports
 from reconciler.kinds.resolution import Resolution
 
 Slots = Literal["pcie", "pci", "none", "transient", "unknown"]
@@ -56,4 +57,5 @@ def _change(resolution: Resolution, host: Snapshot, domain: Domain, *, live: boo
                 changes.append(-1)
             elif intent.nic.state == "absent" and there is not None and takes_port(there):
                 changes.append(1)
+            changes.append(-new_ports(host, intent, live=live))
     return changes

@@ -8,6 +8,7 @@ from reconciler.host.model import Nic, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import nic_address, same_device
+from reconciler.kinds.nic.pair import goes_too, pair_bridge
 from reconciler.kinds.operation import Args
 from reconciler.kinds.resolution import Resolution, references
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
@@ -25,6 +26,8 @@ def wanted(intent: NicIntent) -> Args:
         nic["vf"] = [intent.vf[0], intent.vf[1]]
     if intent.pool is not None:
         nic["pool"] = intent.pool
+    if intent.bridge is not None:
+        nic["standby"] = intent.standby
     return nic
 
 
@@ -50,7 +53,8 @@ def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) ->
         return FieldState(intent.address, field, intent.identity, declared, observed, told)
 
     if intent.nic.state == "absent":
-        return [state("state", "absent", "absent" if live is None and config is None else "present")]
+        gone = live is None and config is None and not any(goes_too(host, intent))
+        return [state("state", "absent", "absent" if gone else "present")]
     states = []
     if domain.running:
         states.append(state("live", True, live is not None))
@@ -62,6 +66,8 @@ def _compare(names: dict[str | None, str], host: Snapshot, intent: NicIntent) ->
     if intent.mac is not None and intent.nic.method != "hostdev":
         states.append(_both("mac", intent.mac, live, config, lambda nic: nic.mac, state))
     states.append(_both("method", intent.nic.method, live, config, lambda nic: nic.method, state))
+    if intent.bridge is not None:
+        states.append(_failover(host, intent, state))
     if intent.pool is not None:
         states.append(_both("pool", intent.pool, live, config, lambda nic: nic.pool, state))
         if not domain.running:
@@ -90,6 +96,8 @@ def _of_a_new_one(names: dict[str | None, str], host: Snapshot, intent: NicInten
     else:
         where = nic_address(host, nic)
         fields["vf"] = names.get(where, where)
+    if intent.bridge is not None:
+        fields["failover"] = intent.bridge
     fields |= {name: nic[name] for name in ("mac", "vlan") if nic.get(name) is not None}
     return [state(name, value, None, "parent-missing") for name, value in fields.items()]
 
@@ -99,6 +107,14 @@ def _both(field: str, declared: Any, live: Nic | None, config: Nic | None, get: 
     values = [get(nic) for nic in (live, config) if nic is not None]
     wrong = [value for value in values if value != declared]
     return state(field, declared, wrong[0] if wrong else declared)  # type: ignore[no-any-return]
+
+
+def _failover(host: Snapshot, intent: NicIntent, state: Any) -> FieldState:
+    """The bridge, if the pair is whole: both halves are there, the VF names the other one, the MACs are the same."""
+    pairs = zip(intent.find(host), intent.find_standby(host), strict=True)
+    found = [pair_bridge(intent, device, standby) for device, standby in pairs if device is not None]
+    wrong = [bridge for bridge in found if bridge != intent.bridge]
+    return state("failover", intent.bridge, wrong[0] if wrong else intent.bridge)  # type: ignore[no-any-return]
 
 
 def must_move(host: Snapshot, intent: NicIntent, live: Nic | None) -> bool:

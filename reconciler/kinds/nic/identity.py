@@ -8,14 +8,22 @@ import re
 from reconciler.host.model import Domain, Nic
 
 ALIAS_PREFIX = "ua-rec-"
+STANDBY_PREFIX = "ua-standby-"
 
 
 def alias_of(key: str) -> str:
     """``ua-rec-KEY``. Characters that an alias can't have become ``-``, and a hash of the key keeps it unique."""
+    return ALIAS_PREFIX + _safe(key)
+
+
+def standby_alias_of(key: str) -> str:
+    """``ua-standby-KEY``: of the NIC that stands in for the VF."""
+    return STANDBY_PREFIX + _safe(key)
+
+
+def _safe(key: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_-]", "-", key)
-    if safe == key:
-        return ALIAS_PREFIX + key
-    return f"{ALIAS_PREFIX}{safe}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return key if safe == key else f"{safe}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def generated_mac(machine_id: str, domain_uuid: str, key: str) -> str:
@@ -43,6 +51,11 @@ def find_nic(
         if vf_address is not None and nic.vf_address == vf_address:
             return nic
     return None
+
+
+def find_standby(nics: list[Nic], alias: str | None) -> Nic | None:
+    """The NIC with this alias that is no VF."""
+    return next((nic for nic in nics if alias is not None and nic.method == "other" and nic.alias == alias), None)
 
 
 def sriov_nics(domain: Domain) -> list[Nic]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.host.model import Domain, Nic, Snapshot
 from reconciler.kinds.holders import VfId, predicted_address
-from reconciler.kinds.nic.identity import find_nic
+from reconciler.kinds.nic.identity import find_nic, find_standby
 from reconciler.state.desired import DesiredNic
 
 
@@ -31,6 +31,8 @@ class NicIntent:
     """What its XML is to say: declared, kept, or generated; ``None`` for a plain hostdev."""
     vlan: int | None = None
     """What its XML is to say; ``None``: not declared."""
+    standby: str = ""
+    """Alias of the NIC that stands in for it, if it has one."""
     live: Nic | None = None
     """The device in the live XML, as observed."""
     config: Nic | None = None
@@ -40,6 +42,12 @@ class NicIntent:
     def identity(self) -> str:
         """Key of the ledger."""
         return f"domain {self.domain.uuid} {self.alias}"
+
+    @property
+    def bridge(self) -> str | None:
+        """Where the NIC is to be that stands in for it; ``None``: not declared."""
+        failover = self.nic.failover if self.nic.state == "present" else None
+        return failover.bridge if failover is not None else None
 
     def on(self, host: Snapshot) -> Domain:
         """The domain as another view of the host has it."""
@@ -54,6 +62,14 @@ class NicIntent:
         where = _vf_address(host, self.vf) if self.by_vf and self.nic.state == "present" else None
         live = find_nic(domain.live, self.alias, self.others, self.mac, where) if domain.running else None
         return live, find_nic(domain.config, self.alias, self.others, self.mac, where)
+
+    def find_standby(self, host: Snapshot) -> tuple[Nic | None, Nic | None]:
+        """What stands in for it, in the live and in the persistent XML of a view of the host."""
+        domain = host.libvirt.domains.get(self.domain.name)
+        if domain is None:
+            return None, None
+        live = find_standby(domain.live, self.standby) if domain.running else None
+        return live, find_standby(domain.config, self.standby)
 
 
 def _vf_address(host: Snapshot, vf: VfId | None) -> str | None:

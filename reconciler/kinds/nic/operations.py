@@ -1,8 +1,8 @@
 """Operations on a guest's NIC.
 
 The argument ``nic`` is the device as it is to stand in the XML: ``method``, ``alias``, ``mac`` and ``vlan`` (interface
-and pool only), and ``vf`` (``[PF identity, index]``) or ``pool``. ``match`` finds a device, by one of ``alias``,
-``mac`` and ``vf`` (PCI address).
+and pool only), ``standby`` (alias of what stands in for it; null: nothing does), and ``vf`` (``[PF identity, index]``)
+or ``pool``. ``match`` finds a device, by one of ``alias``, ``mac`` and ``vf`` (PCI address).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def same_device(host: Snapshot, nic: Nic, wanted: Args, *, vlan: bool) -> bool:
         and nic.pool == wanted.get("pool")
         and (wanted.get("vf") is None or nic.vf_address == nic_address(host, wanted))
         and (wanted.get("mac") is None or nic.mac == wanted["mac"])
+        and ("standby" not in wanted or nic.partner == wanted["standby"])
         and (not vlan or wanted.get("vlan") is None or nic.vlan == wanted["vlan"])
     )
 
@@ -82,10 +83,10 @@ def _attached(host: Snapshot, args: Args) -> bool:
 
 def takes_port(nic: Nic) -> bool:
     """Whether a device has a PCIe root port to itself, on a machine that has them."""
-    return nic.method != "other"
+    return nic.method != "other" or nic.teaming == "persistent"
 
 
-def _occupy(domain: Domain, *, live: bool, count: int = 1) -> None:
+def occupy(domain: Domain, *, live: bool, count: int = 1) -> None:
     """Takes free root ports for devices, or gives them back (``count`` below 0). libvirt adds one to a definition that
     has none left (qemuDomainAssignPCIAddresses)."""
     if live and domain.hardware is not None and domain.hardware.free_root_ports is not None:
@@ -104,9 +105,9 @@ def _attach(host: Snapshot, args: Args) -> None:
     domain = host.libvirt.domains[args["domain"]]
     if args["config"]:
         domain.config.append(_device(host, args["nic"]))
-        _occupy(domain, live=False)
+        occupy(domain, live=False)
     if args["live"]:
-        _occupy(domain, live=True)
+        occupy(domain, live=True)
         nic = _device(host, args["nic"])
         if nic.pool is not None:
             nic.vf_address = _from_pool(host, nic.pool)
@@ -124,6 +125,8 @@ def _device(host: Snapshot, nic: Args) -> Nic:
         vf_address=nic_address(host, nic),
         pool=nic.get("pool"),
         vlan=nic.get("vlan") or 0,
+        teaming="transient" if nic.get("standby") else "",
+        partner=nic.get("standby"),
     )
 
 
@@ -187,12 +190,12 @@ def _detach(host: Snapshot, args: Args) -> None:
         gone = find_match(domain.config, args["match"])
         domain.config = [nic for nic in domain.config if nic is not gone]
         if gone is not None:
-            _occupy(domain, live=False, count=-1)
+            occupy(domain, live=False, count=-1)
     if args["live"]:
         gone = find_match(domain.live, args["match"])
         domain.live = [nic for nic in domain.live if nic is not gone]
         if gone is not None:
-            _occupy(domain, live=True, count=-1)
+            occupy(domain, live=True, count=-1)
             for network in host.libvirt.networks.values():
                 network.ports = [port for port in network.ports if port.vf_address != gone.vf_address]
             _libvirt_releases(host, gone)
@@ -206,8 +209,10 @@ def _updated(host: Snapshot, args: Args) -> bool:
 
 def _update(host: Snapshot, args: Args) -> None:
     domain = host.libvirt.domains[args["domain"]]
-    old = find_match(domain.config, args["match"])
-    domain.config = [_device(host, args["nic"]) if nic is old else nic for nic in domain.config]
+    old, new = find_match(domain.config, args["match"]), _device(host, args["nic"])
+    if old is not None and "standby" not in args["nic"]:  # What a file says nothing of stays.
+        new.teaming, new.partner = old.teaming, old.partner
+    domain.config = [new if nic is old else nic for nic in domain.config]
 
 
 def match_of(nic: Nic) -> dict[str, Any]:
@@ -219,7 +224,7 @@ def match_of(nic: Nic) -> dict[str, Any]:
 
 
 # A guest answers an unplug request in a second or not at all; under load it may take a while.
-_GUEST_ANSWERS = 60.0
+GUEST_ANSWERS = 60.0
 
 OPERATIONS = (
     Operation(
@@ -236,7 +241,7 @@ OPERATIONS = (
         domain_scope,
         _detached,
         _detach,
-        deadline=lambda args: _GUEST_ANSWERS,
+        deadline=lambda args: GUEST_ANSWERS,
     ),
     Operation("nic.update", table({"domain": DOMAIN, "match": MATCH, "nic": NIC}), domain_scope, _updated, _update),
 )

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Domain, Snapshot
 from reconciler.kinds.nic.allocate import allocate
-from reconciler.kinds.nic.identity import alias_of, generated_mac
+from reconciler.kinds.nic.identity import alias_of, find_standby, generated_mac, standby_alias_of
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Resolution, vf_attributes
 from reconciler.state.address import address
@@ -160,6 +160,7 @@ def _settle(resolution: Resolution, intent: NicIntent, host: Snapshot) -> None:
         device is not None and (device.alias == intent.alias or (intent.mac is not None and device.mac == intent.mac))
         for device in (intent.live, intent.config)
     )
+    intent.standby = _standby_of(intent)
     if intent.nic.method == "hostdev":
         return
     vlan = _declared(resolution, intent, "vlan")
@@ -167,6 +168,14 @@ def _settle(resolution: Resolution, intent: NicIntent, host: Snapshot) -> None:
     if intent.mac is None:
         kept = next((d.mac for d in (intent.config, intent.live) if d is not None and d.mac), None)
         intent.mac = kept or generated_mac(host.host.machine_id, intent.domain.uuid, intent.nic.key)
+
+
+def _standby_of(intent: NicIntent) -> str:
+    """As the VF's device names it, if that is there; else our own."""
+    for device, nics in ((intent.live, intent.domain.live), (intent.config, intent.domain.config)):
+        if device is not None and device.partner is not None and find_standby(nics, device.partner) is not None:
+            return device.partner
+    return standby_alias_of(intent.nic.key)
 
 
 def _declared(resolution: Resolution, intent: NicIntent, name: str) -> AttributeValue | None:

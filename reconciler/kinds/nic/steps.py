@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Domain, Nic
 from reconciler.kinds.action import Impact, Step, Undo
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.holders import vfs_by_address
 from reconciler.kinds.impact import impact_on_vfs
+from reconciler.kinds.nic import standby
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import find_match, left_by_libvirt, match_of, nic_address, same_device
@@ -25,6 +28,7 @@ def release(builder: Builder, remade: set[str]) -> None:
         if intent.nic.state == "absent":
             if live is not None or config is not None:
                 _detach(builder, intent, domain, live, config)
+            standby.release(builder, intent)
         elif live is not None:
             on = addresses.get(live.vf_address or "")
             if must_move(builder.host, intent, live):
@@ -69,8 +73,11 @@ def _detach(builder: Builder, intent: NicIntent, domain: Domain, live: Nic | Non
 
 
 def _at_once(live: Nic | None, config: Nic | None) -> list[tuple[Nic | None, Nic | None]]:
-    """One step for both XMLs where the same ``match`` finds the device in both, else one for each."""
-    if live is None or config is None or find_match([config], match_of(live)) is config:
+    """One step for both XMLs where the same ``match`` finds the device in both, else one for each; so too where only
+    one of them is half of a pair, which both have to be given back as they were."""
+    if live is None or config is None:
+        return [(live, config)]
+    if find_match([config], match_of(live)) is config and live.partner == config.partner:
         return [(live, config)]
     return [(live, None), (None, config)]
 
@@ -89,6 +96,8 @@ def _attach_again(
     spec: dict[str, object] = {"method": device.method, "alias": device.alias if lasting else intent.alias}
     if device.method != "hostdev":
         spec |= {"mac": device.mac, "vlan": device.vlan}
+    if device.partner is not None:
+        spec["standby"] = device.partner
     if device.pool is not None:
         spec["pool"] = device.pool
     else:
@@ -104,6 +113,8 @@ def plan(builder: Builder) -> None:
     """Puts the persistent XML right, attaches what is missing, and gives a pool's NIC its attributes."""
     present = [intent for intent in builder.resolution.nics if intent.nic.state == "present"]
     for intent in present:
+        standby.plan(builder, intent)
+    for intent in present:
         # Before any attach: what is updated may leave the VF that another one is to get.
         _, config = intent.find(builder.host)
         if config is not None and not same_device(builder.host, config, wanted(intent), vlan=True):
@@ -116,6 +127,9 @@ def _attach(builder: Builder, intent: NicIntent) -> None:
     domain = intent.on(builder.host)
     live, config = intent.find(builder.host)
     nic = wanted(intent)
+    partner = next((found.partner for found in (intent.live, intent.config) if found is not None), None)
+    if partner is not None:
+        nic.setdefault("standby", partner)  # A pair stays one, also if the file doesn't speak of it.
     to_live = domain.running and live is None
     to_config = domain.persistent and config is None
     if to_live or to_config:
@@ -160,7 +174,7 @@ def _taken_from_host(builder: Builder, intent: NicIntent) -> Impact:
 
 
 def _attach_needs(intent: NicIntent) -> list[str]:
-    needs = [f"detached {intent.address}"]
+    needs = [f"detached {intent.address}", f"standby {intent.address}"]
     if intent.vf is not None:
         pf, index = intent.vf
         needs += [f"free {pf}/{index}", f"link {pf}", f"vfs {pf}", f"bound {pf}/{index}", f"set {pf}/{index}"]
@@ -175,11 +189,13 @@ def _update(builder: Builder, intent: NicIntent, config: Nic) -> None:
     if isinstance(before, Undo):
         undo = before
     else:
-        args = {
+        args: dict[str, Any] = {
             "domain": intent.domain.name,
             "match": {"alias": intent.alias},
             "nic": {**before[0].args["nic"], "alias": config.alias or intent.alias},
         }
+        if "standby" in wanted(intent):
+            args["nic"]["standby"] = config.partner
         undo = [Step("nic.update", intent.address, args)]
     old = vfs_at(builder.resolution, builder.host).get(config.vf_address or "")
     action = builder.add(

@@ -20,7 +20,7 @@ Breaks = Callable[[Snapshot, Platform], object]
 def test_a_sound_host_has_no_problem_and_says_what_was_looked_at() -> None:
     report = diagnose(sound(), platform())
     assert {finding.severity for finding in report.findings} == {"note"}
-    assert set(by_code(report)) == {"no-bridge-in-guest"}
+    assert set(by_code(report)) == {"no-bridge-in-guest", "no-live-migration"}
     assert report.verdict == "ok"
     assert {"IOMMU", "vfio", "KVM", "cards", "links", "libvirt", "QEMU", "pools", "memory", "root ports"} <= {
         item.subject for item in report.checked

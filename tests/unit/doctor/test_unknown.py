@@ -33,7 +33,7 @@ def test_a_snapshot_without_the_platform_is_not_called_ready() -> None:
     report = diagnose(snapshot, SnapshotReader(snapshot).examine())
     assert report.verdict == "incomplete"
     assert {"IOMMU", "vfio", "KVM", "memory", "QEMU", "cards"} <= {i.subject for i in report.unchecked}
-    assert headline(report).startswith("lab: no problem found in what could be read (1 note); 8 things could not be")
+    assert headline(report).startswith("lab: no problem found in what could be read (2 notes); 8 things could not be")
     assert "take it again" in report.unread[0]
 
 
@@ -98,7 +98,7 @@ def test_a_problem_comes_first_and_what_was_left_out_is_told_all_the_same() -> N
     facts.iommu_groups, facts.kvm = [], None
     report = diagnose(sound(), facts)
     assert report.verdict == "problems"
-    assert headline(report) == "lab: not ready for SR-IOV (1 problem, 1 note); 1 thing could not be checked."
+    assert headline(report) == "lab: not ready for SR-IOV (1 problem, 2 notes); 1 thing could not be checked."
 
 
 def test_a_note_of_the_reader_alone_limits_what_is_said() -> None:
@@ -106,7 +106,7 @@ def test_a_note_of_the_reader_alone_limits_what_is_said() -> None:
     facts.notes = ["/etc/sysfs.conf is large: only its first 256 KiB were searched."]
     report = diagnose(sound(), facts)
     assert report.verdict == "ok"
-    assert headline(report) == "lab: ready for SR-IOV, as far as could be read (1 note)."
+    assert headline(report) == "lab: ready for SR-IOV, as far as could be read (2 notes)."
 
 
 def test_every_fact_of_the_platform_is_of_use_or_its_absence_harmless() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,16 @@ MODES = {"sriov-int": "hostdev", "default": "nat"}
 
 def test_devices_that_are_no_nics_and_have_an_alias_like_ours() -> None:
     devices = (
-        "<disk><alias name='ua-rec-data'/></disk><channel><alias name='ua-other'/></channel><memballoon/>"
+        "<disk><alias name='ua-rec-data'/></disk><disk><alias name='ua-standby-x'/></disk>"
+        "<channel><alias name='ua-other'/></channel><memballoon/>"
         "<hostdev mode='subsystem' type='usb'><alias name='ua-rec-usb'/></hostdev></devices>"
     )
     assert xml.other_aliases(xml.parse(DOMAIN)) == []
-    assert xml.other_aliases(xml.parse(DOMAIN.replace("</devices>", devices))) == ["ua-rec-data", "ua-rec-usb"]
+    assert xml.other_aliases(xml.parse(DOMAIN.replace("</devices>", devices))) == [
+        "ua-rec-data",
+        "ua-standby-x",
+        "ua-rec-usb",
+    ]
 
 
 def test_nics_of_a_domain() -> None:
@@ -66,7 +72,7 @@ def test_nics_of_a_domain() -> None:
         Nic("pool", "ua-rec-data", "52:54:00:6d:90:02", pool="sriov-int"),
         Nic("other", mac="52:54:00:00:00:01", pool="default"),
         Nic("pool", pool="undefined"),
-        Nic("other", mac="52:54:00:6d:90:03"),
+        Nic("other", mac="52:54:00:6d:90:03", bridge="br0"),
         Nic("other"),
         Nic("hostdev", "ua-rec-fast", vf_address="0000:3b:11.0"),
         Nic("hostdev", vf_address="0000:3b:11.2"),
@@ -261,6 +267,54 @@ def test_a_rendered_nic_reads_back(nic: NicSpec) -> None:
         nic.pool,
         0 if plain else nic.vlan or 0,
     )
+
+
+STANDBY = NicSpec("bridge", "ua-standby-mgmt", "52:54:00:6d:90:03", bridge="br0")
+
+
+def test_a_rendered_pair_reads_back() -> None:
+    assert xml.render_nic(STANDBY) == (
+        '<interface type="bridge">\n'
+        '  <mac address="52:54:00:6d:90:03"/>\n'
+        '  <source bridge="br0"/>\n'
+        '  <model type="virtio"/>\n'
+        '  <teaming type="persistent"/>\n'
+        '  <alias name="ua-standby-mgmt"/>\n'
+        "</interface>"
+    )
+    for spec in (INTERFACE, HOSTDEV, POOL):
+        paired = xml.render_nic(replace(spec, standby="ua-standby-mgmt"))
+        domain = xml.parse(f"<domain><devices>{xml.render_nic(STANDBY)}{paired}</devices></domain>")
+        standby, nic = xml.nics(domain, lambda address: True, MODES)
+        assert standby == Nic("other", "ua-standby-mgmt", STANDBY.mac, bridge="br0", teaming="persistent")
+        assert (nic.method, nic.teaming, nic.partner) == (spec.method, "transient", "ua-standby-mgmt")
+
+
+def test_a_nic_on_another_bridge_is_otherwise_as_it_was() -> None:
+    device = (
+        "<interface type='bridge'><mac address='52:54:00:6d:90:03'/><source bridge='br0'/><target dev='vnet0'/>"
+        "<mtu size='9000'/><alias name='ua-standby-a'/></interface>"
+    )
+    domain = f"<domain><devices>{device}<interface type='user'><alias name='ua-b'/></interface></devices></domain>"
+    moved = xml.on_bridge(xml.parse(domain), "ua-standby-a", "br1")
+    assert moved == device.replace("br0", "br1").replace("'", '"')
+    assert xml.on_bridge(xml.parse(domain), "ua-b", "br1") is None
+    assert xml.on_bridge(xml.parse(domain), "ua-c", "br1") is None
+
+
+@pytest.mark.parametrize(
+    ("standby", "teaming"), [(None, {"type": "transient", "persistent": "ua-x"}), ("", None), ("ua-y", "ua-y")]
+)
+def test_replacing_keeps_or_changes_the_pair(standby: str | None, teaming: object) -> None:
+    domain = xml.parse(DOMAIN.replace("<vlan>", "<teaming type='transient' persistent='ua-x'/><vlan>", 1))
+    old = xml.find_nic(domain, NicMatch("ua-rec-mgmt"))
+    assert old is not None
+    xml.replace_nic(domain, old, replace(INTERFACE, standby=standby))
+    found = xml.find_nic(domain, NicMatch("ua-rec-mgmt")).findall("teaming")  # type: ignore[union-attr]
+    if isinstance(teaming, str):
+        assert [element.get("persistent") for element in found] == [teaming]
+    else:
+        assert [dict(element.attrib) for element in found] == ([teaming] if teaming else [])
 
 
 POOLS = [

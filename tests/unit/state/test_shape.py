@@ -72,6 +72,13 @@ CASES = [
     (file("[domain.d]\nroot_ports = 'x'"), ["7:1 domain.d wrong-type"]),
     (file("[domain.d]\nroot_ports = -1"), ["7:1 domain.d out-of-range"]),
     (file("[domain.d]\nroot_ports = 65"), ["7:1 domain.d out-of-range"]),
+    (file("[domain.d.nic.x]\nvf = 'int/3'\nfailover = 'br0'"), ["8:1 domain.d.nic.x wrong-type"]),
+    (file("[domain.d.nic.x]\nvf = 'int/3'\nfailover = {}"), ["8:1 domain.d.nic.x failover-bridge"]),
+    (file("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { brigde = 'b' }"), ["8:1 domain.d.nic.x failover-bridge",
+                                                                      "8:14 domain.d.nic.x unknown-key"]),
+    (file("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { bridge = 'a/b' }"), ["8:1 domain.d.nic.x invalid-name"]),
+    (file("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { bridge = 'abcdefghijklmnop' }"),
+     ["8:1 domain.d.nic.x invalid-name"]),
     (file("[domain.d.nic.x]\nvf = 3"), ["7:1 domain.d.nic.x wrong-type"]),
     (file("[domain.d.nic.x]\nvf = 'int/3'\nmethod = 'pool'"), ["8:1 domain.d.nic.x wrong-value"]),
     (file("[domain.d.nic.x]\nvf = 'int/3'\ndriver = 'none'"), ["8:1 domain.d.nic.x unknown-key"]),
@@ -91,7 +98,6 @@ LATER = [
     ("[hugepages]\n2M = 4096", "6:2 hugepages"),
     ("[modules]\nload = ['vfio-pci']", "7:1 modules.load"),
     ("host_network = 'ignore'", "6:1 pf.int"),
-    ("[domain.d.nic.x]\nvf = 'int/3'\nfailover = { bridge = 'br0' }", "8:1 domain.d.nic.x"),
 ]
 
 

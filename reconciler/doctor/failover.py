@@ -1,0 +1,86 @@
+"""Which guests with VFs can be migrated while they run: those whose VFs have a virtio NIC that stands in for them."""
+
+from __future__ import annotations
+
+from reconciler.doctor.document import Checked, Finding
+from reconciler.doctor.facts import Facts, Found, vf_nics
+from reconciler.host.model import Domain, Nic
+from reconciler.kinds.holders import vfs_by_address
+
+
+def check_failover(facts: Facts) -> Found:
+    """libvirt refuses to migrate a guest with a VF unless that is one of a pair (<teaming>), or bound to a driver that
+    can save its state, like mlx5_vfio_pci (qemuMigrationSrcIsAllowedHostdev)."""
+    if not facts.wants_guests:
+        return
+    stuck: list[str] = []
+    for domain in facts.domains:
+        nics = domain.live if domain.running else domain.config
+        broken = [text for nic in vf_nics(nics) if (text := _broken(facts, nic, nics))]
+        broken += [_name(nic) + " stands in for no VF" for nic in nics if _is_left(nic, nics)]
+        if broken:
+            yield _not_whole(facts, domain, broken)
+        single = [nic for nic in vf_nics(nics) if nic.partner is None and not _saves_its_state(facts, nic)]
+        if single:
+            stuck.append(f"{domain.name} ({', '.join(_name(nic) for nic in single)})")
+        elif vf_nics(nics) and not broken and any(nic.partner for nic in nics):
+            told = "can be migrated while it runs, if its virtio_net knows failover"
+            yield Checked("live migration", f"{domain.name}: {told}")
+    if stuck:
+        yield Finding(
+            "note",
+            "no-live-migration",
+            "guests with VFs",
+            f"Guests with VFs that nothing stands in for can't be migrated while they run: {', '.join(stuck)}.",
+            "libvirt refuses it, and to save them or take a snapshot of their memory, as long as they have the VF.",
+            'Declare failover = { bridge = "br0" } on these NICs, or move the guests while they are off.',
+        )
+
+
+def _not_whole(facts: Facts, domain: Domain, broken: list[str]) -> Finding:
+    address = f"domain.{domain.name}" if facts.desired is not None else ""
+    return Finding(
+        "warning",
+        "failover-broken",
+        f"guest {domain.name}",
+        f"Of {domain.name}, {'; '.join(broken)}.",
+        "The guest can't fail over to the virtio NIC, and loses its network when it is migrated, or can't be migrated.",
+        "Declare failover on the NIC and apply, or put <teaming> of both halves right, with the same MAC.",
+        address,
+        facts.line(address),
+    )
+
+
+def _broken(facts: Facts, nic: Nic, nics: list[Nic]) -> str:
+    """What is wrong with the pair of a VF, "" if nothing is or it is in none."""
+    if nic.partner is None:
+        return ""
+    standby = next((other for other in nics if other.alias == nic.partner), None)
+    if standby is None or standby.teaming != "persistent":
+        return f"{_name(nic)} names {nic.partner}, which is {'not there' if standby is None else 'no half of a pair'}"
+    mac = nic.mac or _admin_mac(facts, nic)
+    if mac is not None and mac != standby.mac:
+        return f"{_name(nic)} has the MAC {mac} and {nic.partner} has {standby.mac}"
+    return ""
+
+
+def _is_left(nic: Nic, nics: list[Nic]) -> bool:
+    return nic.teaming == "persistent" and not any(other.partner == nic.alias for other in nics)
+
+
+def _admin_mac(facts: Facts, nic: Nic) -> str | None:
+    found = vfs_by_address(facts.host).get(nic.vf_address or "")
+    vf = facts.host.pfs[found[0]].vf(found[1]) if found is not None else None
+    mac = ((vf.attributes if vf is not None else None) or {}).get("mac")
+    return None if mac is None else str(mac)
+
+
+def _saves_its_state(facts: Facts, nic: Nic) -> bool:
+    found = vfs_by_address(facts.host).get(nic.vf_address or "")
+    vf = facts.host.pfs[found[0]].vf(found[1]) if found is not None else None
+    driver = (vf.driver if vf is not None else None) or ""
+    return "vfio" in driver and driver != "vfio-pci"
+
+
+def _name(nic: Nic) -> str:
+    return nic.alias or nic.mac or nic.vf_address or "a NIC"

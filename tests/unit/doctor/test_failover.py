@@ -1,0 +1,88 @@
+"""Which guests can be migrated while they run, and which pairs are broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.doctor.diagnose import diagnose
+from reconciler.host.model import Nic, Snapshot
+from tests.hosts import desired
+from tests.unit.doctor.samples import VF1, examine, platform, sound
+
+MAC = "52:54:00:00:01:00"
+STANDBY = "ua-standby-a"
+
+
+def paired(**changes: object) -> Snapshot:
+    """`sound`, with something that stands in for web1's VF."""
+    found = sound()
+    standby = Nic("other", STANDBY, MAC, bridge="br0", teaming="persistent")
+    for name, value in changes.items():
+        setattr(standby, name, value)
+    web1 = found.libvirt.domains["web1"]
+    for nics in (web1.live, web1.config):
+        nics[0].teaming, nics[0].partner = "transient", STANDBY
+        nics.append(standby)
+    return found
+
+
+def test_a_guest_whose_vf_nothing_stands_in_for_can_not_be_migrated() -> None:
+    finding = examine(sound(), platform())["no-live-migration"]
+    assert finding.severity == "note"
+    assert "web1 (net0)" in finding.seen
+    assert "failover" in finding.todo
+
+
+def test_a_guest_with_a_whole_pair_can() -> None:
+    report = diagnose(paired(), platform())
+    assert not {"no-live-migration", "failover-broken"} & {finding.code for finding in report.findings}
+    (checked,) = [item for item in report.checked if item.subject == "live migration"]
+    assert "web1: can be migrated while it runs, if its virtio_net knows failover" in checked.seen
+
+
+def test_a_vf_whose_driver_saves_its_state_needs_none() -> None:
+    found = sound()
+    found.pfs["pci/0000:01:00.0"].vfs[0].driver = "mlx5_vfio_pci"
+    assert "no-live-migration" not in examine(found, platform())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"alias": "net5"}, "net0 names ua-standby-a, which is not there"),
+        ({"teaming": ""}, "net0 names ua-standby-a, which is no half of a pair"),
+        ({"mac": "52:54:00:00:01:77"}, "net0 has the MAC 52:54:00:00:01:00 and ua-standby-a has 52:54:00:00:01:77"),
+    ],
+)
+def test_broken_pairs(changes: dict[str, object], told: str) -> None:
+    finding = examine(paired(**changes), platform())["failover-broken"]
+    assert finding.severity == "warning"
+    assert told in finding.seen
+
+
+def test_half_a_pair_is_left() -> None:
+    found = paired()
+    found.libvirt.domains["web1"].live[0].partner = None
+    assert "ua-standby-a stands in for no VF" in examine(found, platform())["failover-broken"].seen
+
+
+def test_the_mac_of_a_plain_hostdev_is_that_of_its_vf() -> None:
+    found = paired(mac="52:54:00:00:01:77")
+    nic = found.libvirt.domains["web1"].live[0]
+    nic.method, nic.mac, nic.vf_address = "hostdev", None, VF1
+    vf = found.pfs["pci/0000:01:00.0"].vfs[1]
+    assert vf.attributes is not None
+    vf.attributes["mac"] = "52:54:00:00:01:77"
+    assert "failover-broken" not in examine(found, platform())
+    vf.attributes["mac"] = "52:54:00:00:01:78"
+    assert "52:54:00:00:01:78" in examine(found, platform())["failover-broken"].seen
+
+
+@pytest.mark.parametrize(("version", "told"), [(6_000_000, True), (6_001_000, True), (7_001_000, False)])
+def test_a_libvirt_that_knows_no_pairs_is_told_to_a_file_that_wants_them(version: int, told: bool) -> None:
+    found = sound()
+    found.libvirt.version = version
+    text = '[pf.int]\nmatch.name = "enp1s0"\n[domain.web1.nic.a]\nvf = "int/0"\n'
+    for failover, expected in (("", False), ('failover = { bridge = "br0" }\n', told)):
+        report = diagnose(found, platform(), desired(text + failover))
+        assert any("teaming" in finding.seen for finding in report.findings) is expected

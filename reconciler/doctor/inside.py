@@ -3,6 +3,8 @@ whether its VF is used for what a VF can't do."""
 
 from __future__ import annotations
 
+from shlex import quote
+
 from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found, vf_nics
 from reconciler.host.model import Domain, Nic
@@ -138,7 +140,7 @@ def _nic(facts: Facts, domain: Domain, inside: Inside, nic: Nic) -> Found:
     if shown.queues and inside.processors and shown.queues < inside.processors:
         yield _few_queues(domain, shown, vf, inside.processors)
     elif shown.queues:
-        told += f", {shown.queues} queue{'s' if shown.queues > 1 else ''} for {inside.processors or '?'} vCPUs"
+        told += f", {_count(shown.queues, 'queue')} for {_count(inside.processors, 'vCPU')}"
     if shown.bridge:
         yield Finding(
             "warning",
@@ -154,17 +156,21 @@ def _nic(facts: Facts, domain: Domain, inside: Inside, nic: Nic) -> Found:
 
 def _few_queues(domain: Domain, nic: InsideNic, vf: str, processors: int) -> Finding:
     most = _MOST_QUEUES.get(nic.driver or "")
+    name = quote(nic.name)  # The guest has chosen it, and whoever reads this may paste it.
     usual = f" A VF of {nic.driver} usually has at most {most}." if most else ""
     return Finding(
         "note",
         "few-queues-in-guest",
         f"guest {domain.name}",
-        f"{nic.name} in {domain.name} ({vf}) has {nic.queues} receive queue{'s' if nic.queues != 1 else ''} for "
-        f"{processors} vCPUs.",
+        f"{nic.name} in {domain.name} ({vf}) has {_count(nic.queues, 'receive queue')} for {processors} vCPUs.",
         f"No more than {nic.queues} of its vCPUs take packets off it.{usual}",
-        f"`ethtool -l {nic.name}` in the guest shows how many it can have, `ethtool -L {nic.name} combined N` sets "
-        f"them. Where the VF has no more: a second VF, or RPS (/sys/class/net/{nic.name}/queues/rx-0/rps_cpus).",
+        f"`ethtool -l {name}` in the guest shows how many it can have, `ethtool -L {name} combined N` sets them. Where "
+        "the VF has no more: a second VF, or RPS (rps_cpus in /sys/class/net/INTERFACE/queues/rx-0).",
     )
+
+
+def _count(number: int | None, noun: str) -> str:
+    return f"{'?' if number is None else number} {noun}{'' if number == 1 else 's'}"
 
 
 def _vf(facts: Facts, nic: Nic) -> str:

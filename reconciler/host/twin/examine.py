@@ -24,9 +24,9 @@ def examine(twin: Twin) -> Platform:
 
 def _inside(twin: Twin) -> dict[str, Inside] | None:
     """What agents say is as it was recorded; a guest that had none then has none."""
-    if not twin.libvirt.available:
+    known = twin.platform.inside
+    if known is None or not twin.libvirt.available:
         return None
-    known = twin.platform.inside or {}
     return {
         domain.name: deepcopy(known.get(domain.name)) or Inside("absent", "it has no channel for one")
         for domain in twin.libvirt.domains.values()

@@ -268,6 +268,7 @@ def _platform(profile: Profile) -> Platform:
         huge_pages=[],
         owners=[],
         services={},
+        inside={},
     )
 
 

@@ -153,6 +153,12 @@ def test_what_a_guest_says_moves_no_cursor() -> None:
     assert "\\x1b[2Jevil" in text
 
 
+def test_a_name_that_is_a_command_is_quoted() -> None:
+    nics = eth0(queues=1)
+    nics[0].name = "`reboot`"
+    assert "ethtool -L '`reboot`' combined" in by_code(report(inside(nics=nics)))["few-queues-in-guest"].todo
+
+
 def test_a_record_without_it_is_not_complete() -> None:
     found = report(None)
     assert found.verdict == "incomplete"

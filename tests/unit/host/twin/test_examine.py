@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.doctor.diagnose import diagnose
+from reconciler.host.platform import Inside, InsideNic
+from reconciler.host.twin import hands
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.make import from_snapshot
 from reconciler.host.twin.profiles import from_profile, read_profile
@@ -42,6 +45,21 @@ def test_what_was_recorded_of_a_host_is_kept() -> None:
     snapshot.platform = host.examine()
     snapshot.platform.memory_total_kib = 12345
     assert TwinHost(from_snapshot(snapshot)).examine() == snapshot.platform
+
+
+def test_what_agents_say_is_as_it_was_recorded_and_others_have_none() -> None:
+    host = lab(vfs=1)
+    assert host.examine().inside == {}, "no guest has a VF"
+    attach(host)
+    assert host.examine().inside == {"web1": Inside("absent", "it has no channel for one")}
+    told = Inside("answers", "", "debian", 2, False, [InsideNic("eth0", "52:54:00:6d:90:03", "igbvf", 1, "br0")])
+    with host.changing() as twin:
+        twin.platform.inside = {"web1": told}
+    assert host.examine().inside == {"web1": told}
+    found = {item.code for item in diagnose(host.observe(), host.examine()).findings}
+    assert "no-irqbalance-in-guest" in found
+    hands.run(host, "systemctl stop libvirtd")
+    assert host.examine().inside is None
 
 
 def test_a_snapshot_without_it_says_so() -> None:

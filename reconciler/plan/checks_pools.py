@@ -204,7 +204,7 @@ def _left(resolution: Resolution, predicted: Snapshot, network: Network, holders
     libvirt's."""
     by_address = vfs_by_address(predicted)
     vfs = [vf for item in given_out(predicted, network) if (vf := by_address.get(item)) is not None]
-    told, again = [], []
+    told, again, allow = [], [], ""
     for vf, target in wanted_on(resolution, predicted, vfs).items():
         pf, who = predicted.pfs[vf[0]], holders.get(vf, [])
         usual = {name: value for name, value in target.values.items() if name not in {*target.declared, *LIBVIRT_OWNS}}
@@ -218,14 +218,15 @@ def _left(resolution: Resolution, predicted: Snapshot, network: Network, holders
             has = f" ({who[0]} has it now)" if who else ""
             told.append(f"{resolution.pf_name(pf.id)}/{vf[1]}{has}: {values}")
             again.append(f"{pf.netdev}/{vf[1]}")
+            allow = " --allow guest" if who else allow
     if told:
         yield _finding(
             resolution,
             "warning",
             "vf-left-over",
             "VFs of this pool still have what was set for a guest that is gone from them.",
-            f"{'; '.join(told)}. Nothing of it is declared for who has or gets them. To put it back: reconciler reset "
-            f"{' '.join(again)}. The libvirt hook and `reconciler watch` do it whenever a guest is gone.",
+            f"{'; '.join(told)}. The file declares none of it for whoever has or gets them. To put it back: reconciler "
+            f"reset {' '.join(again)}{allow}. The libvirt hook and `reconciler watch` do it whenever a guest is gone.",
             address("pool", network.name),
         )
 

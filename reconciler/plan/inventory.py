@@ -13,6 +13,7 @@ from reconciler.drivers.cards import card_name
 from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import BlacklistEntry, HostIdentity, Network, Pf, Snapshot, Use, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
+from reconciler.kinds.pool.demand import nics_of
 from reconciler.kinds.pool.operations import live_addresses
 from reconciler.plan.document import Tool
 from reconciler.state.desired import Attributes
@@ -306,8 +307,7 @@ def _gives(snapshot: Snapshot, network: Network) -> list[str]:
 def _pool(snapshot: Snapshot, name: str, addresses: list[str], holders: Holders) -> InventoryPool:
     network, known = snapshot.libvirt.networks[name], vfs_by_address(snapshot)
     there: list[VfId] = [known[address] for address in addresses if address in known]
-    domains = snapshot.libvirt.domains.values()
-    nics = [nic for domain in domains for nic in (domain.config or domain.live) if nic.pool == name]
+    nics = [nic for domain in snapshot.libvirt.domains.values() for nic, _ in nics_of(domain, name)]
     return InventoryPool(
         name=name,
         uuid=network.uuid,

@@ -43,13 +43,18 @@ def wishes(resolution: Resolution, host: Snapshot, pool: str) -> list[Wish]:
 
 
 def _others(domain: Domain, pool: str, ours: set[int]) -> Iterator[Wish]:
-    live = [nic for nic in domain.live if nic.pool == pool] if domain.running else []
-    for nic in live:
+    for nic, running in nics_of(domain, pool):
         if id(nic) not in ours:
-            yield Wish(domain.name, _name(nic), declared=False, running=True)
+            yield Wish(domain.name, _name(nic), declared=False, running=running)
+
+
+def nics_of(domain: Domain, pool: str) -> Iterator[tuple[Nic, bool]]:
+    """A guest's NICs of a pool, each once, and whether the guest has it while it runs."""
+    live = [nic for nic in domain.live if nic.pool == pool] if domain.running else []
+    yield from ((nic, True) for nic in live)
     for nic in domain.config:
-        if nic.pool == pool and id(nic) not in ours and not any(_same(nic, other) for other in live):
-            yield Wish(domain.name, _name(nic), declared=False, running=False)
+        if nic.pool == pool and not any(_same(nic, other) for other in live):
+            yield nic, False
 
 
 def _same(config: Nic, live: Nic) -> bool:

@@ -239,6 +239,7 @@ def test_what_was_set_for_a_guest_and_another_one_has_now() -> None:
     snapshot.ledger = {"pci/0000:01:00.0/0": {"max_tx_rate": Applied(100, "boot-1", "run")}}
     detail = finding(plan(POOL, snapshot), "vf-left-over")[2]
     assert "int/0 (guest other (ua-x) has it now): max_tx_rate 100." in detail
+    assert "reset enp1s0/0 --allow guest." in detail
     snapshot.ledger["pci/0000:01:00.0/0"]["max_tx_rate"].boot_id = "boot-0"
     assert codes(plan(POOL, snapshot)) == set()
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from reconciler.host.model import Snapshot
+from reconciler.host.model import Nic, Snapshot
 from reconciler.plan.inventory import build_inventory, inventory_schema
 from reconciler.report.inventory_text import render_inventory
 from tests.unit.report import samples
@@ -146,3 +146,10 @@ def test_the_schema_describes_the_document() -> None:
     document = build_inventory(samples.host())
     assert set(schema["properties"]) == set(document)
     TypeAdapter(Inventory).validate_python(document)
+
+
+def test_a_nic_that_a_running_guest_has_only_for_now_counts_as_well() -> None:
+    host = samples.host()
+    web = next(domain for domain in host.libvirt.domains.values() if domain.running)
+    web.live.append(Nic("pool", "ua-now", "52:54:00:00:00:77", None, "sriov-int"))
+    assert build_inventory(host)["pools"][0]["nics"] == 4

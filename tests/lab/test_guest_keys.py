@@ -50,11 +50,20 @@ def said(host: Host, guest: str, *lines: str) -> None:
         time.sleep(1)
 
 
-def test_spare_ports_and_stand_ins_come_and_go(host: Host) -> None:
+def test_spare_ports_come_and_go(host: Host) -> None:
+    before = free_ports(host, "db1")
+    spare = host.put("spare.toml", f"schema = 1\n[domain.db1]\nroot_ports = {before + 2}\n")
+    host.reconciler(f"apply {spare} --yes").expect(0)
+    assert free_ports(host, "db1") == before + 2
+    host.reconciler(f"plan {spare} --detailed-exitcode").expect(0)
+    host.reconciler("rollback --yes").expect(0)
+    assert free_ports(host, "db1") == before
+
+
+def test_a_vf_and_what_stands_in_for_it_come_and_go(host: Host) -> None:
     host.put("guest-keys.toml")
     host.reconciler("plan guest-keys.toml").expect(1).says("failover-no-bridge")
     host.sh("ip link add br0 type bridge; ip link set br0 up; ip link add br1 type bridge; ip link set br1 up")
-    before = free_ports(host, "db1")
     host.reconciler("apply guest-keys.toml --yes").expect(0)
     host.reconciler("plan guest-keys.toml --detailed-exitcode").expect(0)
 
@@ -68,16 +77,20 @@ def test_spare_ports_and_stand_ins_come_and_go(host: Host) -> None:
     said(host, "web1", f"eth0 {WEB1} virtio_net", f"eth1 {WEB1} virtio_net", f"eth2 {WEB1} igbvf")
     host.reconciler("doctor").says("web1: can be migrated while it runs")
 
-    moved = host.put("moved.toml", host.sh("cat /root/files/guest-keys.toml").replace("br0", "br1"))
-    host.reconciler(f"apply {moved} --yes").expect(5).says("nic.move_standby")
-    host.reconciler(f"apply {moved} --yes --allow guest").expect(0)
+    moved = host.sh("cat /root/files/guest-keys.toml").replace("br0", "br1")
+    host.put("moved.toml", moved)
+    host.reconciler("apply moved.toml --yes").expect(5).says("nic.move_standby")
+    host.reconciler("apply moved.toml --yes --allow guest").expect(0)
     assert "master br1" in host.sh("bridge link")
-    assert [half[2] for half in pair(host, "web1")] == ["br1", ""]
+    halves[0] = ("bridge", WEB1, "br1", "persistent")
+    assert pair(host, "web1") == pair(host, "web1", "--inactive") == halves
     assert "gone" not in host.sh("cat /var/log/lab/web1.log")
-    host.reconciler("rollback --yes").expect(0)
-    assert [half[2] for half in pair(host, "web1", "--inactive")] == ["br0", ""]
 
-    host.reconciler("rollback --yes").expect(0)  # And the run before.
-    assert free_ports(host, "db1") == before
+    host.put(
+        "absent.toml", moved.replace('vf = "int/0"', 'state = "absent"').replace('vf = "int/1"', 'state = "absent"')
+    )
+    host.reconciler("apply absent.toml --yes --allow guest").expect(0)
     assert [pair(host, guest, option) for guest in ("db1", "web1") for option in ("", "--inactive")] == [[]] * 4
     said(host, "web1", "gone eth0", "gone eth1", "gone eth2")
+    host.reconciler("rollback --yes").expect(0)
+    assert pair(host, "web1") == pair(host, "web1", "--inactive") == halves

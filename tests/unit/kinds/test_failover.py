@@ -16,6 +16,7 @@ from reconciler.host.twin.profiles import make_from
 from reconciler.host.twin.state import Twin
 from reconciler.kinds.nic.identity import standby_alias_of
 from reconciler.plan.adopt import adopt
+from reconciler.plan.confirm import halves_of
 from reconciler.plan.document import Plan, dump_plan, load_plan
 from reconciler.plan.drift import find_drift
 from reconciler.plan.planner import make_plan
@@ -182,6 +183,17 @@ def test_absent_takes_both_the_vf_first(twin: Twin, tmp_path: Path, told: str) -
     assert (nics(twin, "web1"), nics(twin, "web1", live=True), nics(twin, "db1")) == ({}, {}, {})
     assert taken_back(twin, tmp_path).complete
     assert nics(twin, "web1", live=True)["ua-rec-a"].partner == "ua-standby-a"
+
+
+def test_what_outlasts_a_power_cycle_waits_for_the_confirmation(twin: Twin, tmp_path: Path) -> None:
+    carried_out(twin, PF, tmp_path)
+    plan = make_plan(desired(f"{BOTH}[domain.web1]\nroot_ports = 9\n"), TwinHost(twin).observe())
+    halves = halves_of(plan.actions)
+    of_nics = ("nic.attach_standby", "nic.attach")
+    assert [a.op for a in halves.now if a.op != "vf.set"] == list(of_nics)
+    assert all(a.args["live"] and not a.args["config"] for a in halves.now if a.op in of_nics)
+    assert [a.op for a in halves.later] == ["domain.set_root_ports", *of_nics[:1] * 2, *of_nics[1:] * 2]
+    assert not any(a.args["live"] for a in halves.later if a.op in of_nics)
 
 
 def test_a_guest_that_does_not_answer_keeps_what_it_has(twin: Twin, tmp_path: Path) -> None:

@@ -315,6 +315,7 @@ def nics_elsewhere(host: Snapshot, domain: Domain) -> Data:
         here = pf.vf(vf[1]) if pf is not None and vf is not None else None
         if vf is not None and pf is not None and here is not None:
             adopter.given |= {vf} if nic.method == "interface" else set()
+            table |= adopter._failover(domain, nic, vf)
             usual = facts(pf.driver, pf.device_id).fresh or {}
             attributes = adopter._attributes(pf, here).items()
             table |= {name: value for name, value in attributes if value != usual.get(name)}

@@ -7,7 +7,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table
 
-_INLINE = frozenset({"match"})
+_INLINE = frozenset({"match", "failover"})
 
 
 def render(state: dict[str, Any], remarks: list[str]) -> str:

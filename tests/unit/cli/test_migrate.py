@@ -84,6 +84,25 @@ def test_what_was_printed_is_what_the_destination_takes(folder: Inside) -> None:
     assert {nic.alias for nic in domain.live} == {"ua-rec-mgmt", "ua-rec-fast", "ua-rec-data"}
 
 
+def test_the_stand_in_comes_along_and_finds_its_vf_there(folder: Inside) -> None:
+    for name in ("a", "b"):
+        with TwinHost.open(folder.path / f"{name}.sim").changing() as twin:
+            twin.bridges = ["br0"]
+    paired = PORTS + NICS.replace("vlan = 200", 'vlan = 200\nfailover = { bridge = "br0" }')
+    folder.write("a.toml", paired)
+    assert folder.run("--host", "sim:a.sim", "apply", "a.toml", "--yes").returncode == ExitCode.OK
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    assert 'failover = {bridge = "br0"}' in done.stdout
+    arrived = TwinHost.open(folder.path / "b.sim").twin().libvirt.domains["db1"].config
+    assert [nic.alias for nic in arrived if nic.teaming] == ["ua-standby-mgmt"]
+    folder.write("b.toml", paired.replace("int/1", "int/2"))
+    applied = folder.run("--host", "sim:b.sim", "apply", "b.toml", "--yes")
+    assert applied.returncode == ExitCode.OK, applied.stdout + applied.stderr
+    there = TwinHost.open(folder.path / "b.sim").twin().libvirt.domains["db1"].config
+    assert sorted(nic.teaming for nic in there if nic.teaming) == ["persistent", "transient"]
+
+
 def test_an_interrupted_move_is_named_and_stays_on_record(folder: Inside) -> None:
     fault(folder, "b", "--at", "1", "--errno", "EIO", "--after")
     fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")

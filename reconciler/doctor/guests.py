@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found, vf_nics
 from reconciler.host.model import Domain
+from reconciler.kinds.nic.identity import standby_alias_of
 
 USUAL_LIMIT = 32
 """VFs per guest where no state file says otherwise: the most that RHEL 6 and 7 supported; libvirt has no limit."""
@@ -19,7 +20,7 @@ def check_ports(facts: Facts) -> Found:
         return
     for domain in facts.domains:
         guest = domain.hardware
-        need = to_attach(facts, domain)
+        need = to_attach(facts, domain) + _stand_ins_to_attach(facts, domain)
         if guest is None and domain.running and (need or facts.desired is None):
             yield Unchecked("root ports", f"how many free ones {domain.name} has")
         if guest is None or guest.free_root_ports is None or not domain.running:
@@ -30,7 +31,7 @@ def check_ports(facts: Facts) -> Found:
             continue
         if facts.desired is not None and not need:
             continue
-        wanted = f", and the state file gives it {need} more VFs" if need else ""
+        wanted = f", and the state file gives it {need} more NICs" if need else ""
         yield Finding(
             "problem" if need else "warning",
             "no-free-root-port",
@@ -50,6 +51,14 @@ def to_attach(facts: Facts, domain: Domain) -> int:
     aliases = {nic.alias for nic in domain.live} | {nic.alias for nic in domain.config if nic.alias}
     macs = {nic.mac for nic in vf_nics(domain.live if domain.running else domain.config)}
     return sum(f"ua-rec-{nic.key}" not in aliases and nic.attributes.get("mac") not in macs for nic in wanted)
+
+
+def _stand_ins_to_attach(facts: Facts, domain: Domain) -> int:
+    """How many virtio NICs of the file's pairs the guest doesn't have yet: each takes a slot, too."""
+    declared = facts.desired.domains.get(domain.name) if facts.desired is not None else None
+    wanted = [nic for nic in declared.nics.values() if nic.state == "present" and nic.failover] if declared else []
+    present = {nic.alias for nic in (domain.live if domain.running else domain.config)}
+    return sum(standby_alias_of(nic.key) not in present for nic in wanted)
 
 
 def check_limit(facts: Facts) -> Found:

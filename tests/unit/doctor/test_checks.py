@@ -248,4 +248,4 @@ def test_ports_are_counted_against_what_the_file_adds() -> None:
     nics = "".join(f'[domain.web1.nic.n{i}]\npf = "int"\nmac = "52:54:00:00:02:0{i}"\n' for i in range(3))
     found = by_code(diagnose(sound(), platform(), desired(CARD.replace("2", "2") + nics)))
     assert found["no-free-root-port"].severity == "problem"
-    assert "3 more VFs" in found["no-free-root-port"].seen
+    assert "3 more NICs" in found["no-free-root-port"].seen

@@ -78,6 +78,18 @@ def test_the_mac_of_a_plain_hostdev_is_that_of_its_vf() -> None:
     assert "52:54:00:00:01:78" in examine(found, platform())["failover-broken"].seen
 
 
+def test_both_halves_need_a_slot() -> None:
+    found = sound()
+    found.libvirt.domains["web1"].hardware.free_root_ports = 1  # type: ignore[union-attr]
+    text = '[pf.int]\nmatch.name = "enp1s0"\n[domain.web1.nic.b]\nvf = "int/1"\n'
+    for failover, need in (("", 1), ('failover = { bridge = "br0" }\n', 2)):
+        report = diagnose(found, platform(), desired(text + failover))
+        findings = {item.code: item for item in report.findings if item.subject == "guest web1"}
+        assert ("no-free-root-port" in findings) is (need == 2)
+    assert "gives it 2 more NICs" in findings["no-free-root-port"].seen
+    assert "root_ports = 2" in findings["no-free-root-port"].todo
+
+
 @pytest.mark.parametrize(("version", "told"), [(6_000_000, True), (6_001_000, True), (7_001_000, False)])
 def test_a_libvirt_that_knows_no_pairs_is_told_to_a_file_that_wants_them(version: int, told: bool) -> None:
     found = sound()

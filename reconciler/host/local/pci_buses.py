@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lxml import etree
-
 from reconciler.host.buses import removable
 from reconciler.host.local.libvirt_xml import Element
 from reconciler.host.model import PciBus
@@ -35,7 +33,7 @@ def add_ports(domain: Element, free: int) -> None:
     if buses is None or devices is None:
         raise ValueError("the guest has no PCIe")
     for _ in range(free - sum(bus.free for bus in buses)):
-        etree.SubElement(devices, "controller", type="pci", model=_PORT)
+        devices.append(devices.makeelement("controller", {"type": "pci", "model": _PORT}))
 
 
 def drop_ports(domain: Element, keep: Sequence[int]) -> None:

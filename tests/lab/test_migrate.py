@@ -64,7 +64,7 @@ ALL = {"ua-rec-mgmt", "ua-rec-fast", "ua-rec-data"}
 
 @pytest.fixture(scope="module")
 def other(host: Host) -> Iterator[Host]:
-    """A second lab, which has no db1 yet, and which the first one reaches by ssh."""
+    """A second lab, which has no guests yet, and which the first one reaches by ssh."""
     lab = Lab(f"{host.lab.name}-b")
     ran_before = lab.running()
     try:
@@ -75,7 +75,8 @@ def other(host: Host) -> Iterator[Host]:
         made = Host(lab)
         # Both are copies of one host: it gets a name and a UUID of its own.
         made.sh(
-            f"mkdir -p {WORK} && hostname lab-b && virsh undefine db1 && "
+            f"mkdir -p {WORK} && hostname lab-b && virsh destroy web1 && "
+            "for guest in web1 db1 idle1; do virsh undefine $guest; done && "
             "echo 'host_uuid = \"7b1f0001-0000-4000-8000-00000000000b\"' >>/etc/libvirt/libvirtd.conf && "
             "systemctl restart libvirtd && virsh capabilities >/dev/null"
         )

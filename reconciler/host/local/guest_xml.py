@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from reconciler.host.guests import Disk, Essence
-from reconciler.host.local.libvirt_xml import Element, IsVf, pci_address, plain_text
+from reconciler.host.local.libvirt_xml import Element, IsVf, canonical_text, pci_address
 
 SharedAt = Callable[[str], tuple[bool, str]]
 """Whether a path is on storage that other hosts have, too, and why."""
@@ -257,9 +257,8 @@ def essence(domain: Element) -> Essence:
 
 
 def _digest(element: Element) -> str:
-    """Of what is in an element, whatever its white space."""
-    words = " ".join(plain_text(element).split()).replace("> <", "><")
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+    """Of what is in an element, however it is written."""
+    return hashlib.sha256(canonical_text(element).encode()).hexdigest()[:16]
 
 
 def _devices(domain: Element, *tags: str) -> list[Element]:

@@ -54,6 +54,13 @@ def plain_text(element: Element) -> str:
     return etree.tostring(element, encoding="unicode", with_tail=False)
 
 
+def canonical_text(element: Element) -> str:
+    """The XML of an element in a form that does not depend on quotes, white space around elements, or where a namespace
+    is declared (Exclusive XML Canonicalization)."""
+    words = etree.tostring(element, method="c14n", exclusive=True, with_tail=False).decode().split()
+    return " ".join(words).replace("> <", "><")
+
+
 def pci_address(element: Element | None) -> str | None:
     """``0000:3b:10.0`` from an <address> with domain, bus, slot and function; ``None`` if it is none."""
     if element is None:

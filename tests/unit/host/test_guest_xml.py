@@ -190,3 +190,11 @@ def test_what_differs_is_seen() -> None:
         read("<disk type='file'><source file='/a'/><target dev='vda'/></disk>", "<vcpu>9</vcpu>"),
     ):
         assert other.definition.essence != one
+
+
+def test_metadata_is_the_same_however_it_is_written() -> None:
+    one = "<metadata>\n  <a:x xmlns:a='urn:a' b='1' c='2'>t</a:x>\n</metadata>"
+    same = '<metadata><a:x c="2" b="1" xmlns:a="urn:a">t</a:x></metadata>'
+    other = one.replace("'1'", "'3'")
+    digests = [read("", text).definition.essence["metadata"] for text in (one, same, other)]
+    assert digests[0] == digests[1] != digests[2]

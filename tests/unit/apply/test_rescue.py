@@ -80,7 +80,7 @@ def test_who_is_without_its_nic_is_said_and_what_to_do(tmp_path: Path) -> None:
     said = [text for text in ended.said() if "WITHOUT" in text]
     assert len(said) == 1
     assert "guest web1 is WITHOUT its NIC ua-rec-" in said[0]
-    assert "reconciler rollback" in said[0]
+    assert "`rollback`" in said[0]
     assert len(nics(twin)) == 1, "the other one is back"
 
 

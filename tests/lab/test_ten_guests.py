@@ -107,3 +107,34 @@ def test_nobody_is_moved_by_a_second_apply_new_names_of_the_cards_or_libvirts_re
     assert {name: [nic.address for nic in nics] for name, nics in given(host, RUNNING, inactive=False).items()} == {
         name: [nic.address for nic in nics] for name, nics in before.items()
     }
+
+
+MORE = '[domain.g6.nic.more]\npf = "int"\n'
+
+
+@pytest.mark.long
+def test_after_a_reboot_everybody_has_the_same_again_and_whoever_is_new_has_another(first: Given, host: Host) -> None:
+    """The VFs are gone then, those that byhand was promised too, and one more NIC is declared."""
+    host.lab.reboot()
+    assert host.numvfs("enp1s0") == host.numvfs("enp2s0") == 0
+    drift = host.reconciler("drift ten.toml --json").expect(2).json
+    moved = {(item["address"], item["field"]) for item in drift["fields"] if item["label"] == "drift"}
+    assert {("pf.int", "vfs"), ("pf.ext", "vfs")} <= moved
+    assert not [where for where, _ in moved if where.startswith("domain.")]
+    plan = host.reconciler("plan ten.toml --json").expect(0).json
+    assert {"pf.set_numvfs"} <= {action["op"] for action in plan["actions"]}
+    assert [action for action in plan["actions"] if action["op"].startswith("nic.")] == []
+
+    host.put("more.toml", (host.sh(f"cat {WORK}/ten.toml")) + MORE)
+    host.reconciler("apply more.toml --yes").expect(0)
+    found = given(host, RUNNING + OFF)
+    once(found)
+    assert found["g6"].pop().alias == "ua-rec-more"
+    assert found == first
+    host.reconciler("plan more.toml --detailed-exitcode").expect(0)
+
+    host.sh("virsh start web1; virsh start byhand")
+    now = given(host, ["web1", "byhand"], inactive=False)
+    assert now["web1"][0].address == first["web1"][0].address
+    assert now["web1"][1].address in POOL
+    assert [nic.address for nic in now["byhand"]] == BY_HAND

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.apply.journal import MOVE, Journal, add_record, header_of, read_records, run_name
 from reconciler.apply.runs import RecordedRun
@@ -19,6 +19,11 @@ from reconciler.plan.move import FORMAT, Move
 
 SEEN = "seen"
 """Record of the definition as the destination gives it back: by that it is known again as ours."""
+LEFT = "left"
+"""Record of the definition as it is here without the NICs that were taken out: nothing else is replaced."""
+GIVEN_UP = "given-up"
+"""Record that nobody is to go on with a move."""
+Undefined = Literal["", "begun", "done"]
 
 
 @dataclass(slots=True)
@@ -36,12 +41,26 @@ class Cargo:
     """The same without the NICs that name a VF of this host."""
     sent_essence: Essence
     autostart: bool
+    identity: str = ""
+    """Of the host that it is on, and of the one that it goes to."""
+    identity_there: str = ""
     seen: list[str] = field(default_factory=list)
     """As the destination has given it back, if it has."""
+    left: list[str] = field(default_factory=list)
+    """As it was read back here without those NICs."""
+    undefined: Undefined = ""
+    """How far the order to undefine it here has come."""
+    record: str = ""
+    """The file with all this, for messages."""
+
+    @property
+    def nics(self) -> list[str]:
+        """The NICs that it has here and are not sent, in words."""
+        return [name for name in self.original_essence if name not in self.sent_essence]
 
 
-def cargo_of(guest: MovingGuest, to: str) -> Cargo:
-    """What is moved of a guest."""
+def cargo_of(guest: MovingGuest, to: str, identity: str, identity_there: str) -> Cargo:
+    """What is moved of a guest, between which hosts."""
     definition = guest.definition
     return Cargo(
         definition.name,
@@ -52,16 +71,20 @@ def cargo_of(guest: MovingGuest, to: str) -> Cargo:
         guest.stripped,
         guest.stripped_essence,
         definition.autostart,
+        identity,
+        identity_there,
     )
 
 
-def begin(state_dir: Path, move: Move, cargo: Cargo, boot_id: str) -> tuple[str, Journal]:
-    """Name and journal of a new run, with all that it takes to take it back."""
+def begin(state_dir: Path, move: Move, cargo: Cargo, boot_id: str) -> Journal:
+    """The journal of a new run, with all that it takes to take it back."""
     name = run_name()
     kept = {"format": FORMAT, "document": move.document(), "cargo": asdict(cargo)}
     files = {MOVE: json.dumps(kept, ensure_ascii=False) + "\n"}
     header = {**header_of(boot_id), "moves": cargo.name, "to": cargo.to}
-    return name, Journal(state_dir, name, files, header)
+    journal = Journal(state_dir, name, files, header)
+    cargo.record = str(journal.folder / MOVE)
+    return journal
 
 
 def read_document(run: RecordedRun) -> dict[str, Any]:
@@ -93,7 +116,7 @@ def _is_texts(value: Any) -> bool:
 def read_cargo(run: RecordedRun) -> Cargo:
     """What a recorded move was about. Raises `ReconcilerError` 65 when it is damaged."""
     given = _read(run).get("cargo")
-    texts = ("name", "uuid", "to", "original", "sent")
+    texts = ("name", "uuid", "to", "original", "sent", "identity", "identity_there")
     essences = ("original_essence", "sent_essence")
     if (
         not isinstance(given, dict)
@@ -103,17 +126,35 @@ def read_cargo(run: RecordedRun) -> Cargo:
     ):
         raise _damaged(run, f"{MOVE} lacks what was moved")
     cargo = Cargo(**{key: given[key] for key in (*texts, *essences, "autostart")})
+    kept = {SEEN: cargo.seen, LEFT: cargo.left}
     for _, record in read_records(run.folder).items:
-        if record.get("event") == SEEN and isinstance(record.get("xml"), str):
-            cargo.seen.append(record["xml"])
+        if record.get("event") in kept and isinstance(record.get("xml"), str):
+            kept[record["event"]].append(record["xml"])
+    outcome = run.outcomes.get("undefine", {}).get("outcome")
+    cargo.undefined = "done" if outcome == "changed" else "begun" if outcome or "undefine" in run.unfinished else ""
+    cargo.record = str(run.folder / MOVE)
     return cargo
+
+
+def is_of(run: RecordedRun, name: str, uuid: str) -> bool:
+    """Whether a recorded move is of this guest: by UUID, since guests are renamed; by name where one is not known."""
+    try:
+        known = read_cargo(run).uuid
+    except ReconcilerError:
+        known = ""
+    return known == uuid if known and uuid else run.header.get("moves") == name
+
+
+def give_up(run: RecordedRun) -> None:
+    """Notes that nobody is to go on with a move, whatever it has left."""
+    add_record(run.folder, GIVEN_UP, at=now())
 
 
 def settle(run: RecordedRun, code: ExitCode | None = None) -> None:
     """Notes that an earlier move is over: taken back, or with this code come to its end after all."""
-    if code is None:
+    if code in (None, ExitCode.PARTIAL):
         add_record(run.folder, "taken-back", at=now())
-    else:
+    elif code is not None:
         add_record(run.folder, "end", at=now(), code=int(code), unmet=[])
 
 

@@ -39,7 +39,8 @@ class RecordedRun:
     armed: dict[str, Any] | None = None
     """``unit``, ``until`` (by CLOCK_BOOTTIME), ``at``: the timer that takes it back unless it is confirmed."""
     settled: str = ""
-    """``confirmed``, ``taken-back``, or ``caught-up``: it was interrupted, and a later apply found all as declared."""
+    """``confirmed``, ``taken-back``, ``given-up`` (a move), or ``caught-up``: it was interrupted, and a later apply
+    found all as declared."""
     damage: list[str] = field(default_factory=list)
     """What of its journal can't be read, in words."""
 
@@ -212,7 +213,7 @@ def _note(run: RecordedRun, event: str, record: dict[str, Any]) -> None:
             run.end = record
         case "armed":
             run.armed = record
-        case "confirmed" | "taken-back" | "caught-up":
+        case "confirmed" | "taken-back" | "caught-up" | "given-up":
             run.settled = event
 
 

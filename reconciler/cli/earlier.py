@@ -38,15 +38,14 @@ def look_at_earlier(options: Options, observed: Snapshot) -> None:
         _refuse_while_it_waits(last, options)
 
 
-def note_open_moves(options: Options, but: str = "") -> None:
-    """Says which guests are on their way to another host, except ``but``, and what finds out where they are."""
+def note_open_moves(options: Options) -> None:
+    """Says which guests are on their way to another host, and what finds out where they are."""
     from reconciler.apply.runs import open_moves
 
     for run in open_moves(options.state_dir):
         guest, to = str(run.header.get("moves", "a guest")), str(run.header.get("to", "URI"))
-        if guest != but:
-            again = options.command("migrate", guest, "--to", to)
-            say(f"Note: the move of {guest} to {to} (run {run.name}) did not come to its end. Go on with it: {again}")
+        again = options.command("migrate", guest, "--to", to)
+        say(f"Note: the move of {guest} to {to} (run {run.name}) did not come to its end. Go on with it: {again}")
 
 
 def note_open_end(options: Options, observed: Snapshot) -> None:

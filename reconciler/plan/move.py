@@ -237,10 +237,21 @@ def _of_its_disks(guest: MovingGuest) -> Iterator[_Finding]:
         yield "warning", "host-links", "NICs need bridges or interfaces of the same name.", detail
 
 
+def _machine(who: Who) -> str:
+    """Without what tells a user's own libvirt from the system's."""
+    return who.identity.partition(" qemu:")[0]
+
+
 def _of_the_destination(guest: MovingGuest, here: Who, there: Destination) -> Iterator[_Finding]:
     name, uuid, where = guest.definition.name, guest.definition.uuid, there.who.name
-    if there.who.identity and there.who.identity == here.identity:
-        detail = f"libvirt there has the same host UUID as here ({here.identity}): it is this host, or a copy of it."
+    if not there.who.identity or not here.identity:
+        detail = "libvirt does not say the UUID of its host on both sides, so that they can't be told apart."
+        yield "error", "destination-unknown", "It is not known which host the destination is.", detail
+    elif _machine(there.who) == _machine(here):
+        detail = (
+            f"libvirt there has the same host UUID as here ({there.who.identity}): it is this host, or a copy of it. A "
+            "copy gets a UUID of its own by host_uuid in libvirtd.conf or virtqemud.conf (uuidgen makes one)."
+        )
         yield "error", "destination-is-here", "The destination is the host that the guest is on.", detail
     taken = there.names.get(name)
     owner = next((known for known, value in there.names.items() if value == uuid), None)

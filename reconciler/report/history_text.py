@@ -200,7 +200,8 @@ def _result(run: dict[str, Any]) -> str:
     damage = f"damaged: {run['damage'][0]}" if run["damage"] else ""
     if not run["header"]:
         return damage
-    then = {"taken-back": ", later taken back", "confirmed": ", confirmed"}.get(run["settled"], "")
+    words = {"taken-back": ", later taken back", "confirmed": ", confirmed", "given-up": ", later given up"}
+    then = words.get(run["settled"], "")
     if run["waits"]:
         then = f", waits for its confirmation until {run['until']}"
     return _came_to(run) + then + (f" ({damage})" if damage else "")

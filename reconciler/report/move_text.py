@@ -10,7 +10,7 @@ from reconciler.report.style import Style, clean, paragraph, quoted, table
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def render_move(document: dict[str, Any], *, color: bool, width: int = 0) -> str:
+def render_move(document: dict[str, Any], *, nothing_changed: bool = True, color: bool, width: int = 0) -> str:
     """The plan of a move (``reconciler-move/1``): all that stands in its way, or its steps."""
     style, document = Style(color), clean(document)
     to = document["destination"] + (f" ({document['host']})" if document["host"] else "")
@@ -26,7 +26,7 @@ def render_move(document: dict[str, Any], *, color: bool, width: int = 0) -> str
         lines += _after(document, style, width)
     else:
         why = "It is blocked." if document["verdict"] == "blocked" else "It is refused."
-        lines += ["", style.paint(f"{why} Nothing was changed.", "bold")]
+        lines += ["", style.paint(f"{why} Nothing was changed." if nothing_changed else why, "bold")]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from reconciler.clock import Clock
 from reconciler.host.guests import Definition, Destination, MovingGuest, NetworkThere, NoAnswer, Who
@@ -37,8 +38,11 @@ class LibvirtGuests:
         """By the host's UUID, which libvirt itself goes by."""
 
         def work(_: Any, connection: Any) -> Who:
-            capabilities = libvirt_xml.parse(connection.getCapabilities())
-            return Who(capabilities.findtext("host/uuid") or "", connection.getHostname())
+            uuid = libvirt_xml.parse(connection.getCapabilities()).findtext("host/uuid") or ""
+            uri = connection.getURI()
+            # A user's own libvirt (qemu:///session) has the same UUID, and other guests.
+            which = "" if urlsplit(uri).path == "/system" else f" {uri}"
+            return Who(f"{uuid}{which}" if uuid else "", connection.getHostname())
 
         return self._do("ask which host it is", work)
 
@@ -89,18 +93,34 @@ class LibvirtGuests:
 
     def define(self, xml: str) -> None:
         """virsh define."""
-        self._do("define the guest", lambda _, c: c.defineXML(xml))
+        self._order("define the guest", lambda _, c: c.defineXML(xml))
 
     def undefine(self, uuid: str) -> None:
         """virsh undefine, without any of its options: what would be lost with them was looked for before."""
-        self._do("undefine the guest", lambda _, c: c.lookupByUUIDString(uuid).undefine())
+        self._order("undefine the guest", lambda _, c: c.lookupByUUIDString(uuid).undefine())
 
     def set_autostart(self, uuid: str, enabled: bool) -> None:
         """virsh autostart."""
-        self._do("set its autostart", lambda _, c: c.lookupByUUIDString(uuid).setAutostart(int(enabled)))
+        self._order("set its autostart", lambda _, c: c.lookupByUUIDString(uuid).setAutostart(int(enabled)))
 
     def _is_vf(self, address: str) -> bool:
         return (self.root / f"sys/bus/pci/devices/{address}/physfn").exists()
+
+    def _order(self, what: str, work: Callable[[Any, Any], object]) -> None:
+        """Gives an order. A connection that is lost while it is under way is no refusal: libvirt may have taken it."""
+
+        def ordered(lv: Any, connection: Any) -> str:
+            try:
+                work(lv, connection)
+            except lv.libvirtError as error:
+                if error.get_error_domain() in (lv.VIR_FROM_RPC, lv.VIR_FROM_REMOTE) or not _is_alive(lv, connection):
+                    return f"The connection to libvirt at {self.uri} was lost: {message(error)}."
+                raise
+            return ""
+
+        lost = self._do(what, ordered)
+        if lost:
+            raise NoAnswer("libvirt is not available.", f"To {what}: {lost}")
 
     def _do(self, what: str, work: Callable[[Any, Any], T]) -> T:
         try:
@@ -149,9 +169,10 @@ def moving_guest(
         resources=guest_xml.resources(domain),
         secrets=guest_xml.secrets(domain),
     )
-    guest_xml.strip(domain, is_vf)
-    guest.stripped = libvirt_xml.plain_text(domain)
-    guest.stripped_essence = guest_xml.essence(domain)
+    sent = libvirt_xml.parse(definition.xml, whole=True)
+    guest_xml.strip(sent, is_vf)
+    guest.stripped = libvirt_xml.plain_text(sent) if taken else definition.xml
+    guest.stripped_essence = guest_xml.essence(libvirt_xml.parse(guest.stripped))
     return guest
 
 
@@ -176,6 +197,13 @@ def _found(lv: Any, look_up: Callable[[], Any]) -> Definition | None:
         if error.get_error_code() == lv.VIR_ERR_NO_DOMAIN:
             return None
         raise
+
+
+def _is_alive(lv: Any, connection: Any) -> bool:
+    try:
+        return bool(connection.isAlive())
+    except lv.libvirtError:
+        return False
 
 
 def _mode(lv: Any, network: Any) -> str:

@@ -26,13 +26,19 @@ Element = etree._Element
 IsVf = Callable[[str], bool]
 
 
-def parse(xml: str) -> Element:
-    """Parses without following entities or the network, and within libxml2's limits. Raises ValueError for what is no
-    XML, and for what libvirt never writes: more than it can send, or a document type, which only declares entities."""
+def parse(xml: str, *, whole: bool = False) -> Element:
+    """Parses without following entities or the network, and within libxml2's limits; ``whole``: with comments and
+    CDATA, to be written again. Raises ValueError for what is no XML, and for what libvirt never writes: more than it
+    can send, or a document type, which only declares entities."""
     if len(xml) > _MAX_XML:
         raise ValueError(f"libvirt's XML has {len(xml)} characters, and at most {_MAX_XML} are read")
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=not whole,
+        strip_cdata=not whole,
     )
     try:
         element = etree.fromstring(xml.encode(), parser)

@@ -168,7 +168,10 @@ def _xml(twin: Twin, domain: Domain) -> str:
     """The definition as it was given, as long as its NICs are those that it has now; else with these."""
     nics = domain.config if domain.persistent else domain.live
     given = twin.guest(domain.name).xml if domain.name in twin.guests else ""
-    element = libvirt_xml.parse(given) if given else _plain(domain)
+    element = libvirt_xml.parse(given, whole=True) if given else _plain(domain)
+    name = element.find("name")
+    if name is not None and name.text != domain.name:  # It was renamed since.
+        name.text, given = domain.name, ""
     if given and libvirt_xml.nics(element, _is_vf(twin), _modes(twin)) == nics:
         return given
     found = element.find("devices")

@@ -201,3 +201,71 @@ def test_a_lock_that_is_held(folder: Inside) -> None:
         done = folder.run(*MOVE, "--yes")
     assert done.returncode == ExitCode.LOCKED
     assert "apply x" in done.stderr
+
+
+def broken_when_defined_there(folder: Inside) -> None:
+    """And here it can't be made whole for the time being."""
+    fault(folder, "b", "--at", "1", "--errno", "EIO", "--after")
+    fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")
+    assert folder.run(*MOVE, "--yes").returncode == ExitCode.PARTIAL
+    folder.run("sim", "run", "a.sim", "systemctl", "start", "libvirtd")
+    (run,) = open_moves(folder.path / "a.sim.state")
+    assert run.header["moves"] == "db1"
+
+
+def on(folder: Inside, side: str) -> set[str]:
+    return set(TwinHost.open(folder.path / f"{side}.sim").twin().libvirt.domains)
+
+
+def test_a_move_can_be_given_up(folder: Inside) -> None:
+    give_up = ("--host", "sim:a.sim", "migrate", "db1", "--forget")
+    assert folder.run(*give_up, "--yes").returncode == ExitCode.USAGE
+    broken_when_defined_there(folder)
+    before = files(folder)
+    assert folder.run(*give_up).returncode == ExitCode.USAGE  # It asks, and there is no terminal.
+    assert folder.run(*give_up, "--to", "sim:b.sim", "--yes").returncode == ExitCode.USAGE
+    assert files(folder) == before
+    done = folder.run(*give_up, "--yes")
+    assert done.returncode == ExitCode.OK, done.stderr
+    for part in ("started on one side only", "move.json", "Neither host was changed."):
+        assert part in done.stderr
+    changed = {name for name, data in files(folder).items() if before.get(name) != data}
+    assert all(name.endswith("journal.jsonl") for name in changed), changed
+    assert not open_moves(folder.path / "a.sim.state")
+    assert "later given up" in folder.run("--host", "sim:a.sim", "history").stdout
+    assert "db1" in on(folder, "a") & on(folder, "b")
+
+
+def test_one_that_was_renamed_is_found_by_its_uuid(folder: Inside) -> None:
+    broken_when_defined_there(folder)
+    assert folder.run("sim", "run", "a.sim", "virsh", "domrename", "db1", "dbx").returncode == ExitCode.OK
+    done = folder.run("--host", "sim:a.sim", "migrate", "dbx", "--to", "sim:b.sim", "--yes")
+    assert done.returncode == ExitCode.PARTIAL, done.stderr
+    assert "db1 was changed here by somebody else (dbx now)" in done.stderr
+    assert "It lacks NIC 52:54:00:6d:90:13 hostdev and device" in done.stderr
+    assert "Taken back: db1 is no longer on sim:b.sim." in done.stderr
+    assert ("dbx" in on(folder, "a"), "db1" in on(folder, "b")) == (True, False)
+    assert not open_moves(folder.path / "a.sim.state")
+
+
+def test_what_is_taken_back_before_nothing_else_is_begun_is_said(folder: Inside) -> None:
+    broken_when_defined_there(folder)
+    with TwinHost.open(folder.path / "a.sim").changing() as twin:
+        twin.guest("db1").managed_save = True
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.ROLLED_BACK, done.stderr
+    assert "The earlier move was taken back; no new one was begun." in done.stderr
+    assert "Nothing was changed" not in done.stdout + done.stderr
+    assert ("db1" in on(folder, "a"), "db1" in on(folder, "b")) == (True, False)
+
+
+def test_one_that_others_took_away_is_not_defined_anew(folder: Inside) -> None:
+    fault(folder, "a", "--at", "1", "--do", "systemctl stop libvirtd", "--after")
+    assert folder.run(*MOVE, "--yes").returncode == ExitCode.PARTIAL
+    folder.run("sim", "run", "a.sim", "systemctl", "start", "libvirtd")
+    assert folder.run("sim", "run", "a.sim", "virsh", "undefine", "db1").returncode == ExitCode.OK
+    done = folder.run(*MOVE, "--yes")
+    assert done.returncode == ExitCode.FAILED, done.stderr
+    assert "somebody else has undefined or moved it" in done.stderr
+    assert ("db1" in on(folder, "a"), "db1" in on(folder, "b")) == (False, False)
+    assert not open_moves(folder.path / "a.sim.state")

@@ -11,15 +11,18 @@ from typing import Any
 class libvirtError(Exception):
     """With a code and a message, as the binding's own."""
 
-    def __init__(self, text: str, code: int = 1) -> None:
+    def __init__(self, text: str, code: int = 1, domain: int = 10) -> None:
         super().__init__(text)
-        self.code = code
+        self.code, self.domain = code, domain
 
     def get_error_message(self) -> str:
         return str(self)
 
     def get_error_code(self) -> int:
         return self.code
+
+    def get_error_domain(self) -> int:
+        return self.domain
 
 
 class Thing:
@@ -61,6 +64,8 @@ class FakeLibvirt(ModuleType):
     VIR_DOMAIN_AFFECT_LIVE = 1
     VIR_DOMAIN_AFFECT_CONFIG = 2
     VIR_CONNECT_LIST_DOMAINS_ACTIVE = 1
+    VIR_FROM_RPC = 7
+    VIR_FROM_REMOTE = 13
     VIR_ERR_NO_DOMAIN = 42
     VIR_ERR_NO_NETWORK = 43
     VIR_ERR_NO_SUPPORT = 3
@@ -75,6 +80,9 @@ class FakeLibvirt(ModuleType):
         self.connection = Thing(
             "connection",
             getLibVersion=11003000,
+            getURI="qemu:///system",
+            getType="QEMU",
+            isAlive=1,
             listAllDomains=lambda flags: self.domains,
             listAllNetworks=lambda flags: self.networks,
             lookupByName=lambda name: self._find(self.domains, name, 42),

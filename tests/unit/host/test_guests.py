@@ -101,6 +101,37 @@ def test_a_refusal_and_no_answer_are_told_apart(libvirt: FakeLibvirt, tmp_path: 
     assert not isinstance(gone.value, NoAnswer)
 
 
+@pytest.mark.parametrize(
+    ("error", "alive"),
+    [
+        (libvirtError("End of file while reading data: Input/output error", 38, domain=7), 1),
+        (libvirtError("client socket is closed", 1, domain=13), 1),
+        (libvirtError("internal error", 1), 0),
+        (libvirtError("internal error", 1), libvirtError("no connection")),
+    ],
+)
+def test_a_connection_that_is_lost_during_an_order_is_no_refusal(
+    libvirt: FakeLibvirt, tmp_path: Path, error: libvirtError, alive: Any
+) -> None:
+    guests = make(libvirt, tmp_path)
+    libvirt.connection.answers |= {"defineXML": error, "isAlive": alive}
+    with pytest.raises(NoAnswer, match="not available") as lost:
+        guests.define("<domain/>")
+    assert "was lost" in lost.value.detail
+    libvirt.domains[0].answers["undefine"] = error
+    with pytest.raises(NoAnswer):
+        guests.undefine("uuid of db1")
+
+
+def test_a_libvirt_of_a_user_is_another_one(libvirt: FakeLibvirt, tmp_path: Path) -> None:
+    guests = make(libvirt, tmp_path)
+    assert guests.who().identity == "h-1"
+    libvirt.connection.answers["getURI"] = "qemu:///session"
+    assert guests.who().identity == "h-1 qemu:///session"
+    libvirt.connection.answers["getCapabilities"] = "<capabilities/>"
+    assert guests.who().identity == ""
+
+
 @pytest.mark.parametrize(("uri", "code"), [("qemu:///system", 77), ("qemu+ssh://h/system", 1)])
 def test_only_this_host_takes_root(libvirt: FakeLibvirt, uri: str, code: int) -> None:
     libvirt.refuses = libvirtError("authentication unavailable: Permission denied")

@@ -151,6 +151,12 @@ def recorded_runs(state_dir: Path) -> list[RecordedRun]:
     return list(_runs(state_dir))
 
 
+def run_named(state_dir: Path, name: str) -> RecordedRun | None:
+    """A run by its name; ``None`` when it isn't on record any more."""
+    folder = state_dir / "runs" / name
+    return _read_run(folder) if folder.is_dir() else None
+
+
 def last_run(state_dir: Path) -> RecordedRun | None:
     """The last run of a plan that is on record and may have done anything."""
     return next((run for run in _runs(state_dir) if run.begun and not run.is_move), None)

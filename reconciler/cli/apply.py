@@ -18,6 +18,7 @@ from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
 from reconciler.cli.plan import exit_code
 from reconciler.cli.saved import fresh_plan, note_moved, note_origin, same_machine
+from reconciler.cli.several import note_taken_over
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
@@ -129,6 +130,7 @@ def _apply_file(
     show_plan(options, plan)
     if plan.verdict == "blocked":
         return exit_code(plan)
+    note_taken_over(options, plan, desired, observed)
     guard(plan, desired, observed, manner)
     if not plan.actions:
         return _nothing_to_do(options, plan, desired, observed)
@@ -157,6 +159,7 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     fresh = fresh_plan(plan, desired, observed, again)
     note_moved(plan, fresh)
     show_plan(options, fresh)
+    note_taken_over(options, fresh, desired, observed)
     guard(fresh, desired, observed, manner)
     if not fresh.actions:
         return _nothing_to_do(options, fresh, desired, observed)

@@ -13,6 +13,7 @@ import typer
 
 from reconciler.cli.options import Options, load_state, write_private
 from reconciler.cli.output import complain, put
+from reconciler.cli.several import FileOnHost, contradicting
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.report.style import visible
@@ -51,7 +52,11 @@ def plan(
     if output is not None and len(files) > 1:
         raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
     chosen = Format.JSON if as_json else output_format
-    codes = [_one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode) for path in files]
+    read: list[FileOnHost] = []
+    codes = [
+        _one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode, read) for path in files
+    ]
+    codes += [complain(error) for error in contradicting(read)]
     return max(codes, key=RANK.index)
 
 
@@ -75,10 +80,11 @@ def _one(
     output_format: Format,
     several: bool,
     detailed: bool,
+    read: list[FileOnHost],
 ) -> int:
-    """One plan. Of several files a bad one doesn't stop the others."""
+    """One plan. Of several files a bad one doesn't stop the others. ``read``: what it is made of is added."""
     try:
-        document = _plan(options, path, targets)
+        document = _plan(options, path, targets, read)
     except ReconcilerError as error:
         return complain(error)
     if output is not None:
@@ -89,12 +95,13 @@ def _one(
     return exit_code(document, detailed)
 
 
-def _plan(options: Options, path: str, targets: list[str]) -> Plan:
+def _plan(options: Options, path: str, targets: list[str], read: list[FileOnHost]) -> Plan:
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path)
     observed = options.observe(options.reader(desired.host_name))
+    read.append(FileOnHost(path, desired, observed))
     return make_plan(desired, observed, source=source, created_at=now(), targets=targets)
 
 

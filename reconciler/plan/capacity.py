@@ -10,7 +10,7 @@ from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
 from reconciler.kinds.holders import Holders, predicted_address, predicted_holders
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.kinds.pool.demand import wishes
+from reconciler.kinds.pool.demand import nics_of
 from reconciler.kinds.pool.held import given_out, held_otherwise
 from reconciler.kinds.resolution import Resolution
 
@@ -61,26 +61,28 @@ def take_capacity(resolution: Resolution, observed: Snapshot, actions: Sequence[
     for action in actions:
         OPERATIONS[action.op].simulate(after, action.args)
     holders = predicted_holders(resolution.holders, after)
+    known = {predicted_address(pf, vf.index) for pf in after.pfs.values() for vf in pf.vfs}
     found = Capacity()
     for name, identity in resolution.pfs.items():
         found.pfs.append(_pf(resolution, after, name, after.pfs[identity], holders))
     for pool in resolution.desired.pools.values():
         network = after.libvirt.networks.get(pool.name)
         if pool.state == "present" and network is not None and network.mode == "hostdev":
-            there = given_out(after, network)
-            wanting = wishes(resolution, observed, pool.name)
+            running, off = _wanting(resolution, after, pool.name)
+            there = known.intersection(given_out(after, network))
             other = sum(held.how == "has" for held in held_otherwise(after, network, holders))
-            found.pools.append(
-                PoolCapacity(
-                    f"pool.{pool.name}",
-                    len(there),
-                    [wish.domain for wish in wanting if wish.running],
-                    [wish.domain for wish in wanting if not wish.running],
-                    other,
-                    max(0, len(there) - other - len(wanting)),
-                )
-            )
+            free = max(0, len(there) - other - len(running) - len(off))
+            found.pools.append(PoolCapacity(f"pool.{pool.name}", len(there), running, off, other, free))
     return found
+
+
+def _wanting(resolution: Resolution, after: Snapshot, pool: str) -> tuple[list[str], list[str]]:
+    """The guests with NICs of a pool as these actions leave them, so that a NIC that isn't attached now doesn't count:
+    those that have a VF while they run, and those that want one at their next start. The file's guests go first."""
+    names = dict.fromkeys([*resolution.desired.domains, *after.libvirt.domains])
+    domains = [after.libvirt.domains[name] for name in names if name in after.libvirt.domains]
+    nics = [(domain.name, running) for domain in domains for _, running in nics_of(domain, pool)]
+    return [name for name, running in nics if running], [name for name, running in nics if not running]
 
 
 def _pf(resolution: Resolution, after: Snapshot, name: str, pf: Pf, holders: Holders) -> PfCapacity:

@@ -171,8 +171,9 @@ def _held(
         means = "libvirt takes it away from the host when it comes to it."
     else:
         means = "Whoever comes second doesn't start."
-    hint = f"Take it away from there, or leave it out of the pool: {_without(resolution, pool, held)}"
-    if not {item.address for item in held} & set(live_addresses(predicted, network)):
+    if {item.address for item in held} & set(live_addresses(predicted, network)):
+        hint = f"Take it away from there, or leave it out of the pool: {_without(resolution, predicted, pool, held)}"
+    else:
         hint = _stale(predicted, network)  # The file leaves it out already.
     yield _finding(
         resolution,
@@ -184,12 +185,12 @@ def _held(
     )
 
 
-def _without(resolution: Resolution, pool: DesiredPool, held: Sequence[Held]) -> str:
+def _without(resolution: Resolution, predicted: Snapshot, pool: DesiredPool, held: Sequence[Held]) -> str:
     """The pool's VFs as the file would list them without these."""
     gone = {item.vf for item in held}
     if pool.pf is not None:
         identity = resolution.pfs[pool.pf]
-        total = resolution.desired.pfs[pool.pf].vfs or 1 + max(index for pf, index in gone if pf == identity)
+        total = capacity(resolution, predicted, pool)
         left = [(pool.pf, index) for index in range(total) if (identity, index) not in gone]
     else:
         left = [(ref.pf, ref.index) for ref in pool.vfs if resolution.vf_id(ref) not in gone]

@@ -83,7 +83,7 @@ def _intent(resolution: Resolution, nic: DesiredNic, domain: Domain, host: Snaps
     mac = _declared(resolution, intent, "mac")
     intent.mac = str(mac) if mac is not None else None
     intent.live, intent.config = intent.find(host)
-    if nic.pf and intent.mac is None and intent.live is None and intent.config is None:
+    if intent.mac is None and intent.live is None and intent.config is None:
         _find_by_generated_mac(intent, host)
     return intent
 

@@ -29,7 +29,8 @@ def forgotten(host: Snapshot, network: Network) -> list[tuple[str, str]]:
         for domain in host.libvirt.domains.values()
         if domain.running
         for nic in domain.live
-        if nic.vf_address in network.live_addresses
+        if nic.method != "hostdev"  # The pool gives none: its guest has the VF by hand, whatever else is the pool's.
+        and nic.vf_address in network.live_addresses
         and known.isdisjoint((domain.name, nic.vf_address, mac) for mac in (nic.mac, None))
         and came_from(domain, nic.mac, network)
     ]

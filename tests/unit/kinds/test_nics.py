@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.host.model import Domain, Network, NetworkPort, Nic, Snapshot
 from reconciler.kinds.nic.identity import alias_of, find_nic, generated_mac
+from reconciler.kinds.operations import OPERATIONS
 from reconciler.plan.document import Plan
 from reconciler.plan.planner import make_plan
 from tests.hosts import desired, guest, host, igb
@@ -263,3 +264,21 @@ def test_a_nic_without_alias_in_its_definition_alone_is_taken_off_in_two_steps()
         ({"alias": "ua-rec-a"}, True, False),
         ({"mac": MAC}, False, True),
     ]
+
+
+@pytest.mark.parametrize("where", ['pool = "p"', 'pf = "int"', 'vf = "int/0"'])
+def test_a_nic_without_a_mac_that_lost_its_alias_is_still_the_same(where: str) -> None:
+    """Whoever wrote its definition anew: a second one would block the file, since the pool has one VF."""
+    card = igb(1, 2, up=True, carrier=True)
+    first = card.vfs[0].address or ""
+    network = Network("p", "u", True, True, False, "hostdev", None, [first], [first])
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\n' + ('[pool.p]\nvfs = ["int/0"]\n' if "pool" in where else "")
+    wanted = desired(f"{text}[domain.web.nic.a]\n{where}\n")
+    snapshot = host(card, domains=[guest("web")], networks=[network] if "pool" in where else [])
+    for action in make_plan(wanted, snapshot).actions:
+        OPERATIONS[action.op].simulate(snapshot, action.args)
+    (device,) = snapshot.libvirt.domains["web"].config
+    assert device.alias == "ua-rec-a"
+    device.alias = None
+    found = make_plan(wanted, snapshot)
+    assert (found.verdict, found.diagnostics) == ("in-sync", [])

@@ -65,3 +65,22 @@ def test_vfs_of_a_pool_that_others_have() -> None:
 def test_it_is_part_of_the_document_and_comes_back_from_it() -> None:
     plan = make_plan(desired(TEXT), site())
     assert load_plan(dump_plan(plan).encode(), "p").capacity == plan.capacity
+
+
+def test_vfs_that_a_pool_lists_and_that_are_not_there_are_none() -> None:
+    snapshot = site()
+    network = snapshot.libvirt.networks["p"]
+    network.live_addresses += ["0000:01:12.0", "zz"]
+    found = make_plan(desired(PF + '[pool.p]\nvfs = ["int/0-2"]\n'), snapshot).capacity
+    assert found.pools == [PoolCapacity("pool.p", 3, ["other"], ["other"], other=0, free=1)]
+
+
+def test_nics_that_are_not_in_the_plan_want_nothing_yet() -> None:
+    """Of those that a target, or an error, leaves out."""
+    snapshot = site()
+    text = TEXT.replace('[domain.web.nic.b]\nvf = "int/3"\n', '[domain.db.nic.b]\npool = "p"\n')
+    found = make_plan(desired(text), snapshot, targets=["domain.db.nic.a"]).capacity
+    assert (found.pools[0].running, found.pools[0].off) == (["other"], ["other"])
+    snapshot.libvirt.domains["web"].other_aliases = ["ua-rec-a"]
+    found = make_plan(desired(text), snapshot, partial=True).capacity
+    assert (found.pools[0].running, found.pools[0].off) == (["other"], ["db", "other"])

@@ -289,3 +289,32 @@ def test_a_guest_whose_nic_the_pool_forgot_would_not_get_its_vf_a_second_time_ei
     found = plan(POOL + nics("web", "a"), snapshot)
     assert "systemctl restart libvirtd" in finding(found, "pool-cannot-serve")[2]
     assert "int/0 (guest web)" in finding(found, "pool-forgot")[2]
+
+
+def test_a_pool_that_becomes_another_pfs_while_a_vf_of_its_old_list_is_held() -> None:
+    byhand = Nic("interface", "ua-h", f"{MAC}9", vf(1))
+    db = guest("db", running=True, live=[byhand], config=[byhand])
+    snapshot = site(on("other", ("x", 1, 0)), db, network=pool(ports=(port("other", 1, 0),)))
+    snapshot.pfs["pci/0000:02:00.0"] = igb(2, 3, up=True, carrier=True)
+    text = '[pf.int]\nmatch = { name = "enp1s0" }\n[pf.ext]\nmatch = { name = "enp2s0" }\n[pool.p]\npf = "ext"\n'
+    found = plan(text, snapshot)
+    assert [action.op for action in found.actions] == ["pool.define"]
+    assert "net-destroy p; virsh net-start p" in finding(found, "pool-vf-held")[2]
+
+
+def test_what_a_pool_of_a_whole_pf_would_be_without_a_vf_when_no_count_is_declared() -> None:
+    snapshot = site(guest("off", config=[Nic("hostdev", "ua-h", None, vf(1))]))
+    text = PF.replace("vfs = 4\n", "") + '[pool.p]\npf = "int"\n'
+    assert 'vfs = ["int/0,2-3"] in place of pf.' in finding(plan(text, snapshot), "pool-vf-held")[2]
+
+
+def test_a_vf_that_was_put_into_a_guest_of_the_pool_by_hand_is_no_vf_that_the_pool_forgot() -> None:
+    web = on("web", ("rec-a", 1, 0))
+    web.live.append(Nic("hostdev", "hostdev1", None, vf(1)))
+    snapshot = site(web, guest("idle", running=True), network=pool(ports=(port("web", 1, 0),)))
+    found = plan(POOL + nics("web", "a"), snapshot)
+    assert codes(found) == {"pool-vf-held"}
+    assert "int/1: guest web (hostdev1) has it" in finding(found, "pool-vf-held")[2]
+    detail = finding(plan(POOL + nics("web", "a") + nics("idle", "z"), snapshot), "pool-cannot-serve")[2]
+    assert "leave it out of the pool" in detail
+    assert "restart" not in detail, "it would put nothing right"

@@ -81,11 +81,13 @@ def write_ledger(state_dir: Path, ledger: Ledger) -> str:
 
 
 def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, written: set[str]) -> bool:
-    """Notes every field that is as declared. ``written``: addresses on which this run changed something. True if the
-    ledger is another one now; a value that was found right again is no change."""
+    """Notes every field that is as declared, and what this run wrote that waits for a restart: to lose it is drift.
+    ``written``: addresses on which this run changed something. True if the ledger is another one now; a value that was
+    found right again is no change."""
     changed = False
     for state in states:
-        if state.status not in ("same", "unverifiable") or not state.written:
+        waits = state.status == "pending-restart" and state.address in written
+        if not waits and (state.status not in ("same", "unverifiable") or not state.written):
             continue
         fields = ledger.setdefault(state.identity, {})
         known = fields.get(state.field)

@@ -6,6 +6,7 @@ from reconciler.doctor.document import Checked, Finding
 from reconciler.doctor.facts import Facts, Found, vf_nics
 from reconciler.host.model import Domain, Nic
 from reconciler.kinds.holders import vfs_by_address
+from reconciler.state.address import address
 
 
 def check_failover(facts: Facts) -> Found:
@@ -21,10 +22,12 @@ def check_failover(facts: Facts) -> Found:
         if broken:
             yield _not_whole(facts, domain, broken)
         single = [nic for nic in vf_nics(nics) if nic.partner is None and not _saves_its_state(facts, nic)]
+        others = _other_devices(domain, nics)
         if single:
             stuck.append(f"{domain.name} ({', '.join(_name(nic) for nic in single)})")
         elif vf_nics(nics) and not broken and any(nic.partner for nic in nics):
-            told = "can be migrated while it runs, if its virtio_net knows failover"
+            told = "its VFs don't stand in the way of a migration while it runs, if its virtio_net knows failover"
+            told += f"; {others} of the host that it has may" if others else ""
             yield Checked("live migration", f"{domain.name}: {told}")
     if stuck:
         yield Finding(
@@ -38,7 +41,8 @@ def check_failover(facts: Facts) -> Found:
 
 
 def _not_whole(facts: Facts, domain: Domain, broken: list[str]) -> Finding:
-    address = f"domain.{domain.name}" if facts.desired is not None else ""
+    declared = facts.desired is not None and domain.name in facts.desired.domains
+    where = address("domain", domain.name) if declared else ""
     return Finding(
         "warning",
         "failover-broken",
@@ -46,8 +50,8 @@ def _not_whole(facts: Facts, domain: Domain, broken: list[str]) -> Finding:
         f"Of {domain.name}, {'; '.join(broken)}.",
         "The guest can't fail over to the virtio NIC, and loses its network when it is migrated, or can't be migrated.",
         "Declare failover on the NIC and apply, or put <teaming> of both halves right, with the same MAC.",
-        address,
-        facts.line(address),
+        where,
+        facts.line(where),
     )
 
 
@@ -61,7 +65,18 @@ def _broken(facts: Facts, nic: Nic, nics: list[Nic]) -> str:
     mac = nic.mac or _admin_mac(facts, nic)
     if mac is not None and mac != standby.mac:
         return f"{_name(nic)} has the MAC {mac} and {nic.partner} has {standby.mac}"
+    if standby.bridge is not None and facts.host.bridges is not None and standby.bridge not in facts.host.bridges:
+        return f"{nic.partner} is on the bridge {standby.bridge}, which the host doesn't have"
     return ""
+
+
+def _other_devices(domain: Domain, nics: list[Nic]) -> str:
+    """Devices of the host that a guest has and that are no VFs, "" if there are none. A pool's NIC has a VF, and counts
+    as one, only while the guest runs."""
+    if domain.hardware is None:
+        return ""
+    count = domain.hardware.hostdevs - sum(nic.method != "pool" or domain.running for nic in vf_nics(nics))
+    return "" if count < 1 else "another PCI device" if count == 1 else f"{count} other PCI devices"
 
 
 def _is_left(nic: Nic, nics: list[Nic]) -> bool:

@@ -8,7 +8,8 @@ from reconciler.diagnostics import Diagnostic, Severity
 from reconciler.host.model import Snapshot
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.pair import is_strange
-from reconciler.kinds.resolution import Resolution
+from reconciler.kinds.resolution import Resolution, vf_attributes
+from reconciler.state.desired import AttributeValue
 
 _TEAMING, _TEAMING_OF_HOSTDEV = 6_001_000, 7_001_000
 """libvirt's versions that know <teaming> in an <interface>, and in a plain <hostdev> (NEWS 6.1.0, 7.1.0)."""
@@ -56,6 +57,15 @@ def check_failover(resolution: Resolution, host: Snapshot, nic: NicIntent) -> It
             f"{nic.standby} of {nic.domain.name} is not the virtio half of a pair on a bridge, and is left alone. Give "
             "it another alias, or the NIC here another key.",
         )
+    if vlan := _vlan(resolution, nic):
+        yield finding(
+            "warning",
+            "failover-vlan",
+            "The VLAN of the VF is not that of the stand-in.",
+            f"The card puts the VF into VLAN {vlan}, and what the guest sends through {nic.standby} comes untagged to "
+            f"{nic.bridge}. Let the bridge take it into VLAN {vlan}: a bridge whose port on the wire is the interface "
+            f"of that VLAN (ip link add link PF name PF.{vlan} type vlan id {vlan}), or vlan filtering.",
+        )
     whole = all(device is None or device.partner is not None for device in (nic.live, nic.config))
     if not whole or (nic.live is None and nic.config is None):  # Once it is there it was told.
         yield finding(
@@ -66,6 +76,14 @@ def check_failover(resolution: Resolution, host: Snapshot, nic: NicIntent) -> It
             "4.18 or newer with net_failover, Windows with virtio-win's NetKVM and its failover protocol driver. "
             "Until then it has the virtio NIC alone.",
         )
+
+
+def _vlan(resolution: Resolution, nic: NicIntent) -> AttributeValue:
+    """The VLAN that is declared for its VF, 0: none."""
+    of_vf = {}
+    if nic.vf is not None:
+        of_vf = vf_attributes(resolution.desired.pfs[resolution.pf_name(nic.vf[0])], nic.vf[1])
+    return nic.nic.attributes.get("vlan", of_vf.get("vlan", 0))
 
 
 def _text(version: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.state.address import address
-from reconciler.state.desired import DesiredDomain, DesiredNic, DesiredPool, Failover, Method, VfRef
+from reconciler.state.desired import ZERO_MAC, DesiredDomain, DesiredNic, DesiredPool, Failover, Method, VfRef
 from reconciler.state.draft import Draft, PoolEntry
 from reconciler.state.positions import Path
 from reconciler.state.refs import format_indexes, is_single
@@ -92,6 +92,7 @@ def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[
     check_nic_key(draft.findings, key, name)
     state = spec.state or "present"
     _check_nic_source(draft, key, state == "absent")
+    vf = _read_vf(draft, (*key, "vf"), spec.vf, bounded=state == "present")
     method: Method = "pool" if spec.pool is not None else spec.method or "interface"
     if spec.pool is not None and draft.findings.said((*key, "method")):
         detail = "Take the method away, or name a vf or pf instead of the pool."
@@ -102,16 +103,16 @@ def _build_nic(draft: Draft, domain: str, name: str, spec: NicSpec, pools: dict[
         state=state,
         method=method,
         pool=_read_pool(draft, key, spec.pool, state == "absent", pools),
-        vf=_read_vf(draft, (*key, "vf"), spec.vf, bounded=state == "present"),
+        vf=vf,
         pf=_read_pfs(draft, key, spec),
         spread=bool(spec.spread),
-        failover=_read_failover(draft, key, spec),
+        failover=_read_failover(draft, key, spec, vf),
         attributes=draft.attributes(key, spec),
     )
 
 
-def _read_failover(draft: Draft, key: Path, spec: NicSpec) -> Failover | None:
-    """With a plain <hostdev> libvirt sets no MAC, and both NICs have to have the same."""
+def _read_failover(draft: Draft, key: Path, spec: NicSpec, vf: VfRef | None) -> Failover | None:
+    """With a plain <hostdev> libvirt sets no MAC, and both NICs have to have the same: its own, or that of ``vf``."""
     findings, where = draft.findings, (*key, "failover")
     if spec.failover is None:
         return None
@@ -119,10 +120,17 @@ def _read_failover(draft: Draft, key: Path, spec: NicSpec) -> Failover | None:
         if not findings.said((*where, "bridge")):
             findings.error(where, "failover-bridge", 'Name the bridge of the host: failover = { bridge = "br0" }.')
         return None
-    if spec.method == "hostdev" and spec.pool is None and spec.mac in (None, "none"):
+    if spec.method == "hostdev" and spec.pool is None and not _has_mac(draft, spec, vf):
         detail = 'With method = "hostdev" libvirt sets no MAC, and both NICs of the pair need the same: declare mac.'
         findings.error(where, "failover-needs-mac", detail)
     return Failover(bridge=spec.failover.bridge) if check_bridge(findings, where, spec.failover.bridge) else None
+
+
+def _has_mac(draft: Draft, spec: NicSpec, vf: VfRef | None) -> bool:
+    if spec.mac is not None:
+        return spec.mac != "none"
+    told = draft.source(vf.pf, vf.index, "mac") if vf is not None and vf.pf in draft.pfs else None
+    return told is not None and told[0] != ZERO_MAC
 
 
 def _read_pfs(draft: Draft, key: Path, spec: NicSpec) -> tuple[str, ...]:

@@ -34,6 +34,13 @@ def test_the_ledger_keeps_what_is_right_and_nothing_else(tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "ledger.json").stat().st_mode) == 0o644
 
 
+def test_what_waits_for_a_restart_is_kept_when_this_run_wrote_it() -> None:
+    ledger: dict[str, dict[str, Applied]] = {}
+    assert not record(ledger, [state("pending-restart")], host(), "r1", {"pf.other"})
+    assert record(ledger, [state("pending-restart")], host(), "r2", {"pf.int"})
+    assert ledger == {"pci/0000:01:00.0": {"vfs": Applied(7, "boot-1", "r2")}}
+
+
 def test_what_is_found_right_again_is_no_change() -> None:
     ledger: dict[str, dict[str, Applied]] = {}
     assert record(ledger, [state("same")], host(), "r1", set())

@@ -37,7 +37,37 @@ def test_a_guest_with_a_whole_pair_can() -> None:
     report = diagnose(paired(), platform())
     assert not {"no-live-migration", "failover-broken"} & {finding.code for finding in report.findings}
     (checked,) = [item for item in report.checked if item.subject == "live migration"]
-    assert "web1: can be migrated while it runs, if its virtio_net knows failover" in checked.seen
+    assert "web1: its VFs don't stand in the way of a migration while it runs, if its virtio_net" in checked.seen
+    assert "PCI device" not in checked.seen
+
+
+def test_other_devices_of_the_host_may_stand_in_the_way() -> None:
+    found = paired()
+    found.libvirt.domains["web1"].hardware.hostdevs = 3  # type: ignore[union-attr]
+    (checked,) = [item for item in diagnose(found, platform()).checked if item.subject == "live migration"]
+    assert "2 other PCI devices of the host that it has may" in checked.seen
+
+
+def test_the_bridge_has_to_be_there() -> None:
+    found = paired()
+    for bridges, broken in ((None, False), (["br0"], False), (["br1"], True)):
+        found.bridges = bridges
+        report = diagnose(found, platform())
+        told = [item.seen for item in report.findings if item.code == "failover-broken"]
+        assert bool(told) is broken
+        assert any(item.subject == "live migration" for item in report.checked) is not broken
+    assert "ua-standby-a is on the bridge br0, which the host doesn't have" in told[0]
+
+
+def test_a_broken_pair_is_told_with_the_address_of_a_declared_guest() -> None:
+    text = '[pf.int]\nmatch.name = "enp1s0"\n[domain."web.1"]\nroot_ports = 1\n'
+    found = paired(alias="net5")
+    web1 = found.libvirt.domains.pop("web1")
+    web1.name, found.libvirt.domains["web.1"] = "web.1", web1
+    findings = diagnose(found, platform(), desired(text)).findings
+    (finding,) = [item for item in findings if item.code == "failover-broken"]
+    assert (finding.address, finding.line) == ('domain."web.1"', 4)
+    assert examine(found, platform())["failover-broken"].address == ""
 
 
 def test_a_vf_whose_driver_saves_its_state_needs_none() -> None:

@@ -277,10 +277,33 @@ def test_each_half_takes_a_slot() -> None:
 
 
 @pytest.mark.parametrize("mac", ["", 'mac = "none"\n'])
-def test_a_plain_hostdev_needs_a_mac_for_both(mac: str) -> None:
+@pytest.mark.parametrize("of_vf", ["", '[pf.int.vf.1]\nmac = "none"\n', '[pf.int.vf.2]\nmac = "52:54:00:6d:90:13"\n'])
+def test_a_plain_hostdev_needs_a_mac_for_both(mac: str, of_vf: str) -> None:
     with pytest.raises(StateFileError) as caught:
-        desired(f'{PF}[domain.db1.nic.b]\nvf = "int/1"\nmethod = "hostdev"\n{mac}{PAIR}')
+        desired(f'{PF}{of_vf}[domain.db1.nic.b]\nvf = "int/1"\nmethod = "hostdev"\n{mac}{PAIR}')
     assert [(d.code, d.address) for d in caught.value.diagnostics] == [("failover-needs-mac", "domain.db1.nic.b")]
+
+
+def test_the_mac_of_a_plain_hostdev_may_stand_with_its_vf(twin: Twin, tmp_path: Path) -> None:
+    of_vf = '[pf.int.vf.1]\nmac = "52:54:00:6d:90:33"\n'
+    carried_out(twin, f'{PF}{of_vf}[domain.db1.nic.b]\nvf = "int/1"\nmethod = "hostdev"\n{PAIR}', tmp_path)
+    assert nics(twin, "db1")["ua-standby-b"].mac == "52:54:00:6d:90:33"
+    assert (TwinHost(twin).observe().pfs["pci/0000:01:00.0"].vfs[1].attributes or {})["mac"] == "52:54:00:6d:90:33"
+
+
+@pytest.mark.parametrize(
+    ("where", "method"), [("nic", "interface"), ("nic", "hostdev"), ("vf", "interface"), ("vf", "hostdev")]
+)
+@pytest.mark.parametrize("vlan", [0, 100])
+def test_the_bridge_has_to_take_what_the_guest_sends_into_the_vlan_of_the_vf(
+    where: str, method: str, vlan: int
+) -> None:
+    tag = f"vlan = {vlan}\n"
+    text = '[pf.int]\nmatch.name = "enp1s0"\n' + (f"[pf.int.vf.0]\n{tag}" if where == "vf" else "")
+    nic = f'[domain.web.nic.a]\nvf = "int/0"\nmethod = "{method}"\nmac = "52:54:00:00:01:01"\n'
+    plan = make_plan(desired(text + nic + (tag if where == "nic" else "") + PAIR), snapshot(web()))
+    found = [d for d in plan.diagnostics if d.code == "failover-vlan"]
+    assert [(d.severity, "VLAN 100" in d.detail, "br0" in d.detail) for d in found] == [("warning", True, True)][:vlan]
 
 
 def test_an_alias_that_another_nic_has_is_left_alone() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.ledger import read_ledger
 from reconciler.apply.rollback import take_back_run
 from reconciler.apply.runs import last_run
 from reconciler.host.buses import removable
@@ -87,6 +88,19 @@ def test_a_running_guest_has_them_after_its_next_start(tmp_path: Path) -> None:
         assert run(host, command).ok
     assert find_drift(wanted, host.observe()).fields == []
     assert host.observe().libvirt.domains["web1"].hardware.free_root_ports == 7  # type: ignore[union-attr]
+
+
+def test_to_lose_what_had_still_to_wait_is_drift(tmp_path: Path) -> None:
+    twin = make_from("igb-lab")
+    wanted = desired("[domain.web1]\nroot_ports = 7\n")
+    assert apply(twin, wanted, tmp_path).code == 0
+    for command in ("virsh destroy web1", "virsh start web1"):
+        assert run(TwinHost(twin), command).ok
+    twin.guests["web1"].slots = 5
+    found = TwinHost(twin).observe()
+    found.ledger = read_ledger(tmp_path)[0]
+    (lost,) = find_drift(wanted, found).fields
+    assert (lost.label, lost.applied, lost.observed) == ("drift", 7, 5)
 
 
 def q35(**changes: object) -> Domain:

@@ -59,8 +59,12 @@ def check_inside(facts: Facts) -> Found:
         if inside is not None and inside.agent == "answers":
             yield from _limits(domain, inside)
             yield from _irqbalance(domain, inside)
+            hidden = _hidden(facts, domain, inside)
+            if hidden:
+                yield _which(facts, domain, inside, hidden)
             for nic in vf_nics(domain.live):
-                yield from _nic(facts, domain, inside, nic)
+                if nic not in hidden:
+                    yield from _nic(facts, domain, inside, nic)
 
 
 def _without_agent(known: dict[str, Inside]) -> Found:
@@ -115,6 +119,46 @@ def _irqbalance(domain: Domain, inside: Inside) -> Found:
         "The interrupts of its VFs may all be taken by one vCPU, which then is the limit.",
         "`apt install irqbalance` (dnf) in the guest and `systemctl enable --now irqbalance`; or pin the interrupts by "
         "hand, and leave this be.",
+    )
+
+
+def _hidden(facts: Facts, domain: Domain, inside: Inside) -> list[Nic]:
+    """VFs of which their MAC doesn't tell which interface they are: one that none shows may be any of those that have
+    a MAC in common, as the ports of a bond do; and then nor does that MAC."""
+    if inside.nics is None:
+        return []
+    shown, common = {nic.mac for nic in inside.nics if nic.driver not in _NOT_VF}, set(_in_common(inside.nics))
+    macs = [(nic, mac) for nic in vf_nics(domain.live) if (mac := _mac(facts, nic)) is not None]
+    if not common or all(mac in shown for _, mac in macs):
+        return []
+    return [nic for nic, mac in macs if mac not in shown or mac in common]
+
+
+def _in_common(nics: list[InsideNic]) -> dict[str, list[InsideNic]]:
+    """Interfaces that may be VFs, by the MAC that several of them show. Where drivers aren't known the bond is one of
+    them."""
+    found = {}
+    for mac in dict.fromkeys(nic.mac for nic in nics if nic.mac.strip("0:")):
+        same = [nic for nic in nics if nic.mac == mac and nic.driver not in _NOT_VF]
+        if len(same) >= (3 if any(nic.driver is None for nic in same) else 2):
+            found[mac] = same
+    return found
+
+
+def _which(facts: Facts, domain: Domain, inside: Inside, hidden: list[Nic]) -> Finding:
+    alike = "; ".join(
+        f"{', '.join(nic.name for nic in nics)} show {mac}" for mac, nics in _in_common(inside.nics or []).items()
+    )
+    vfs = ", ".join(f"{_vf(facts, nic)} ({_mac(facts, nic)})" for nic in hidden)
+    return Finding(
+        "note",
+        "vf-not-known-in-guest",
+        f"guest {domain.name}",
+        f"In {domain.name} it can't be told which interface is {vfs}: {alike}.",
+        "The ports of a bond or team all show its MAC, not the one that their VF has: queues and bridges of these VFs "
+        "are not told.",
+        "Look inside: `grep . /sys/class/net/*/bonding_slave/perm_hwaddr` shows the MACs of a bond's ports, `lspci -k` "
+        "the drivers. doctor reads them where the agent may run commands or read files.",
     )
 
 

@@ -96,7 +96,7 @@ class InsideNic:
 
     name: str
     mac: str
-    """Lower case."""
+    """Lower case. Of a port of a bond the one that it came with, as far as that is told; else the bond's."""
     driver: str | None = None
     """"" for one without a device behind it."""
     queues: int | None = None

@@ -97,7 +97,9 @@ done 2>/dev/null
 echo processes
 for d in /sys/class/net/*; do
     n=${d##*/} q=0 b= k= m= t=$d
-    read -r m <"$d/address"
+    f=$d/bonding_slave/perm_hwaddr
+    [ -r "$f" ] || f=$d/address
+    read -r m <"$f"
     for f in "$d"/queues/rx-*; do [ -e "$f" ] && q=$((q+1)); done
     while [ -e "$t/master" ]; do
         t=$(readlink -f "$t/master")
@@ -109,7 +111,9 @@ done 2>/dev/null
 echo end
 """
 """Looks, and changes nothing: whether irqbalance runs, and of each interface name, MAC, driver, receive queues and the
-Linux bridge that it is a port of, be it through a bond. Open vSwitch is a master without a directory ``bridge``."""
+Linux bridge that it is a port of, be it through a bond. Open vSwitch is a master without a directory ``bridge``. All
+ports of a bond show its MAC in ``address``; the one that each came with is in ``bonding_slave/perm_hwaddr``
+(drivers/net/bonding/bond_sysfs_slave.c)."""
 
 
 def looked(output: str) -> tuple[bool, list[InsideNic]]:
@@ -140,6 +144,12 @@ def queues_by_interrupts(text: str, name: str) -> int | None:
     last = (line.split()[-1] for line in text.splitlines()[:MOST] if line.strip())
     numbers = {match[1] for word in last if (match := pattern.fullmatch(word))}
     return len(numbers) or None
+
+
+def own_mac(text: str) -> str | None:
+    """The MAC that a port of a bond came with, of its file ``bonding_slave/perm_hwaddr``."""
+    mac = text.strip().lower()
+    return mac if _MAC.fullmatch(mac) else None
 
 
 def bridge_of(uevent: str) -> str:

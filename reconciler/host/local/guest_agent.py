@@ -171,12 +171,19 @@ class _Guest:
         interrupts = self._file("/proc/interrupts")
         for nic in nics:
             nic.queues = answers.queues_by_interrupts(interrupts, nic.name)
-            try:
-                nic.bridge = answers.bridge_of(self._file(f"/sys/class/net/{nic.name}/master/uevent"))
-            except _Failed as error:
-                if "No such file" not in str(error):
-                    raise
-                nic.bridge = ""
+            master = self._file_if_there(f"/sys/class/net/{nic.name}/master/uevent")
+            nic.bridge = answers.bridge_of(master or "")
+            if master is not None:
+                own = self._file_if_there(f"/sys/class/net/{nic.name}/bonding_slave/perm_hwaddr")
+                nic.mac = answers.own_mac(own or "") or nic.mac
+
+    def _file_if_there(self, path: str) -> str | None:
+        try:
+            return self._file(path)
+        except _Failed as error:
+            if "No such file" not in str(error):
+                raise
+            return None
 
     def _file(self, path: str) -> str:
         handle = self._ask("guest-file-open", path=path, mode="r")

@@ -24,6 +24,7 @@ CODES = {
     "few-queues-in-guest",
     "vf-bridged-in-guest",
     "vf-not-seen-in-guest",
+    "vf-not-known-in-guest",
 }
 
 
@@ -166,3 +167,39 @@ def test_a_record_without_it_is_not_complete() -> None:
     snapshot = sound()
     snapshot.libvirt.domains["web1"].live = []
     assert report(None, snapshot).unchecked == []
+
+
+def bonded(*nics: InsideNic) -> Report:
+    """A guest with two VFs, the second with the MAC …:09."""
+    snapshot = sound()
+    snapshot.libvirt.domains["web1"].live.append(Nic("interface", "net1", "52:54:00:00:01:09", VF1))
+    return report(inside(nics=list(nics)), snapshot)
+
+
+def test_ports_of_a_bond_by_the_macs_that_they_came_with() -> None:
+    second = InsideNic("eth1", "52:54:00:00:01:09", "iavf", 4, "")
+    found = bonded(*eth0(), second, InsideNic("bond0", MAC, "", 16, ""))
+    assert not set(by_code(found)) & CODES
+    assert "web1: eth1 (iavf) is VF 1 of enp1s0, 4 queues for 4 vCPUs" in [item.seen for item in found.checked]
+
+
+@pytest.mark.parametrize("driver", ["iavf", None])
+def test_ports_that_show_the_macs_of_their_bond_can_not_be_told_apart(driver: str | None) -> None:
+    """Neither which is the second VF, nor which is the first: where the drivers aren't told, as by Windows, the bond
+    itself is one of those that it may be."""
+    names = ("eth0", "eth1", "bond0")
+    nics = [InsideNic(name, MAC, "" if name == "bond0" and driver else driver) for name in names]
+    found = bonded(*nics)
+    assert set(by_code(found)) & CODES == {"vf-not-known-in-guest"}
+    finding = by_code(found)["vf-not-known-in-guest"]
+    assert finding.severity == "note"
+    assert f"VF 0 of enp1s0 ({MAC}), VF 1 of enp1s0 (52:54:00:00:01:09)" in finding.seen
+    assert f"eth0, eth1{'' if driver else ', bond0'} show {MAC}." in finding.seen
+    assert not [item for item in found.checked if "is VF" in item.seen]
+
+
+def test_a_vlan_on_a_vf_is_no_bond() -> None:
+    nics = [InsideNic(name, MAC) for name in ("eth0", "eth0.10", "eth0.20")]
+    assert codes(inside(nics=nics)) == set()
+    found = bonded(*eth0(), InsideNic("eth0.10", MAC, "", 1, ""), InsideNic("eth0.20", MAC, "", 1, ""))
+    assert set(by_code(found)) & CODES == {"vf-not-seen-in-guest"}

@@ -346,3 +346,30 @@ def test_the_script_runs_in_a_shell_and_changes_nothing(tmp_path: Path) -> None:
     assert not done.stderr
     assert "lo" in [nic.name for nic in nics]
     assert running in (True, False)
+
+
+def test_a_port_of_a_bond_has_the_mac_that_it_came_with(tmp_path: Path) -> None:
+    for name, own in (("eth0", MAC), ("eth1", MAC[:-1] + "9"), ("bond0", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "address").write_text(f"{MAC}\n")
+        if own:
+            (tmp_path / name / "bonding_slave").mkdir()
+            (tmp_path / name / "bonding_slave" / "perm_hwaddr").write_text(f"{own}\n")
+    script = agent_answers.SCRIPT.replace("/sys/class/net", str(tmp_path))
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    macs = {nic.name: nic.mac for nic in agent_answers.looked(done.stdout)[1]}
+    assert macs == {"eth0": MAC, "eth1": MAC[:-1] + "9", "bond0": MAC}
+
+
+def test_files_tell_the_mac_that_a_port_of_a_bond_came_with() -> None:
+    names = ("eth0", "eth1", "eth2", "bond0")
+    agent = Agent(
+        ("guest-exec",), guest_network_get_interfaces=[{"name": name, "hardware-address": MAC} for name in names]
+    )
+    own = {"eth0": MAC, "eth1": (MAC[:-1] + "9").upper(), "eth2": "\x1b[2J"}
+    for name, mac in own.items():
+        agent.files[f"/sys/class/net/{name}/master/uevent"] = "DEVTYPE=bond\nINTERFACE=bond0\n"
+        agent.files[f"/sys/class/net/{name}/bonding_slave/perm_hwaddr"] = f"{mac}\n"
+    found = ask(agent)
+    assert [nic.mac for nic in found.nics or []] == [MAC, MAC[:-1] + "9", MAC, MAC]
+    assert {nic.bridge for nic in found.nics or []} == {""}

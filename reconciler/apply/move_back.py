@@ -91,11 +91,13 @@ def _make_whole(cargo: Cargo, here: GuestWriter, left: Left, tell: Tell) -> bool
     elif not _is_as_left(cargo, found):
         left.notes.append(_changed_here(cargo, found))
         return True
-    _define_again(cargo, here)
+    again = _define_again(cargo, here)
     tell(f"Taken back: {cargo.name} is defined here as it was.")
-    if found is not None and found.running and cargo.nics:
+    ran = found is not None and found.running
+    if (ran or again.running) and cargo.nics:
+        how = "runs" if ran else "may run"
         left.notes.append(
-            f"{cargo.name} was started here in the meantime, and runs without {' and '.join(cargo.nics)}. Its "
+            f"{cargo.name} was started here in the meantime, and {how} without {' and '.join(cargo.nics)}. Its "
             "definition has them again: it gets them when it is shut down and started, or by reconciler apply if this "
             "host's file declares them."
         )
@@ -134,9 +136,11 @@ def _removed(cargo: Cargo, there: GuestWriter) -> str:
     )
 
 
-def _define_again(cargo: Cargo, here: GuestWriter) -> None:
+def _define_again(cargo: Cargo, here: GuestWriter) -> Definition:
     here.define(cargo.original)
-    _restore_autostart(cargo, here, expect(here, cargo.uuid, cargo.original_essence, "here"))
+    found = expect(here, cargo.uuid, cargo.original_essence, "here")
+    _restore_autostart(cargo, here, found)
+    return found
 
 
 def _restore_autostart(cargo: Cargo, here: GuestWriter, found: Definition) -> None:

@@ -245,7 +245,11 @@ def _show(options: Options, move: Move, *, nothing_changed: bool = True) -> None
     from reconciler.report.move_text import render_move
 
     color, width = options.colored(sys.stdout), options.width()
-    put(render_move(move.document(), nothing_changed=nothing_changed, color=color, width=width))
+    put(
+        render_move(
+            move.document(), nothing_changed=nothing_changed, command=options.command(), color=color, width=width
+        )
+    )
 
 
 def _carry_out(options: Options, way: _Way, shown: Move) -> int:
@@ -283,7 +287,7 @@ def _tell(options: Options, way: _Way, document: dict[str, object], result: Move
 
     if result.code == ExitCode.OK:
         color, width = options.colored(sys.stdout), options.width()
-        put(render_done(document, color=color, width=width), done=True)
+        put(render_done(document, command=options.command(), color=color, width=width), done=True)
     elif result.error:
         say(f"Error: The move did not come to its end. {result.error}")
     if result.code == ExitCode.ROLLED_BACK:

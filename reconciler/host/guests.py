@@ -44,6 +44,8 @@ class Disk:
     """Whether the other host can have it at the same place."""
     where: str = ""
     """Why it is shared or not: ``ext4 mounted at /``."""
+    leads_to: str = ""
+    """Where a symbolic link in the path leads to; "" when there is none."""
 
 
 @dataclass(slots=True)
@@ -68,12 +70,16 @@ class MovingGuest:
     states: list[str] = field(default_factory=list)
     """State of its own in files of this host: NVRAM, TPM, …; in words."""
     disks: list[Disk] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Files below disks of which it is not known whether they are shared; in words."""
     devices: list[str] = field(default_factory=list)
     """What else it has of this host alone; in words."""
     files: list[str] = field(default_factory=list)
     """Files that it starts from (kernel, initrd, …)."""
     resources: list[str] = field(default_factory=list)
     """What it needs of a host's CPUs and memory to start."""
+    needs: list[str] = field(default_factory=list)
+    """What else of the host it names and that another host may have, too; in words."""
     secrets: list[str] = field(default_factory=list)
     """libvirt secrets that its disks need."""
 

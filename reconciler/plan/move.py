@@ -16,6 +16,7 @@ from reconciler.exit_codes import ExitCode
 from reconciler.host.guests import Destination, MovingGuest, Who
 from reconciler.host.model import Nic, Snapshot
 from reconciler.kinds.holders import vfs_by_address
+from reconciler.kinds.nic.identity import sriov_nics
 from reconciler.plan.adopt import nics_elsewhere
 from reconciler.plan.hygiene import differing
 from reconciler.state.address import address
@@ -23,6 +24,7 @@ from reconciler.state.write import render_part
 
 FORMAT = "reconciler-move/1"
 StepId = Literal["strip", "define", "verify", "undefine", "autostart"]
+_Finding = tuple[Severity, str, str, str]
 _AT_DESTINATION = ("define", "verify", "autostart")
 
 
@@ -67,7 +69,7 @@ class Move:
         """Whether it can be carried out: the destination can't take the guest (1), or something of it would be lost or
         disturbed (5)."""
         errors = [finding for finding in self.findings if finding.severity == "error"]
-        if any(finding.code.startswith("destination-") for finding in errors):
+        if any(finding.code.startswith(("destination-", "nics-")) for finding in errors):
             return ExitCode.FAILED
         return ExitCode.REFUSED if errors else ExitCode.OK
 
@@ -101,9 +103,10 @@ def make_move(
         pools=[name for name, is_pool in guest.networks.items() if is_pool],
     )
     where = address("domain", definition.name)
+    found = [*_findings(guest, here, destination, there), *_of_what_is_printed(guest, observed)]
     move.findings = [
         Diagnostic(severity=severity, code=code, summary=summary, detail=detail, address=where)
-        for severity, code, summary, detail in _findings(guest, here, destination, there)
+        for severity, code, summary, detail in found
     ]
     move.steps = _steps(move, autostart=definition.autostart)
     domain = observed.libvirt.domains.get(definition.name)
@@ -112,6 +115,22 @@ def make_move(
         move.toml = render_part({"domain": {definition.name: {"nic": nics}}}) if nics else ""
         move.resets = _resets(observed, guest.taken_off)
     return move
+
+
+def _of_what_is_printed(guest: MovingGuest, observed: Snapshot) -> Iterator[_Finding]:
+    """NICs that are taken off, and that nobody would be told how to declare."""
+    name = guest.definition.name
+    domain = observed.libvirt.domains.get(name)
+    if guest.taken_off and domain is None:
+        detail = f"What its VFs are like can't be read: {observed.libvirt.reason or 'it was not listed'}. Try again."
+        yield "error", "nics-unknown", f"libvirt doesn't list {name}.", detail
+        return
+    known = {(nic.alias, nic.mac, nic.vf_address) for nic in sriov_nics(domain)} if domain is not None else set()
+    lost = [nic for nic in guest.taken_off if (nic.alias, nic.mac, nic.vf_address) not in known]
+    if lost:
+        told = " and ".join(_told(observed, nic) for nic in lost)
+        detail = f"Declare {told} on the destination by hand: it names no VF that is here."
+        yield "warning", "nics-not-described", "NICs are taken off that can't be described.", detail
 
 
 def _steps(move: Move, *, autostart: bool) -> list[Step]:
@@ -152,8 +171,6 @@ def _resets(host: Snapshot, nics: Sequence[Nic]) -> list[str]:
 
 
 # ---------------------------------------------------------------------------- what stands in its way
-
-_Finding = tuple[Severity, str, str, str]
 
 
 def _findings(guest: MovingGuest, here: Who, uri: str, there: Destination | str) -> Iterator[_Finding]:
@@ -219,6 +236,16 @@ def _of_its_disks(guest: MovingGuest) -> Iterator[_Finding]:
                 "on storage that both hosts have (NFS, Ceph, iSCSI by libvirt, …) under the same name."
             )
             yield "error", "disk-not-shared", "A disk is not on shared storage.", detail
+    links = [f"{disk.source} (a link to {disk.leads_to})" for disk in guest.disks if disk.leads_to]
+    if links:
+        detail = f"{name} has {', '.join(links)}. The destination needs the link as well as what it leads to."
+        yield "warning", "disk-links", "Disks are named by symbolic links.", detail
+    if guest.unread:
+        detail = (
+            f"Disks of {name} may need more than is known: {', '.join(guest.unread)}. Look with qemu-img info "
+            "--backing-chain whether the destination has all of it."
+        )
+        yield "warning", "disk-unread", "Not all files below a disk are known.", detail
     shared = [disk.source for disk in guest.disks if disk.shared]
     if shared:
         detail = f"The destination has to have {', '.join(shared)} at the same place. That is not looked at."
@@ -229,6 +256,9 @@ def _of_its_disks(guest: MovingGuest) -> Iterator[_Finding]:
     if guest.resources:
         detail = f"{name} has {', '.join(guest.resources)}. It only starts where the same are there."
         yield "warning", "host-resources", "The guest needs particular CPUs or memory.", detail
+    if guest.needs:
+        detail = f"{name} has {', '.join(guest.needs)}. It only starts where the same is there."
+        yield "warning", "host-needs", "The guest names things of its host.", detail
     if guest.secrets:
         detail = f"Disks of {name} need {', '.join(guest.secrets)}: virsh secret-list on the destination."
         yield "warning", "secrets", "Disks need secrets of libvirt.", detail
@@ -239,7 +269,7 @@ def _of_its_disks(guest: MovingGuest) -> Iterator[_Finding]:
 
 def _machine(who: Who) -> str:
     """Without what tells a user's own libvirt from the system's."""
-    return who.identity.partition(" qemu:")[0]
+    return who.identity.partition(" qemu")[0]
 
 
 def _of_the_destination(guest: MovingGuest, here: Who, there: Destination) -> Iterator[_Finding]:

@@ -10,8 +10,11 @@ from reconciler.report.style import Style, clean, paragraph, quoted, table
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def render_move(document: dict[str, Any], *, nothing_changed: bool = True, color: bool, width: int = 0) -> str:
-    """The plan of a move (``reconciler-move/1``): all that stands in its way, or its steps."""
+def render_move(
+    document: dict[str, Any], *, nothing_changed: bool = True, command: str = "reconciler", color: bool, width: int = 0
+) -> str:
+    """The plan of a move (``reconciler-move/1``): all that stands in its way, or its steps. ``command``: how this
+    tool is called for this host."""
     style, document = Style(color), clean(document)
     to = document["destination"] + (f" ({document['host']})" if document["host"] else "")
     lines = [style.paint(f"Move of {document['domain']} from {document['source']} to {to}", "bold")]
@@ -23,19 +26,19 @@ def render_move(document: dict[str, Any], *, nothing_changed: bool = True, color
         lines += ["", style.paint("Order: (all of it is taken back if a step before the undefining fails)", "bold")]
         rows = [[f"{number}.", f"{step['side']}:", step["text"]] for number, step in enumerate(document["steps"], 1)]
         lines += table(rows, indent=2)
-        lines += _after(document, style, width)
+        lines += _after(document, command, style, width)
     else:
         why = "It is blocked." if document["verdict"] == "blocked" else "It is refused."
         lines += ["", style.paint(f"{why} Nothing was changed." if nothing_changed else why, "bold")]
     return "\n".join(lines) + "\n"
 
 
-def render_done(document: dict[str, Any], *, color: bool, width: int = 0) -> str:
+def render_done(document: dict[str, Any], *, command: str = "reconciler", color: bool, width: int = 0) -> str:
     """That it is done, and what is to be done now."""
     style, document = Style(color), clean(document)
     where = document["host"] or document["destination"]
     lines = [style.paint(f"Moved: {document['domain']} is defined on {where}, and no longer here.", "green")]
-    return "\n".join([*lines, *_after(document, style, width)]) + "\n"
+    return "\n".join([*lines, *_after(document, command, style, width)]) + "\n"
 
 
 def render_moved(run: dict[str, Any], document: dict[str, Any] | None, *, color: bool, width: int = 0) -> str:
@@ -59,11 +62,16 @@ def render_moved(run: dict[str, Any], document: dict[str, Any] | None, *, color:
     return "\n".join(lines) + "\n"
 
 
-def _after(document: dict[str, Any], style: Style, width: int) -> list[str]:
+def _after(document: dict[str, Any], command: str, style: Style, width: int) -> list[str]:
     name = document["domain"]
     lines = ["", style.paint("After it:", "bold")]
     if document["pools"]:
         text = f"NICs on the pool {', '.join(document['pools'])} need nothing: they get a VF from the one there."
+        lines += paragraph(text, indent=2, hang=2, width=width)
+        text = (
+            "What this host's file declares for them beside MAC and VLAN (rates, trust, …) is not in the definition: "
+            "take it over to the file of the destination."
+        )
         lines += paragraph(text, indent=2, hang=2, width=width)
     if document["toml"]:
         text = (
@@ -81,6 +89,6 @@ def _after(document: dict[str, Any], style: Style, width: int) -> list[str]:
         )
         lines += [
             *paragraph(text, indent=2, hang=2, width=width),
-            f"      reconciler reset {' '.join(document['resets'])}",
+            f"      {command} reset {' '.join(document['resets'])}",
         ]
     return lines

@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,6 +56,7 @@ mac = "52:54:00:6d:90:15"
 """
 OURS = "<metadata><x:note xmlns:x='urn:example'>keep me</x:note></metadata><unheard-of level='3'/>"
 SIDES = ("A", "B")
+UUID = "7b1f0001-0000-4000-8000-000000000002"
 MOVE = ["--host", "sim:A.sim", "migrate", "db1", "--to", "sim:B.sim", "--yes"]
 
 
@@ -134,9 +135,11 @@ class Point:
     number: int
     kind: str
     after: bool = False
+    reading: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {'after' if self.after else 'before'} {self.side}{self.number}"
+        what = "reading " if self.reading else ""
+        return f"{self.kind} {'after' if self.after else 'before'} {what}{self.side}{self.number}"
 
     def inject(self) -> None:
         """From the next command on."""
@@ -146,10 +149,12 @@ class Point:
             "killed": Fault(self.number, "crash", 0, self.after),
             "SIGTERM": Fault(self.number, "errno", -signal.SIGTERM, self.after),
         }.get(self.kind, Fault(self.number, "do", 0, self.after, self.kind))
+        fault.reading = self.reading
         with TwinHost.open(Path(f"{self.side}.sim")).changing() as twin:
             faults.inject(twin, fault)
 
 
+POINTS_OF_KILLS = (("A", 1), ("B", 1), ("A", 2), ("B", 2))
 KINDS = [
     "error",
     "hangs",
@@ -169,12 +174,31 @@ POINTS = [
     for after in (False, True)
 ]
 SECOND = [
-    (first, Point(side, number, kind))
+    (first, Point(side, number, kind, after))
     for first in (Point("B", 1, "error", after=True), Point("A", 2, "error"), Point("B", 1, "hangs"))
     for side, number in (("A", 2), ("A", 3), ("B", 2))
-    for kind in ("error", "hangs", "killed", "systemctl stop libvirtd")
+    for kind in ("error", "hangs", "killed", "systemctl stop libvirtd", "virsh start db1")
+    for after in (False, True)
 ]
 """On the way back, too."""
+KILLED = [Point(side, number, "killed", after) for side, number in POINTS_OF_KILLS for after in (False, True)]
+AGAIN = [
+    Point(side, number, kind, after)
+    for side in SIDES
+    for number in (1, 2)
+    for kind in ("killed", "error", "hangs")
+    for after in (False, True)
+]
+"""While the same command takes back, or finishes, what a kill has left."""
+OTHERS = {
+    "redefined": ("A", None),
+    "renamed": ("A", ["virsh", "domrename", "db1", "db2"]),
+    "undefined": ("A", ["virsh", "undefine", "db1"]),
+    "started": ("A", ["virsh", "start", "db1"]),
+    "started there": ("B", ["virsh", "start", "db1"]),
+    "undefined there": ("B", ["virsh", "undefine", "db1"]),
+}
+"""What somebody does between a kill and the next command."""
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +218,8 @@ def _watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def undefine(twin: Twin, uuid: str) -> None:
         here = twin.libvirt.domains["db1"]
         if not here.running:
-            assert db1("B" if twin.host.name == "A" else "A") is not None, "it would be on neither side"
+            other = TwinHost.open(Path("B.sim" if twin.host.name == "A" else "A.sim")).twin()
+            assert any(item.uuid == UUID for item in other.libvirt.domains.values()), "it would be on neither side"
         genuine_undefine(twin, uuid)
 
     monkeypatch.setattr(TwinHost, "_fail", fail)
@@ -216,6 +241,9 @@ def heal() -> None:
 def judge(code: int | None, said: str, before: Definition) -> list[str]:
     """What is not so although the exit code says it, or that it is nowhere."""
     here, there = db1("A"), db1("B")
+    domain = TwinHost.open(Path("A.sim")).twin().libvirt.domains.get("db1")
+    if domain is not None and domain.running and len(domain.live) < 3 and "without NIC" not in said:
+        return ["it runs here without its NICs, and nobody says so"]
     whole = here is not None and (here.xml, here.autostart) == (before.xml, before.autostart)
     match code:
         case 0 if here is not None or there is None or not there.autostart:
@@ -287,6 +315,113 @@ def test_also_when_the_way_back_goes_wrong(nowhere: Path) -> None:
         if wrong:
             lost[" and ".join(map(str, points))] = wrong
     assert not lost, told(lost)
+
+
+def test_whatever_it_reads_goes_wrong(nowhere: Path) -> None:
+    """At every reading on both sides libvirt goes away, or the command is killed."""
+    begin(nowhere)
+    for name in SIDES:
+        Point(name, 1000, "error", reading=True).inject()  # Else they are not counted.
+    before = {name: TwinHost.open(Path(f"{name}.sim")).twin().reads for name in SIDES}
+    assert command(*MOVE)[0] == 0
+    counts = {name: TwinHost.open(Path(f"{name}.sim")).twin().reads - before[name] for name in SIDES}
+    assert min(counts.values()) >= 5
+    lost = {}
+    for side, count in counts.items():
+        for number in range(1, count + 1):
+            for kind in ("killed", "systemctl stop libvirtd"):
+                begin(nowhere)
+                was = db1("A")
+                assert was is not None
+                point = Point(side, number, kind, reading=True)
+                wrong = tried((point,), was)
+                if wrong:
+                    lost[str(point)] = wrong
+    assert not lost, told(lost)
+
+
+def test_killed_also_while_the_first_kill_is_dealt_with(nowhere: Path) -> None:
+    lost = {}
+    for first in KILLED:
+        for again in AGAIN:
+            begin(nowhere)
+            before = db1("A")
+            assert before is not None
+            first.inject()
+            assert command(*MOVE)[0] is None
+            heal()
+            wrong = tried((again,), before)
+            if wrong:
+                lost[f"{first} and {again}"] = wrong
+    assert not lost, told(lost)
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_others_do_after_a_kill_is_left_as_it_is(nowhere: Path, what: str) -> None:
+    """At whichever order it was killed: nobody's change is lost, and the guest is in the end on at most one side, on
+    none only if somebody has undefined it."""
+    lost = {}
+    for first in KILLED:
+        begin(nowhere)
+        first.inject()
+        assert command(*MOVE)[0] is None
+        heal()
+        side, words = OTHERS[what]
+        if db1(side) is None:
+            continue
+        theirs = _done_by_others(side, words)
+        code, said = command(*MOVE)
+        wrong = []
+        twin = TwinHost.open(Path("A.sim")).twin()
+        names = [name for name, domain in twin.libvirt.domains.items() if domain.uuid == UUID]
+        if what == "redefined" and "THEIRS" not in "".join(item.xml for name in SIDES if (item := db1(name))):
+            wrong.append("their change is lost")
+        if what == "renamed" and names != ["db2"]:
+            wrong.append(f"it is called {names} here")
+        if what == "undefined" and names:
+            wrong.append("it was defined anew")
+        if what.startswith("started") and not theirs():
+            wrong.append("it was undefined while it ran")
+        if len([*names, *filter(None, [db1("B")])]) > 1 and code != 4:
+            wrong.append(f"exit {code}, and it is on both sides")
+        if what not in ("undefined", "undefined there") and not names and db1("B") is None:
+            wrong.append("it is on neither side")
+        if wrong:
+            lost[f"{first}, then {what}"] = [*wrong, f"exit {code}", said]
+    assert not lost, told(lost)
+
+
+def _done_by_others(side: str, words: list[str] | None) -> Callable[[], bool]:
+    """Does it; whether the guest runs, to be asked later."""
+    if words is None:
+        made_by_hand = guests.TwinGuests(TwinHost.open(Path(f"{side}.sim")), Path(f"{side}.sim"))
+        found = made_by_hand.find("db1")
+        assert found is not None
+        made_by_hand.define(found.xml.replace("keep me", "THEIRS"))
+    else:
+        assert command("sim", "run", f"{side}.sim", *words)[0] == 0
+
+    def runs() -> bool:
+        domain = TwinHost.open(Path(f"{side}.sim")).twin().libvirt.domains.get("db1")
+        return domain is not None and domain.running
+
+    return runs
+
+
+def test_what_the_destination_drops_brings_it_back(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As libvirt does with what it doesn't know."""
+    genuine = guests._define
+
+    def define(twin: Twin, xml: str) -> None:
+        genuine(twin, xml.replace('<unheard-of level="3"/>', "") if twin.host.name == "B" else xml)
+
+    monkeypatch.setattr(guests, "_define", define)
+    begin(nowhere)
+    before = db1("A")
+    assert before is not None
+    code, said = command(*MOVE)
+    assert (code, judge(code, said, before)) == (3, []), said
+    assert "/unheard-of (empty) is not there" in said
 
 
 def test_a_full_disk_loses_nothing(nowhere: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.conftest import WORK, Host
+from tests.lab.conftest import WORK, Host, Ran
 from tests.lab.machinery.core import Lab
 
 URI = "qemu+ssh://root@lab-b/system"
@@ -98,6 +98,12 @@ def _way(lab: Lab, to: Lab) -> None:
     lab.run("cat >/root/.ssh/config", input=SSH_CONFIG)
 
 
+def with_fault(host: Host, arguments: str) -> Ran:
+    """Runs the tool with something that happens in the middle: arguments for files/fault.py."""
+    done = host.lab.run(f"cd {WORK} && {FAULT} {arguments}", 240, check=False)
+    return Ran(arguments, done.returncode, done.stdout, done.stderr)
+
+
 def guests(host: Host) -> set[str]:
     return set(host.sh("virsh list --all --name").split())
 
@@ -120,7 +126,7 @@ def test_a_guest_moves_whatever_goes_wrong_on_the_way(host: Host, other: Host) -
 
     # The connection is cut for good as soon as it is defined there: it is whole here, and what is there is told.
     cut = "pkill -x ssh; sed -i s/2222/2223/ /root/.ssh/config"
-    lost = host.reconciler(f"guests.define 2 after {cut!r} {MOVE} --yes", prefix=FAULT).expect(4)
+    lost = with_fault(host, f"guests.define 2 after {cut!r} {MOVE} --yes").expect(4)
     lost.says("may have db1, too", "start it here only")
     assert host.sh("virsh dumpxml --inactive db1") == whole
     assert "db1" in guests(other)
@@ -129,7 +135,7 @@ def test_a_guest_moves_whatever_goes_wrong_on_the_way(host: Host, other: Host) -
     host.sh("sed -i s/2223/2222/ /root/.ssh/config")
 
     # Run again, it is taken back there and begun anew; killed when it has just gone from here, it is there.
-    killed = host.reconciler(f"guests.undefine 2 after kill {MOVE} --yes", prefix=FAULT)
+    killed = with_fault(host, f"guests.undefine 2 after kill {MOVE} --yes")
     assert killed.code != 0
     killed.says("Taken back: db1 is no longer on")
     assert ("db1" in guests(host), "db1" in guests(other)) == (False, True)

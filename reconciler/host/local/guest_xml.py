@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from reconciler.host.guests import Disk, Essence
 from reconciler.host.local.libvirt_xml import Element, IsVf, canonical_text, pci_address
+from reconciler.host.local.shared_storage import Storage
 
-SharedAt = Callable[[str], tuple[bool, str]]
-"""Whether a path is on storage that other hosts have, too, and why."""
-
+_LOCALHOST = re.compile(r"localhost(\.localdomain)?|127\.[0-9.]+|::1|ip6-localhost")
 _SOURCE = ("file", "dev", "dir", "name", "volume", "pool", "protocol", "type", "path", "bridge", "network", "portgroup")
+_EVERYWHERE = re.compile(r"0\.0\.0\.0|::|127\.[0-9.]+|::1|localhost")
 _BOOT_FILES = ("kernel", "initrd", "dtb", "shim")
 _STATE_OF_ITS_OWN = {
     "nvdimm": "its NVDIMM {}",
@@ -108,38 +109,65 @@ def links(domain: Element) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def disks(domain: Element, shared_at: SharedAt) -> list[Disk]:
-    """All disks with a source, and the backing files that the XML names. An empty drive has none."""
-    found = []
+def disks(domain: Element, storage: Storage) -> tuple[list[Disk], list[str]]:
+    """All disks with a source, and the files below them that the XML or an image's header names; and of which files
+    that is not known. An empty drive has none."""
+    found, unread = [], []
     for element in _devices(domain, "disk"):
         name = _attribute(element, "target", "dev") or "disk"
         for kind, source in _sources(element):
-            found.append(_disk(name, kind, source, shared_at))
-    return found
+            found.append(_disk(name, kind, source, storage))
+        image = _attribute(element, "source", "file")
+        # Where the XML tells the chain of images, that is the chain.
+        if image and _attribute(element, "driver", "type") == "qcow2" and element.find("backingStore") is None:
+            below = storage.below(image)
+            known = {disk.source for disk in found}
+            found += [_file(name, path, storage) for path in below.files if path not in known]
+            unread += below.unread
+    return found, unread
 
 
 def _sources(disk: Element) -> Iterator[tuple[str, Element]]:
     source = disk.find("source")
     if source is not None:
         yield disk.get("type") or "file", source
+        data = source.find("dataStore")
+        if data is not None:
+            yield from _sources(data)
     backing = disk.find("backingStore")
     if backing is not None and backing.get("type"):
         yield from _sources(backing)
 
 
-def _disk(name: str, kind: str, source: Element, shared_at: SharedAt) -> Disk:
-    if kind == "network" and source.find("host[@transport='unix']") is not None:
+def _file(name: str, path: str, storage: Storage) -> Disk:
+    shared, where = storage.shared_at(path)
+    real = storage.real(path) if path else path
+    return Disk(name, path, shared, where, real if real != path else "")
+
+
+def _network_disk(name: str, source: Element) -> Disk:
+    protocol = source.get("protocol") or "network"
+    place = f"{protocol}:{source.get('name') or ''}"
+    if source.find("host[@transport='unix']") is not None:
         return Disk(name, "a socket of this host", False, "a network disk that is reached by a socket")
+    hosts = [host.get("name") or "localhost" for host in source.iterfind("host")]
+    if not hosts and protocol == "nbd":
+        hosts = ["localhost"]  # What QEMU takes then (docs/formatdomain.rst of libvirt, host).
+    own = next((host for host in hosts if _LOCALHOST.fullmatch(host)), None)
+    if own is not None:
+        return Disk(name, place, False, f"a network disk that is served at {own}, which is another host there")
+    return Disk(name, place, True, "a network disk")
+
+
+def _disk(name: str, kind: str, source: Element, storage: Storage) -> Disk:
     if kind == "network":
-        place = f"{source.get('protocol') or 'network'}:{source.get('name') or ''}"
-        return Disk(name, place, True, "a network disk")
+        return _network_disk(name, source)
     if kind == "volume":
         place = f"volume {source.get('volume')} of storage pool {source.get('pool')}"
         return Disk(name, place, False, "libvirt does not say that another host has the same pool")
     path = source.get("file") or source.get("dir") or source.get("dev") or source.get("path") or ""
     if kind in ("file", "dir"):
-        shared, where = shared_at(path)
-        return Disk(name, path, shared, where)
+        return _file(name, path, storage)
     why = "a block device of this host" if kind == "block" else f"a disk of type {kind}"
     return Disk(name, path or kind, False, why)
 
@@ -215,6 +243,23 @@ def resources(domain: Element) -> list[str]:
     if domain.find("memoryBacking/hugepages") is not None:
         found.append("huge pages")
     return found
+
+
+def needs(domain: Element) -> list[str]:
+    """What else of its host it names, and that another one may have under the same name."""
+    found = [
+        f"the network filter {element.get('filter')}" for element in domain.iterfind("devices/interface/filterref")
+    ]
+    for element in _devices(domain, "serial", "parallel", "console", "channel"):
+        if element.get("type") == "dev":
+            found.append(f"the {element.tag} port {_attribute(element, 'source', 'path')}")
+    if domain.find("devices/smartcard[@mode='host']") is not None:
+        found.append("the host's smart card reader")
+    for element in _devices(domain, "graphics"):
+        listens = [element.get("listen") or "", *(item.get("address") or "" for item in element.iterfind("listen"))]
+        own = [address for address in listens if address and not _EVERYWHERE.fullmatch(address)]
+        found += [f"the address {address} for {element.get('type')}" for address in own]
+    return list(dict.fromkeys(found))
 
 
 def machine(domain: Element) -> dict[str, str]:

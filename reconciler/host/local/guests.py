@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,17 @@ from urllib.parse import urlsplit
 from reconciler.clock import Clock
 from reconciler.host.guests import Definition, Destination, MovingGuest, NetworkThere, NoAnswer, Who
 from reconciler.host.local import guest_xml, libvirt_xml
-from reconciler.host.local.libvirt import Connection, Unavailable
+from reconciler.host.local.libvirt import Connection, Unavailable, is_ssh
 from reconciler.host.local.libvirt_errors import message
-from reconciler.host.local.shared_storage import read_mountinfo, shared_at
+from reconciler.host.local.shared_storage import Storage, local_storage
 from reconciler.host.protocol import HostError
 
 _SECONDS = 60.0
 """For one question or order. Over ssh the connection is part of the first one; and a libvirt that was just started asks
 every QEMU what it can do before it says what the host can."""
+
+_NETWORK = "0x02"
+"""Base class of network controllers (PCI Code and ID Assignment Specification)."""
 
 T = TypeVar("T")
 
@@ -32,7 +36,7 @@ class LibvirtGuests:
         self.uri = uri
         self.root = root
         self.seconds = seconds
-        self.connection = Connection(uri, read_only=False)
+        self.connection = Connection(_unasked(uri), read_only=False)
 
     def who(self) -> Who:
         """By the host's UUID, which libvirt itself goes by."""
@@ -56,14 +60,14 @@ class LibvirtGuests:
 
     def moving(self, uuid: str) -> MovingGuest | None:
         """All about it, by its definition."""
-        mounts = read_mountinfo(self.root)
+        storage = local_storage(self.root)
 
         def work(lv: Any, connection: Any) -> MovingGuest | None:
             definition = _found(lv, lambda: connection.lookupByUUIDString(uuid))
             if definition is None:
                 return None
             modes = {network.name(): _mode(lv, network) for network in connection.listAllNetworks(0)}
-            guest = moving_guest(definition, self._is_vf, modes, lambda path: shared_at(path, mounts))
+            guest = moving_guest(definition, self._is_vf, modes, storage)
             domain = connection.lookupByUUIDString(uuid)
             guest.managed_save = bool(domain.hasManagedSaveImage(0))
             guest.snapshots = [item.getName() for item in domain.listAllSnapshots(0)]
@@ -84,7 +88,7 @@ class LibvirtGuests:
                     network.name(): NetworkThere(bool(network.isActive()), _mode(lv, network))
                     for network in connection.listAllNetworks(0)
                 },
-                _refuses(lv, connection, asked),
+                _no_system(connection) or _refuses(lv, connection, asked),
             )
 
         found = self._do("ask what it has", work)
@@ -104,7 +108,13 @@ class LibvirtGuests:
         self._order("set its autostart", lambda _, c: c.lookupByUUIDString(uuid).setAutostart(int(enabled)))
 
     def _is_vf(self, address: str) -> bool:
-        return (self.root / f"sys/bus/pci/devices/{address}/physfn").exists()
+        """Of a network card: other devices have VFs, too (NVMe, QAT, GPUs), and they are no NICs."""
+        device = self.root / f"sys/bus/pci/devices/{address}"
+        try:
+            kind = (device / "class").read_text()
+        except OSError:
+            return False
+        return (device / "physfn").exists() and kind.startswith(_NETWORK)
 
     def _order(self, what: str, work: Callable[[Any, Any], object]) -> None:
         """Gives an order. A connection that is lost while it is under way is no refusal: libvirt may have taken it."""
@@ -129,8 +139,9 @@ class LibvirtGuests:
             raise
         except Unavailable as error:
             kind = NoAnswer if error.late else HostError
-            code = 77 if error.denied and not self.uri.partition("://")[0].endswith("+ssh") else 1
-            raise kind("libvirt is not available.", f"To {what}: {error}", code=code) from error
+            code = 77 if error.denied and not is_ssh(self.uri) else 1
+            asked = " ssh may have waited for a password." if error.late and is_ssh(self.uri) else ""
+            raise kind("libvirt is not available.", f"To {what}: {error}{asked}", code=code) from error
         except Exception as error:
             said = message(error)
             raise HostError(
@@ -138,11 +149,18 @@ class LibvirtGuests:
             ) from error
 
 
+def _unasked(uri: str) -> str:
+    """Without a terminal nobody can answer ssh, which then is not to ask (docs/uri.rst, no_tty)."""
+    if not is_ssh(uri) or "no_tty=" in uri or (sys.stdin is not None and sys.stdin.isatty()):
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}no_tty=1"
+
+
 def moving_guest(
     definition: Definition,
     is_vf: libvirt_xml.IsVf,
     modes: dict[str, str],
-    shared: guest_xml.SharedAt,
+    storage: Storage,
 ) -> MovingGuest:
     """What the definition itself says. ``modes``: forward modes of the networks here."""
     domain = libvirt_xml.parse(definition.xml)
@@ -153,6 +171,7 @@ def moving_guest(
     def is_pool(name: str) -> bool:
         return modes.get(name, "hostdev") == "hostdev"
 
+    disks, unread = guest_xml.disks(domain, storage)
     from_pools = guest_xml.pool_nics(domain, is_pool)
     guest = MovingGuest(
         definition,
@@ -163,10 +182,12 @@ def moving_guest(
         networks={name: is_pool(name) for name in guest_xml.networks(domain)},
         links=guest_xml.links(domain),
         states=guest_xml.states(domain),
-        disks=guest_xml.disks(domain, shared),
+        disks=disks,
+        unread=unread,
         devices=guest_xml.devices(domain, is_vf),
         files=guest_xml.boot_files(domain),
         resources=guest_xml.resources(domain),
+        needs=guest_xml.needs(domain),
         secrets=guest_xml.secrets(domain),
     )
     sent = libvirt_xml.parse(definition.xml, whole=True)
@@ -220,6 +241,14 @@ def _checkpoints(lv: Any, domain: Any) -> list[str]:
         if error.get_error_code() == lv.VIR_ERR_NO_SUPPORT:
             return []
         raise
+
+
+def _no_system(connection: Any) -> str:
+    """Why this is no place for a guest with VFs; "" for the libvirt of the system with QEMU."""
+    kind, uri = connection.getType(), connection.getURI()
+    if kind == "QEMU" and urlsplit(uri).path == "/system":
+        return ""
+    return f"it is {kind} at {uri}, and no libvirt of a system with QEMU (qemu+ssh://HOST/system)"
 
 
 def _refuses(lv: Any, connection: Any, asked: dict[str, str]) -> str:

@@ -32,6 +32,17 @@ _HINTS = (
     ),
     (_DENIED, "It takes root or membership in the group libvirt."),
 )
+_SSH_HINTS = (
+    (
+        r"Permission denied|Host key|password|authentication",
+        "ssh has to log in there without a question: try ssh HOST virsh list.",
+    ),
+    (
+        r"No such file|Connection refused|Could not resolve|timed out",
+        "Does ssh reach it, and does libvirt run there?",
+    ),
+)
+"""What the same words mean when ssh says them."""
 
 T = TypeVar("T")
 
@@ -98,7 +109,8 @@ class Connection:
             self.connection = opened(self.uri)
         except libvirt.libvirtError as error:
             said = message(error)
-            hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
+            hints = _SSH_HINTS if is_ssh(self.uri) else _HINTS
+            hint = next((hint for pattern, hint in hints if re.search(pattern, said)), "")
             raise Unavailable(
                 f"libvirt at {self.uri} can't be reached: {said}. {hint}".strip(),
                 denied=bool(re.search(_DENIED, said)),
@@ -115,6 +127,11 @@ class Connection:
         except libvirt.libvirtError:
             return False
         return True
+
+
+def is_ssh(uri: str) -> bool:
+    """Whether libvirt is reached by ssh."""
+    return re.match(r"[a-z]+\+(ssh|libssh2?):", uri) is not None
 
 
 def _silent(*_: object) -> None:

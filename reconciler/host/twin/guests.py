@@ -13,6 +13,7 @@ from reconciler.host.guests import Definition, Destination, MovingGuest, Network
 from reconciler.host.local import guest_xml, libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.guests import moving_guest
+from reconciler.host.local.shared_storage import Storage
 from reconciler.host.model import Domain, GuestHardware, Nic
 from reconciler.host.protocol import NicSpec
 from reconciler.host.twin.errors import LibvirtRefused, failed, invalid, xml_error
@@ -58,7 +59,7 @@ class TwinGuests:
             definition = _definition(twin, domain)
             if domain is None or definition is None:
                 return None
-            guest = moving_guest(definition, _is_vf(twin), _modes(twin), _shared_at)
+            guest = moving_guest(definition, _is_vf(twin), _modes(twin), Storage(_shared_at))
             kept = twin.guest(domain.name)
             guest.managed_save, guest.snapshots = kept.managed_save, list(kept.snapshots)
             return guest

@@ -9,7 +9,7 @@ import pytest
 from reconciler.host.guests import Definition, MovingGuest
 from reconciler.host.local import guest_xml, libvirt_xml
 from reconciler.host.local.guests import moving_guest
-from reconciler.host.local.shared_storage import read_mountinfo, shared_at
+from reconciler.host.local.shared_storage import Storage, read_mountinfo, shared_at
 from tests.unit.host.test_libvirt_xml import DOMAIN, MODES
 
 VF = "0000:3b:11.2"
@@ -24,6 +24,9 @@ broken line
 """
 
 
+NFS = Storage(lambda path: (path.startswith("/nfs/"), "a mount"))
+
+
 def read(devices: str = "", before: str = "", os: str = "<type arch='x86_64' machine='q35'>hvm</type>") -> MovingGuest:
     """A guest with such devices; everything below /nfs is shared."""
     xml = (
@@ -32,12 +35,12 @@ def read(devices: str = "", before: str = "", os: str = "<type arch='x86_64' mac
     )
     essence = guest_xml.essence(libvirt_xml.parse(xml))
     definition = Definition("g", "u", xml, essence)
-    return moving_guest(definition, {VF}.__contains__, MODES, lambda path: (path.startswith("/nfs/"), "a mount"))
+    return moving_guest(definition, {VF}.__contains__, MODES, NFS)
 
 
 def test_vf_nics_go_and_all_else_stays_as_it_is() -> None:
     definition = Definition("web1", "u", DOMAIN, {})
-    guest = moving_guest(definition, {VF}.__contains__, MODES, lambda path: (True, ""))
+    guest = moving_guest(definition, {VF}.__contains__, MODES, Storage(lambda path: (True, "")))
     assert [(nic.method, nic.vf_address) for nic in guest.taken_off] == [
         ("interface", "0000:3b:10.6"),
         ("hostdev", "0000:3b:11.0"),
@@ -120,6 +123,15 @@ def test_firmware_without_variables_has_no_state() -> None:
             "<disk type='network'><source protocol='nbd'><host transport='unix' socket='/s'/></source></disk>",
             [False],
         ),
+        ("<disk type='network'><source protocol='nbd' name='x'/></disk>", [False]),
+        ("<disk type='network'><source protocol='iscsi'><host name='127.0.0.1' port='3260'/></source></disk>", [False]),
+        ("<disk type='network'><source protocol='nbd'><host name='::1'/></source></disk>", [False]),
+        ("<disk type='network'><source protocol='nbd'><host name='storage1'/></source></disk>", [True]),
+        (
+            "<disk type='file'><source file='/nfs/o'><dataStore type='file'><format type='raw'/><source file='/d'/>"
+            "</dataStore></source></disk>",
+            [True, False],
+        ),
         ("<disk type='file' device='cdrom'><target dev='sda'/></disk>", []),
         ("<disk type='file' device='cdrom'><source file='/i.iso'/><readonly/></disk>", [False]),
         (
@@ -147,6 +159,20 @@ def test_things_of_this_host_alone(device: str) -> None:
     assert len(read(device).devices) == 1
 
 
+def test_what_another_host_may_have_too() -> None:
+    devices = """<serial type='dev'><source path='/dev/ttyS0'/></serial><serial type='pty'/><smartcard mode='host'/>
+      <graphics type='vnc' listen='192.0.2.7'><listen type='address' address='192.0.2.7'/></graphics>
+      <graphics type='spice' listen='0.0.0.0'/><parallel type='dev'><source path='/dev/parport0'/></parallel>
+      <interface type='user'><filterref filter='clean-traffic'/></interface>"""
+    assert read(devices).needs == [
+        "the network filter clean-traffic",
+        "the serial port /dev/ttyS0",
+        "the parallel port /dev/parport0",
+        "the host's smart card reader",
+        "the address 192.0.2.7 for vnc",
+    ]
+
+
 def test_what_it_needs_there() -> None:
     os = "<kernel>/boot/k</kernel><initrd>/boot/i</initrd><loader>/l</loader>"
     before = "<vcpu cpuset='0-3'>2</vcpu><numatune/><memoryBacking><hugepages/></memoryBacking>"
@@ -171,12 +197,29 @@ def test_what_it_needs_there() -> None:
     ],
 )
 def test_shared_storage_goes_by_the_innermost_mount(path: str, shared: bool) -> None:
-    assert shared_at(path, MOUNTS)[0] is shared
+    assert shared_at(path, MOUNTS, lambda path: None)[0] is shared
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ("0:28", (False, "ext4 mounted at /over")),
+        ("0:29", (True, "ceph mounted at /over")),
+        ("8:1", (False, "ext4 mounted at /")),
+        ("9:9", (False, "it is not on the ceph mounted at /over, but on device 9:9")),
+    ],
+)
+def test_of_mounts_over_one_another_the_one_counts_that_the_file_is_on(device: str, told: tuple[bool, str]) -> None:
+    assert shared_at("/over/a", MOUNTS, lambda path: device) == told
+
+
+def test_a_folder_of_the_machine_below_is_not_shared() -> None:
+    assert shared_at("/m/a", "1 1 0:1 / /m rw - 9p hostshare rw", lambda path: None)[0] is False
 
 
 def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/srv/nfs/a")
-    assert shared_at(str(tmp_path / "link"), MOUNTS) == (True, "nfs4 mounted at /srv/nfs")
+    assert shared_at(str(tmp_path / "link"), MOUNTS, lambda path: None) == (True, "nfs4 mounted at /srv/nfs")
     assert shared_at("/a", "")[0] is False
     assert " - " in read_mountinfo(Path("/"))
 

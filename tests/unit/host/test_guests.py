@@ -74,6 +74,46 @@ def test_the_destination(libvirt: FakeLibvirt, tmp_path: Path) -> None:
     assert ("getDomainCapabilities", None, None, "q35", "kvm") in libvirt.connection.calls
 
 
+@pytest.mark.parametrize("answers", [{"getType": "LXC"}, {"getURI": "qemu+ssh://h/session"}])
+def test_a_destination_that_is_no_system_with_qemu(
+    libvirt: FakeLibvirt, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    guests = make(libvirt, tmp_path)
+    libvirt.connection.answers |= answers
+    assert "no libvirt of a system with QEMU" in guests.destination(XML).refuses
+
+
+def test_vfs_of_other_devices_are_no_nics(libvirt: FakeLibvirt, tmp_path: Path) -> None:
+    for number, kind in (("1", "0x020000"), ("2", "0x010802"), ("3", "")):
+        device = tmp_path / f"sys/bus/pci/devices/0000:5e:00.{number}"
+        device.mkdir(parents=True)
+        (device / "physfn").symlink_to(tmp_path)
+        (device / "class").write_text(kind)
+    hostdev = (
+        "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0000' bus='0x5e' slot='0x00' "
+        "function='0x{}'/></source></hostdev>"
+    )
+    xml = XML.replace("</devices>", "".join(hostdev.format(number) for number in range(1, 5)) + "</devices>")
+    guests = make(libvirt, tmp_path)
+    libvirt.domains[0].answers["XMLDesc"] = xml
+    guest = guests.moving("uuid of db1")
+    assert guest is not None
+    assert [nic.vf_address for nic in guest.taken_off] == ["0000:01:10.0", "0000:5e:00.1"]
+    assert guest.devices == [f"a pci device of the host (0000:5e:00.{number})" for number in (2, 3, 4)]
+
+
+def test_ssh_is_not_to_ask_where_nobody_answers(libvirt: FakeLibvirt, monkeypatch: pytest.MonkeyPatch) -> None:
+    libvirt.refuses = libvirtError("Cannot recv data: root@h: Permission denied (publickey,password).")
+    monkeypatch.setattr("sys.stdin", None)
+    guests = LibvirtGuests("qemu+ssh://h/system?keyfile=k")
+    assert guests.connection.uri == "qemu+ssh://h/system?keyfile=k&no_tty=1"
+    assert guests.uri == "qemu+ssh://h/system?keyfile=k"
+    assert LibvirtGuests("qemu:///system").connection.uri == "qemu:///system"
+    with pytest.raises(HostError) as refused:
+        guests.who()
+    assert "ssh has to log in there without a question" in refused.value.detail
+
+
 def test_orders(libvirt: FakeLibvirt, tmp_path: Path) -> None:
     guests = make(libvirt, tmp_path)
     guests.define("<domain/>")

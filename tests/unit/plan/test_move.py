@@ -118,6 +118,27 @@ def test_what_the_destination_lacks_blocks_it(there: Destination | str, code: st
     assert (codes(move), move.code) == ([code], ExitCode.FAILED)
 
 
+def test_a_nic_that_nobody_would_be_told_of() -> None:
+    pf = igb(1, 3, up=True)
+    moving = MovingGuest(DEFINITION, "<domain/>", {"name": "db1"}, taken_off=[INTERFACE, PLAIN])
+    there = Destination(Who("h-b", "b"))
+    unknown = make_move(moving, "qemu:///system", HERE, URI, there, host(pf, domains=[]))
+    assert codes(unknown) == ["nics-unknown"]
+    gone = host(pf, domains=[guest("db1", config=(INTERFACE,))])
+    move = make_move(moving, "qemu:///system", HERE, URI, there, gone)
+    assert move.code == ExitCode.OK
+    (finding,) = move.findings
+    assert (finding.severity, finding.code) == ("warning", "nics-not-described")
+    assert "ua-rec-fast" in finding.detail
+    assert "ua-rec-mgmt" not in finding.detail
+
+
+def test_hosts_that_cannot_be_told_apart_are_none() -> None:
+    assert codes(plan(Destination(Who("", "b"), {}, {"p": NetworkThere(True, "hostdev")}))) == ["destination-unknown"]
+    own = Destination(Who("h-a qemu+ssh://b/session", "b"), {}, {"p": NetworkThere(True, "hostdev")})
+    assert codes(plan(own)) == ["destination-is-here"]
+
+
 def test_all_reasons_come_at_once() -> None:
     running = replace(DEFINITION, running=True)
     move = plan("no answer", definition=running, snapshots=["s"], states=["NVRAM", "TPM"], managed_save=True)
@@ -133,11 +154,13 @@ def test_all_reasons_come_at_once() -> None:
 
 def test_what_the_destination_needs_is_no_obstacle() -> None:
     move = plan(
-        disks=[Disk("vda", "/nfs/a", True, "nfs")],
+        disks=[Disk("vda", "/nfs/a", True, "nfs", "/real")],
         files=["/boot/k"],
         secrets=["s"],
         links=["bridge br0"],
         resources=["huge pages"],
+        needs=["the network filter f"],
+        unread=["/nfs/b (Permission denied)"],
     )
     assert move.code == ExitCode.OK
     told = {finding.code: finding.severity for finding in move.findings}
@@ -147,6 +170,9 @@ def test_what_the_destination_needs_is_no_obstacle() -> None:
         "secrets": "warning",
         "host-links": "warning",
         "host-resources": "warning",
+        "host-needs": "warning",
+        "disk-links": "warning",
+        "disk-unread": "warning",
     }
 
 

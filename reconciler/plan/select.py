@@ -7,7 +7,12 @@ from dataclasses import replace
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
+from reconciler.kinds.builder import copy_host
+from reconciler.kinds.domain.steps import free_before
+from reconciler.kinds.operations import OPERATIONS
+from reconciler.kinds.resolution import Resolution
 from reconciler.plan.document import Plan
 
 
@@ -87,3 +92,21 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
         replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
     ]
     plan.dropped, plan.unobserved = sorted(dropped), []
+
+
+def fit_root_ports(plan: Plan, resolution: Resolution, observed: Snapshot) -> None:
+    """After `drop_errors`: no root ports for NICs that were dropped."""
+    nics = [nic for nic in resolution.nics if not any(within(nic.address, item) for item in plan.dropped)]
+    rest, host, enough = replace(resolution, nics=nics), copy_host(observed), set()
+    for action in plan.actions:
+        if action.op == "domain.set_root_ports":
+            name = action.args["domain"]
+            wanted = resolution.desired.domains[name].root_ports or 0
+            free = free_before(rest, host, host.libvirt.domains[name], wanted)
+            if free is None:
+                enough.add(action.address)
+                continue
+            action.args["free"] = free
+        OPERATIONS[action.op].simulate(host, action.args)
+    plan.actions = [a for a in plan.actions if a.op != "domain.set_root_ports" or a.address not in enough]
+    plan.changes = [change for change in plan.changes if change.address not in enough]

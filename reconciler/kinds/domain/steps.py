@@ -3,9 +3,11 @@ and all that was added can be taken away again."""
 
 from __future__ import annotations
 
+from reconciler.host.model import Domain, Snapshot
 from reconciler.kinds.action import Step
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.domain.ports import left_in_definition, slots_of, to_be_taken
+from reconciler.kinds.resolution import Resolution
 from reconciler.state.address import address
 
 
@@ -15,8 +17,8 @@ def plan(builder: Builder) -> None:
         domain = builder.host.libvirt.domains.get(desired.name)
         if domain is None or desired.root_ports is None or slots_of(domain) != "pcie":
             continue
-        if left_in_definition(builder.resolution, builder.host, domain) < desired.root_ports:
-            free = desired.root_ports + to_be_taken(builder.resolution, builder.host, domain)
+        free = free_before(builder.resolution, builder.host, domain, desired.root_ports)
+        if free is not None:
             before = builder.observed.libvirt.domains[desired.name].buses or []
             keep = {"domain": desired.name, "keep": [bus.index for bus in before]}
             where = address("domain", desired.name)
@@ -26,3 +28,11 @@ def plan(builder: Builder) -> None:
                 {"domain": desired.name, "free": free},
                 undo=[Step("domain.drop_root_ports", where, keep)],
             )
+
+
+def free_before(resolution: Resolution, host: Snapshot, domain: Domain, wanted: int) -> int | None:
+    """How many root ports of a definition have to be free before its NICs are put into it, so that as many as wanted
+    are left; ``None``: it has enough."""
+    if left_in_definition(resolution, host, domain) >= wanted:
+        return None
+    return wanted + to_be_taken(resolution, host, domain)

@@ -15,6 +15,7 @@ from reconciler.host.twin.hands import run
 from reconciler.host.twin.host import TwinHost
 from reconciler.host.twin.profiles import make_from
 from reconciler.host.twin.state import Twin
+from reconciler.kinds.operations import OPERATIONS
 from reconciler.plan.drift import find_drift
 from reconciler.plan.planner import make_plan
 from tests.faults.scenarios import desired
@@ -144,3 +145,23 @@ def test_only_the_last_free_ports_can_go() -> None:
     assert [bus.index for bus in removable(buses, [5])] == []
     assert [bus.index for bus in removable(buses[:3], [])] == [2, 3]
     assert removable([], []) == []
+
+
+@pytest.mark.parametrize(("wanted", "free"), [(8, 9), (5, None)])
+def test_nics_that_are_left_out_are_given_no_ports(wanted: int, free: int | None) -> None:
+    """A pair takes two ports; its bridge isn't there."""
+    observed = TwinHost(make_from("igb-lab")).observe()
+    other = '[domain.db1.nic.b]\nvf = "int/1"\nmac = "52:54:00:6d:90:02"\nfailover = { bridge = "nope" }\n'
+    text = desired(f"{PF}[domain.db1]\nroot_ports = {wanted}\n{NIC}{other}")
+    whole = make_plan(text, observed)
+    assert [a.args["free"] for a in whole.actions if a.op == "domain.set_root_ports"] == [wanted + 3]
+    rest = make_plan(text, observed, partial=True)
+    assert rest.dropped == ["domain.db1.nic.b"]
+    made = [a.args["free"] for a in rest.actions if a.op == "domain.set_root_ports"]
+    assert made == ([free] if free is not None else [])
+    assert ("domain.db1" in {change.address for change in rest.changes}) is (free is not None)
+    for action in rest.actions:
+        OPERATIONS[action.op].simulate(observed, action.args)
+    assert sum(bus.free for bus in observed.libvirt.domains["db1"].buses or []) == wanted
+    again = make_plan(text, observed, partial=True)
+    assert (again.actions, again.changes, again.dropped) == ([], [], ["domain.db1.nic.b"])

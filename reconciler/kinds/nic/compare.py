@@ -8,7 +8,7 @@ from reconciler.host.model import Nic, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import nic_address, same_device
-from reconciler.kinds.nic.pair import goes_too, pair_bridge
+from reconciler.kinds.nic.pair import goes_too, of_another_mac, pair_bridge
 from reconciler.kinds.operation import Args
 from reconciler.kinds.resolution import Resolution, references
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS
@@ -118,8 +118,11 @@ def _failover(host: Snapshot, intent: NicIntent, state: Any) -> FieldState:
 
 
 def must_move(host: Snapshot, intent: NicIntent, live: Nic | None) -> bool:
-    """Whether the running guest's NIC can only be put right by detaching and attaching it."""
-    return live is not None and not same_device(host, live, wanted(intent), vlan=False)
+    """Whether the running guest's NIC can only be put right by detaching and attaching it. A plain hostdev also when
+    its stand-in is to have another MAC: a guest that doesn't answer is left with a pair of one MAC."""
+    if live is None:
+        return False
+    return not same_device(host, live, wanted(intent), vlan=False) or of_another_mac(host, intent)[0] is not None
 
 
 def kernel_attributes(intent: NicIntent) -> dict[str, Any]:

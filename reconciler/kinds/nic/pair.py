@@ -7,8 +7,9 @@ guest's virtio driver says that it can do that, QEMU doesn't show it the VF (VIR
 
 from __future__ import annotations
 
-from reconciler.host.model import Nic, Snapshot
-from reconciler.kinds.nic.identity import standby_alias_of
+from reconciler.host.model import Domain, Nic, Snapshot
+from reconciler.kinds.holders import vfs_by_address
+from reconciler.kinds.nic.identity import find_standby, standby_alias_of
 from reconciler.kinds.nic.intent import NicIntent
 
 Side = tuple[Nic | None, Nic | None]
@@ -21,6 +22,37 @@ def pair_bridge(intent: NicIntent, device: Nic, standby: Nic | None) -> str | No
     if standby is None or not whole or (intent.mac is not None and standby.mac != intent.mac):
         return None
     return standby.bridge
+
+
+def of_another_mac(host: Snapshot, intent: NicIntent) -> Side:
+    """Stand-ins of an observed host that are to get another MAC: that of their VF. Where the file doesn't speak of the
+    pair, those that have had the VF's so far, so that it stays one."""
+    if intent.mac is None:
+        return None, None
+    live, config = (
+        standby
+        if standby is not None
+        and not is_strange(standby)
+        and standby.mac != intent.mac
+        and (intent.bridge is not None or (device is not None and standby.mac == _mac_of(host, device)))
+        else None
+        for device, standby in zip(intent.find(host), intent.find_standby(host), strict=True)
+    )
+    return live, config
+
+
+def _mac_of(host: Snapshot, device: Nic) -> str | None:
+    """A plain hostdev has that of its VF."""
+    where = vfs_by_address(host).get(device.vf_address or "")
+    vf = host.pfs[where[0]].vf(where[1]) if where is not None else None
+    told = ((vf.attributes if vf is not None else None) or {}).get("mac")
+    return device.mac or (None if told is None else str(told))
+
+
+def is_whole(domain: Domain, alias: str, *, live: bool, config: bool) -> bool:
+    """Whether the NIC that stands in for another is there, in those XMLs that this is about."""
+    sides = [nics for asked, nics in ((live, domain.live), (config, domain.config)) if asked]
+    return all(find_standby(nics, alias) is not None for nics in sides)
 
 
 def is_strange(standby: Nic) -> bool:

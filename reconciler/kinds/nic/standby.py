@@ -6,7 +6,7 @@ from reconciler.host.model import Nic
 from reconciler.kinds.action import Impact, Step
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.nic.intent import NicIntent
-from reconciler.kinds.nic.pair import Side, goes_too, is_strange
+from reconciler.kinds.nic.pair import Side, goes_too, is_strange, of_another_mac
 from reconciler.kinds.operation import Args
 
 
@@ -19,27 +19,43 @@ def release(builder: Builder, intent: NicIntent) -> None:
 
 def plan(builder: Builder, intent: NicIntent) -> None:
     """Puts it right, before its VF is attached or defined, which names it."""
-    if intent.bridge is None or intent.mac is None:
-        return
-    found = intent.find_standby(builder.host)
-    if any(nic is not None and is_strange(nic) for nic in found):
-        return
-    live, config = (nic if nic is not None and nic.mac != intent.mac else None for nic in found)
+    live, config = of_another_mac(builder.observed, intent)
     if live is not None or config is not None:
         _detach(builder, intent, (live, config))
-    _attach(builder, intent)
-    _move(builder, intent)
+    if intent.bridge is None:
+        _attach_again(builder, intent, (live, config))
+    elif intent.mac is not None and not any(nic is not None and is_strange(nic) for nic in _found(builder, intent)):
+        _attach(builder, intent, intent.bridge)
+        _move(builder, intent)
 
 
-def _attach(builder: Builder, intent: NicIntent) -> None:
-    domain, found = intent.on(builder.host), intent.find_standby(builder.host)
-    live, config = domain.running and found[0] is None, domain.persistent and found[1] is None
+def _found(builder: Builder, intent: NicIntent) -> Side:
+    return intent.find_standby(builder.host)
+
+
+def _attach_again(builder: Builder, intent: NicIntent, taken: Side) -> None:
+    """Where the file doesn't name a bridge, each where it was."""
+    for number, nic in enumerate(taken):
+        if nic is not None and nic.bridge is not None:
+            same = taken[1] is not None and taken[1].bridge == nic.bridge
+            _attach(builder, intent, nic.bridge, live=number == 0, config=number == 1 or same)
+
+
+def _attach(builder: Builder, intent: NicIntent, bridge: str, *, live: bool = True, config: bool = True) -> None:
+    """``live``, ``config``: to which XMLs, where it isn't there already."""
+    domain, found = intent.on(builder.host), _found(builder, intent)
+    live, config = live and domain.running and found[0] is None, config and domain.persistent and found[1] is None
     if not live and not config:
         return
     builder.add(
         "nic.attach_standby",
         intent.address,
-        {"domain": domain.name, "standby": _wanted(intent), "live": live, "config": config},
+        {
+            "domain": domain.name,
+            "standby": {"alias": intent.standby, "mac": intent.mac, "bridge": bridge},
+            "live": live,
+            "config": config,
+        },
         needs=[f"detached {intent.address}", f"no standby {intent.address}"],
         makes=f"standby {intent.address}",
         undo=[
@@ -50,10 +66,6 @@ def _attach(builder: Builder, intent: NicIntent) -> None:
             )
         ],
     )
-
-
-def _wanted(intent: NicIntent) -> Args:
-    return {"alias": intent.standby, "mac": intent.mac, "bridge": intent.bridge}
 
 
 def _detach(builder: Builder, intent: NicIntent, sides: Side) -> None:

@@ -14,6 +14,7 @@ from reconciler.kinds.nic import standby
 from reconciler.kinds.nic.compare import kernel_attributes, must_move, wanted
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.operations import find_match, left_by_libvirt, match_of, nic_address, same_device
+from reconciler.kinds.nic.pair import is_whole
 from reconciler.kinds.resolution import vfs_at
 from reconciler.kinds.vf.steps import add_set, binding
 
@@ -127,11 +128,11 @@ def _attach(builder: Builder, intent: NicIntent) -> None:
     domain = intent.on(builder.host)
     live, config = intent.find(builder.host)
     nic = wanted(intent)
-    partner = next((found.partner for found in (intent.live, intent.config) if found is not None), None)
-    if partner is not None:
-        nic.setdefault("standby", partner)  # A pair stays one, also if the file doesn't speak of it.
     to_live = domain.running and live is None
     to_config = domain.persistent and config is None
+    partner = next((found.partner for found in (intent.live, intent.config) if found is not None), None)
+    if partner is not None and is_whole(domain, partner, live=to_live, config=to_config):
+        nic.setdefault("standby", partner)  # A pair stays one, also if the file doesn't speak of it.
     if to_live or to_config:
         builder.add(
             "nic.attach",

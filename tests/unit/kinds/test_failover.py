@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.rollback import Rollback, take_back_run
+from reconciler.apply.run import OnError
 from reconciler.apply.runs import last_run
 from reconciler.diagnostics import StateFileError
 from reconciler.host.model import Domain, GuestHardware, Nic, Snapshot
@@ -79,6 +80,10 @@ def taken_back(twin: Twin, folder: Path) -> Rollback:
 def nics(twin: Twin, name: str, *, live: bool = False) -> dict[str, Nic]:
     domain = TwinHost(twin).observe().libvirt.domains[name]
     return {nic.alias or "": nic for nic in (domain.live if live else domain.config)}
+
+
+def admin_mac(twin: Twin, index: int) -> object:
+    return (TwinHost(twin).observe().pfs["pci/0000:01:00.0"].vfs[index].attributes or {})["mac"]
 
 
 def ops(plan: Plan) -> list[tuple[str, str, str]]:
@@ -196,13 +201,70 @@ def test_what_outlasts_a_power_cycle_waits_for_the_confirmation(twin: Twin, tmp_
     assert not any(a.args["live"] for a in halves.later if a.op in of_nics)
 
 
-def test_a_guest_that_does_not_answer_keeps_what_it_has(twin: Twin, tmp_path: Path) -> None:
-    carried_out(twin, PF + WEB, tmp_path)
-    before = nics(twin, "web1"), nics(twin, "web1", live=True)
+FAST = DB.replace("db1", "web1").replace(".b]", ".a]").replace("int/1", "int/0")
+"""A plain hostdev of a guest that runs."""
+
+
+@pytest.mark.parametrize("on_error", ["stop", "rollback"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (WEB, WEB + PAIR),
+        (WEB + PAIR, WEB.replace("90:12", "90:22") + PAIR),
+        (FAST + PAIR, FAST.replace("90:13", "90:23") + PAIR),
+        (FAST + PAIR, FAST.replace("90:13", "90:23")),
+    ],
+)
+def test_a_guest_that_does_not_answer_keeps_what_it_has(
+    twin: Twin, tmp_path: Path, on_error: OnError, first: str, second: str
+) -> None:
+    carried_out(twin, PF + first, tmp_path)
+    before = nics(twin, "web1"), nics(twin, "web1", live=True), admin_mac(twin, 0)
     twin.guests["web1"].answers = False
-    assert apply(twin, desired(PF + WEB + PAIR), tmp_path, "rollback").code in (1, 3, 4)
+    done = apply(twin, desired(PF + second), tmp_path, on_error)
+    assert done.result is not None
+    outcomes = {outcome.id: outcome for outcome in done.result.outcomes}
+    asked = outcomes.pop("nic.detach domain.web1.nic.a")
+    assert asked.outcome == "failed"
+    assert "60 s after the request. The guest has not answered the unplug request" in asked.error
+    assert "changed" not in {outcome.outcome for outcome in outcomes.values()}, "all else waits for that"
+    assert [op for _, op in done.writes] == ["nic.detach"]
     twin.guests["web1"].answers = True
-    assert (nics(twin, "web1"), nics(twin, "web1", live=True)) == before
+    assert (nics(twin, "web1"), nics(twin, "web1", live=True), admin_mac(twin, 0)) == before
+
+
+@pytest.mark.parametrize(("nic", "old"), [(WEB, "90:12"), (FAST, "90:13"), (DB, "90:13")])
+def test_what_is_no_longer_declared_has_the_mac_of_its_vf(twin: Twin, tmp_path: Path, nic: str, old: str) -> None:
+    guest = "web1" if "web1" in nic else "db1"
+    carried_out(twin, PF + nic + PAIR, tmp_path)
+    carried_out(twin, PF + nic.replace(old, "90:44"), tmp_path)
+    for live in (True, False) if guest == "web1" else (False,):
+        found = nics(twin, guest, live=live)
+        (standby,) = [item for item in found.values() if item.teaming == "persistent"]
+        (device,) = [item for item in found.values() if item.teaming == "transient"]
+        assert (device.partner, standby.mac, standby.bridge) == (standby.alias, "52:54:00:6d:90:44", "br0")
+        assert device.mac in (None, "52:54:00:6d:90:44")
+    assert taken_back(twin, tmp_path).complete
+    assert {item.mac for item in nics(twin, guest).values() if item.mac} == {f"52:54:00:6d:{old}"}
+
+
+def test_a_stand_in_that_somebody_gave_another_mac_stays_if_it_is_not_declared(twin: Twin, tmp_path: Path) -> None:
+    carried_out(twin, PF + WEB + PAIR, tmp_path)
+    for found in (twin.libvirt.domains["web1"].live, twin.libvirt.domains["web1"].config):
+        next(nic for nic in found if nic.teaming == "persistent").mac = "52:54:00:00:77:77"
+    carried_out(twin, PF + WEB.replace("90:12", "90:44"), tmp_path)
+    assert nics(twin, "web1")["ua-standby-a"].mac == "52:54:00:00:77:77"
+
+
+def test_a_stand_in_that_somebody_took_out_is_not_named_any_more(twin: Twin, tmp_path: Path) -> None:
+    carried_out(twin, PF + WEB + PAIR, tmp_path)
+    for option in ("--live", "--config"):
+        assert run(TwinHost(twin), f"virsh detach-device-alias web1 ua-standby-a {option}").ok
+    TwinHost(twin).sleep(5)
+    carried_out(twin, PF + WEB.replace("int/0", "int/2"), tmp_path)
+    for live in (True, False):
+        (nic,) = nics(twin, "web1", live=live).values()
+        assert (nic.alias, nic.teaming, nic.partner) == ("ua-rec-a", "", None)
 
 
 def test_a_pair_that_somebody_broke_is_drift(twin: Twin, tmp_path: Path) -> None:
@@ -288,7 +350,7 @@ def test_the_mac_of_a_plain_hostdev_may_stand_with_its_vf(twin: Twin, tmp_path: 
     of_vf = '[pf.int.vf.1]\nmac = "52:54:00:6d:90:33"\n'
     carried_out(twin, f'{PF}{of_vf}[domain.db1.nic.b]\nvf = "int/1"\nmethod = "hostdev"\n{PAIR}', tmp_path)
     assert nics(twin, "db1")["ua-standby-b"].mac == "52:54:00:6d:90:33"
-    assert (TwinHost(twin).observe().pfs["pci/0000:01:00.0"].vfs[1].attributes or {})["mac"] == "52:54:00:6d:90:33"
+    assert admin_mac(twin, 1) == "52:54:00:6d:90:33"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,10 @@ class Left:
     notes: list[str] = field(default_factory=list)
 
 
+class Elsewhere(ReconcilerError):
+    """The destination's URI leads to another host than it did."""
+
+
 def take_back(cargo: Cargo, here: GuestWriter, there: GuestWriter, tell: Tell) -> Left:
     """Makes the guest whole here, and then takes away there what is still as it was sent. Nothing is taken away there
     before the guest is known to be here."""
@@ -65,6 +69,11 @@ def take_back(cargo: Cargo, here: GuestWriter, there: GuestWriter, tell: Tell) -
             _take_away(cargo, there, left, tell)
         elif not left.unmet:
             left.notes.append(_removed(cargo, there))
+    except Elsewhere as error:
+        left.unmet.append(
+            f"{error.detail} {cargo.name} may be defined there, too: start it here only. Run the same command again "
+            f"when {there.uri} leads there, or look there and then give the move up: migrate {cargo.name} --forget."
+        )
     except ReconcilerError as error:
         left.unmet.append(
             f"{there.uri} may have {cargo.name}, too: start it here only. {error.detail} Run the same command again "
@@ -204,7 +213,11 @@ def _finish(cargo: Cargo, here: GuestWriter, there: GuestWriter, tell: Tell) -> 
         left = take_back(cargo, here, there, tell)
         if left.unmet:
             return MoveResult(ExitCode.PARTIAL, "The earlier move can't be taken back.", left.unmet, left.notes)
-        return MoveResult(ExitCode.PARTIAL, "It is not as it was.", notes=left.notes) if left.notes else None
+        return (
+            MoveResult(ExitCode.PARTIAL, "It is taken back as far as that goes.", notes=left.notes)
+            if left.notes
+            else None
+        )
     check_destination(cargo, there)
     found = patiently(there, lambda: there.definition(cargo.uuid))
     if found is None and cargo.undefined == "done":
@@ -232,10 +245,10 @@ def _finish(cargo: Cargo, here: GuestWriter, there: GuestWriter, tell: Tell) -> 
 
 
 def check_destination(cargo: Cargo, there: Guests) -> None:
-    """That its URI still leads to the host that the guest was planned for. Raises `ReconcilerError`."""
+    """That its URI still leads to the host that the guest was planned for. Raises `Elsewhere`."""
     found = patiently(there, there.who)
     if found.identity != cargo.identity_there:
-        raise ReconcilerError(
+        raise Elsewhere(
             "The destination is another host now.",
             f"{there.uri} leads to {found.name} ({found.identity}), and {cargo.name} went to {cargo.identity_there}.",
         )

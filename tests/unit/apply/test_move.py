@@ -282,7 +282,9 @@ def test_a_uri_that_leads_elsewhere_now_is_not_touched(sides: tuple[Side, Side],
     result = finish(replace(CARGO, undefined="begun"), here, other, lambda text: None)
     assert result is not None
     assert (result.code, result.over, here.orders, other.orders) == (ExitCode.PARTIAL, False, [], [])
-    assert "leads to other" in result.error + "".join(result.unmet)
+    told = result.error + "".join(result.unmet)
+    assert "leads to other" in told
+    assert "virsh undefine" not in told
 
 
 def test_a_uri_that_leads_elsewhere_during_the_move_keeps_it_here(sides: tuple[Side, Side], tmp_path: Path) -> None:

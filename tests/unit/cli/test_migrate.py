@@ -10,7 +10,7 @@ import pytest
 from reconciler.apply.runs import open_moves
 from reconciler.exit_codes import ExitCode
 from reconciler.host.twin.host import TwinHost
-from tests.faults.test_moves import NICS, PORTS
+from tests.faults.moves import NICS, PORTS
 from tests.unit.cli.inside import Inside
 
 MOVE = ("--host", "sim:a.sim", "migrate", "db1", "--to", "sim:b.sim")

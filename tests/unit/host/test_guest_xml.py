@@ -61,7 +61,7 @@ def test_vf_nics_go_and_all_else_stays_as_it_is() -> None:
 
 def test_what_nobody_knows_comes_along_word_for_word() -> None:
     ours = (
-        '<metadata><x:a xmlns:x="urn:x" b="1">ü &amp; <x:c/></x:a></metadata>'
+        '<metadata><x:a xmlns:x="urn:x" b="1">ü &amp; <x:c/><!-- kept --><![CDATA[1 < 2]]></x:a></metadata>'
         '<qemu:commandline xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0"><qemu:arg value="-x"/>'
         "</qemu:commandline><new-in-libvirt-99/>"
     )

@@ -18,8 +18,7 @@ AGAIN = [
     Point(side, number, kind, after)
     for side in SIDES
     for number in (1, 2)
-    for kind in ("killed", "error")
-    for after in (False, True)
+    for kind, after in (("killed", False), ("killed", True), ("error", False))
 ]
 """While the same command takes back, or finishes, what a kill has left."""
 OTHERS = {

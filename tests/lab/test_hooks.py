@@ -11,6 +11,14 @@ FILE = "/etc/reconciler/host.toml"
 ZERO = "00:00:00:00:00:00"
 
 
+EARLIER = """
+virsh dumpxml --inactive idle1 | sed 's/idle1/early1/; /<uuid>/d; s/6d:91:03/6d:91:04/' >early1.xml
+virsh define early1.xml
+virsh start early1
+"""
+"""A guest of the same pool, of which nothing is declared."""
+
+
 def of_vf(host: Host, index: int) -> tuple[str, int, int, bool, bool]:
     """MAC, VLAN, rate, spoofchk, trust."""
     vf = host.vfs("enp2s0")[index]
@@ -46,6 +54,15 @@ def test_limits_come_with_a_guest_and_go_with_it(host: Host) -> None:
     assert of_vf(host, 3) == ("52:54:00:6d:91:03", 0, 200, True, True)
     host.sh("virsh destroy idle1")
     assert of_vf(host, 3) == (ZERO, 0, 0, True, False)
+
+    # Another guest of the pool is there first, so libvirt gives idle1 the next VF, and that gets what idle1 declares.
+    host.sh(EARLIER)
+    host.sh("virsh start idle1")
+    assert host.nics("idle1")["ua-rec-data"].address == host.vf_address("enp2s0", 4)
+    assert of_vf(host, 4) == ("52:54:00:6d:91:03", 0, 200, True, True)
+    assert of_vf(host, 3) == ("52:54:00:6d:91:04", 0, 0, True, False)
+    host.sh("virsh destroy idle1; virsh destroy early1; virsh undefine early1")
+    assert of_vf(host, 3) == of_vf(host, 4) == (ZERO, 0, 0, True, False)
     assert host.sh("ls /run/reconciler/guests").split() == ["lock"]
     host.reconciler("plan hooks.toml --detailed-exitcode").expect(0)
 

@@ -49,7 +49,14 @@ def lab(lab_machine: Lab) -> Lab:
     return lab_machine
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+LONG = {"pool", "pool-definition", "pulled-card", "netdevsim"}
+"""Cases that take more than a minute."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in LONG else []) for case in CASES],
+)
 def test_the_recording_is_what_the_host_does(lab: Lab, case: Case) -> None:
     lab.restore(SNAPSHOT)
     if case.netdevsim:

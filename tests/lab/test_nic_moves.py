@@ -12,7 +12,6 @@ import pytest
 
 from tests.lab.conftest import Host
 from tests.lab.machinery.basics import wait_until
-from tests.lab.test_live_change import with_fault
 
 MAC = "52:54:00:6d:98:01"
 STATE = f"""
@@ -38,19 +37,6 @@ max_tx_rate = 100
 """
 WEB, IDLE = 'vf = "int/0"', 'vf = "int/2"'
 
-TYPE = """
-tty=$(virsh ttyconsole web1)
-if ! pgrep -f 'sleep 9999' >/dev/null; then
-    setsid sleep 9999 <>$tty >/dev/null 2>&1 &
-    sleep 1.5; printf '\\n' >$tty; sleep 1
-fi
-echo "echo lin''k \\$(cat /sys/class/net/eth*/address) \\$(cat /sys/class/net/eth*/carrier)" >$tty
-sleep 1
-tail -n 3 /var/log/lab/web1.log
-"""
-"""Has web1's own shell say which card it has, and whether that has a link. It takes what is typed only while somebody
-has its console open."""
-
 
 def put(host: Host, web: str = WEB, idle: str = IDLE) -> None:
     host.put("moves.toml", STATE.replace("WEB", web).replace("IDLE", idle))
@@ -60,6 +46,9 @@ def of(host: Host, guest: str) -> str:
     """All that libvirt has of a guest, now and at its next start, and what the VFs have."""
     text = host.sh(f"virsh dumpxml {guest}; virsh dumpxml --inactive {guest}; ip -d link show enp1s0 | grep 'vf '")
     return re.sub(r"<domain type='kvm' id='\d+'", "", text)
+
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +64,8 @@ def test_a_guest_that_does_not_answer_keeps_everything_as_it_was(moving: Host) -
     before = of(moving, "idle1")
     for idle in ('vf = "int/1"', 'state = "absent"'):
         put(moving, idle=idle)
-        ran = with_fault(moving, "detach_nic 1 after true", "apply moves.toml --yes --allow guest", patience=4)
-        ran.expect(4).says("idle1", "4 s after the request", "has not answered the unplug request", "it still has it")
+        ran = moving.reconciler("apply moves.toml --yes --allow guest").expect(4)
+        ran.says("idle1", "60 s after the request", "has not answered the unplug request", "it still has it")
         assert of(moving, "idle1") == before
     put(moving)
     moving.reconciler("plan moves.toml --detailed-exitcode").expect(0)
@@ -92,8 +81,12 @@ def test_a_guest_that_does_not_answer_keeps_everything_as_it_was(moving: Host) -
     ids=["vf", "method", "pool"],
 )
 def test_a_guest_that_answers_has_its_nic_again(moving: Host, web: str, element: str, kind: str, vf: int) -> None:
+    def seen() -> int:
+        """How often the guest's own user land has told of the card with its MAC and driver."""
+        return moving.sh("cat /var/log/lab/web1.log").count(f"{MAC} igbvf")
+
+    before = seen()
     put(moving, web)
-    moving.sh("echo lab-test: begin >>/var/log/lab/web1.log")
     ran = moving.reconciler("apply moves.toml --yes --allow guest").expect(0)
     ran.says("-/+ domain.web1.nic.data", "detach from running guest web1 and its definition")
     (nic,) = moving.nics("web1").values()
@@ -102,8 +95,4 @@ def test_a_guest_that_answers_has_its_nic_again(moving: Host, web: str, element:
     assert (lasting.alias, lasting.element, lasting.kind) == ("ua-rec-data", element, kind)
     assert moving.vfs("enp1s0")[vf]["mac"] == MAC
 
-    def inside() -> bool:
-        return f"link {MAC} 1" in moving.sh(TYPE)
-
-    wait_until(inside, "web1 has the card with its MAC and a link", 60, 1)
-    assert f"lab-guest: card eth0 {MAC} igbvf" in moving.sh("tail -n 40 /var/log/lab/web1.log")
+    wait_until(lambda: seen() > before, "web1 has the card again, with its MAC and a driver", 60, 1)

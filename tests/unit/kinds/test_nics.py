@@ -164,6 +164,14 @@ def test_the_mac_of_a_running_interface_takes_detach_and_attach() -> None:
     assert found.changes[0].op == "replace"
 
 
+def test_a_vf_that_a_running_nic_moves_to_is_set_only_once_the_guest_has_let_go() -> None:
+    text = f'[domain.web.nic.a]\nvf = "int/1"\nmac = "{MAC}"\nmax_tx_rate = 100\n'
+    found = plan(text, on(interface("a", 3)))
+    (taken,) = [action for action in found.actions if action.op == "nic.detach"]
+    (limited,) = [action for action in found.actions if action.op == "vf.set" and "max_tx_rate" in action.args["set"]]
+    assert taken.id in limited.needs
+
+
 def test_the_vlan_of_a_running_interface_is_changed_in_place() -> None:
     text = f'[domain.web.nic.a]\nvf = "int/3"\nmac = "{MAC}"\nvlan = 7\n'
     found = plan(text, on(interface("a", 3)))

@@ -100,7 +100,7 @@ def _way(lab: Lab, to: Lab) -> None:
 
 def with_fault(host: Host, arguments: str) -> Ran:
     """Runs the tool with something that happens in the middle: arguments for files/fault.py."""
-    done = host.lab.run(f"cd {WORK} && {FAULT} {arguments}", 240, check=False)
+    done = host.lab.run(f"cd {WORK} && {FAULT} {arguments}; exit $?", 240, check=False)
     return Ran(arguments, done.returncode, done.stdout, done.stderr)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from reconciler.host.guests import Disk, Essence
-from reconciler.host.local.libvirt_xml import Element, IsVf, canonical_text, pci_address
+from reconciler.host.local.libvirt_xml import Element, IsVf, canonical_text, is_vf_or_ours, pci_address
 from reconciler.host.local.shared_storage import Storage
 
 _LOCALHOST = re.compile(r"localhost(\.localdomain)?|127\.[0-9.]+|::1|ip6-localhost")
@@ -32,7 +32,7 @@ class Taken:
 
 def vf_nics(domain: Element, is_vf: IsVf) -> list[Taken]:
     """The NICs that name a VF of this host: <interface type='hostdev'>, and plain <hostdev> devices that are VFs. One
-    with our own alias counts also while its VF doesn't exist."""
+    with our own alias counts also while nothing is at its address."""
     found = []
     for element in _devices(domain, "interface", "hostdev"):
         if element.tag == "interface":
@@ -62,9 +62,7 @@ def _is_pci(element: Element) -> bool:
 
 
 def _is_nic(element: Element, is_vf: IsVf) -> bool:
-    address = pci_address(element.find("source/address"))
-    ours = _attribute(element, "alias", "name").startswith("ua-rec-")
-    return ours or (address is not None and is_vf(address))
+    return is_vf_or_ours(pci_address(element.find("source/address")), _attribute(element, "alias", "name"), is_vf)
 
 
 def name_of(element: Element) -> str:

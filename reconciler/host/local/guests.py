@@ -107,13 +107,14 @@ class LibvirtGuests:
         """virsh autostart."""
         self._order("set its autostart", lambda _, c: c.lookupByUUIDString(uuid).setAutostart(int(enabled)))
 
-    def _is_vf(self, address: str) -> bool:
-        """Of a network card: other devices have VFs, too (NVMe, QAT, GPUs), and they are no NICs."""
+    def _is_vf(self, address: str) -> bool | None:
+        """Of a network card: other devices have VFs, too (NVMe, QAT, GPUs), and they are no NICs. ``None``: it isn't
+        there."""
         device = self.root / f"sys/bus/pci/devices/{address}"
         try:
             kind = (device / "class").read_text()
         except OSError:
-            return False
+            return None
         return (device / "physfn").exists() and kind.startswith(_NETWORK)
 
     def _order(self, what: str, work: Callable[[Any, Any], object]) -> None:

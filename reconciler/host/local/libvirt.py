@@ -260,13 +260,13 @@ def _domain(
         if domain.persistent:
             config = libvirt_xml.parse(found.XMLDesc(lv.VIR_DOMAIN_XML_INACTIVE))
             domain.config = libvirt_xml.nics(config, is_vf, modes)
-            domain.other_aliases = libvirt_xml.other_aliases(config)
+            domain.other_aliases = libvirt_xml.other_aliases(config, is_vf)
             domain.hardware = guest_hardware(config, nodes)
             domain.buses = pci_buses(config)
         if domain.running:
             live = libvirt_xml.parse(found.XMLDesc(0))
             domain.live = libvirt_xml.nics(live, is_vf, modes)
-            domain.other_aliases = sorted({*domain.other_aliases, *libvirt_xml.other_aliases(live)})
+            domain.other_aliases = sorted({*domain.other_aliases, *libvirt_xml.other_aliases(live, is_vf)})
             domain.hardware = guest_hardware(live, nodes)
         return domain
 

@@ -23,7 +23,8 @@ _VF_FIRST = {"hostdev": 0, "pci": 0, "network": 1}
 """By the type of an <interface> or <hostdev>."""
 
 Element = etree._Element
-IsVf = Callable[[str], bool]
+IsVf = Callable[[str], bool | None]
+"""Whether a PCI address is a VF's; ``None``: no device is there."""
 
 
 def parse(xml: str, *, whole: bool = False) -> Element:
@@ -98,7 +99,7 @@ def nics(domain: Element, is_vf: IsVf, modes: Mapping[str, str]) -> list[Nic]:
     modes of the networks that libvirt knows: a NIC in a hostdev network, or in one that libvirt does not
     know, is a pool's.
 
-    A plain PCI <hostdev> counts when it is a VF, and with our own alias also while its VF doesn't exist
+    A plain PCI <hostdev> counts when it is a VF, and with our own alias also while nothing is at its address
     (after a reboot); an <interface type='hostdev'> always, since libvirt gives it VFs only.
     """
     found = []
@@ -113,13 +114,14 @@ def nics(domain: Element, is_vf: IsVf, modes: Mapping[str, str]) -> list[Nic]:
     return found
 
 
-def other_aliases(domain: Element) -> list[str]:
-    """Aliases like those of our NICs, of devices that are no NICs. An alias is unique in a domain."""
+def other_aliases(domain: Element, is_vf: IsVf) -> list[str]:
+    """Aliases like those of our NICs, of devices that are no NICs, such as a PCI device that is no VF. An alias is
+    unique in a domain."""
     return [
         alias
         for element in domain.iterfind("devices/*")
         if element.tag != "interface"
-        and not (element.tag == "hostdev" and element.get("type") == "pci")
+        and not (element.tag == "hostdev" and _hostdev(element, is_vf) is not None)
         and (alias := _alias(element) or "").startswith((OWN_ALIAS, STANDBY_ALIAS))
     ]
 
@@ -153,8 +155,14 @@ def _hostdev(element: Element, is_vf: IsVf) -> Nic | None:
         return None
     nic = Nic("hostdev", alias=_alias(element), vf_address=pci_address(element.find("source/address")))
     _teaming(element, nic)
-    ours = (nic.alias or "").startswith(OWN_ALIAS)
-    return nic if ours or (nic.vf_address is not None and is_vf(nic.vf_address)) else None
+    return nic if is_vf_or_ours(nic.vf_address, nic.alias or "", is_vf) else None
+
+
+def is_vf_or_ours(address: str | None, alias: str, is_vf: IsVf) -> bool:
+    """Whether a plain <hostdev> is a NIC. Our alias makes one of what isn't there, but not of a device that is: whoever
+    gave that to the guest, it stays."""
+    found = is_vf(address) if address is not None else None
+    return alias.startswith(OWN_ALIAS) if found is None else found
 
 
 def _teaming(element: Element, nic: Nic) -> None:

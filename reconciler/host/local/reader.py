@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import reconciler
 from reconciler.host.local import netlink
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.libvirt import LibvirtReader
+from reconciler.host.local.libvirt_xml import IsVf
 from reconciler.host.local.modules import read_modules
 from reconciler.host.local.operator import find_ssh
 from reconciler.host.local.patience import Patience
@@ -143,13 +143,19 @@ class LocalReader:
                     vf.uses.append(unknown)
         return pfs
 
-    def _is_vf(self, snapshot: Snapshot) -> Callable[[str], bool]:
+    def _is_vf(self, snapshot: Snapshot) -> IsVf:
         """Tells whether a PCI address is a VF's, also when its PF has no netdev here, and of one that isn't there now:
-        after a reboot guests' definitions name VFs that are still to be made."""
+        after a reboot guests' definitions name VFs that are still to be made. ``None``: nothing is known of it."""
         known = {pf.vf_address(index) for pf in snapshot.pfs.values() for index in range(pf.total_vfs or 0)}
         known |= {vf.address for pf in snapshot.pfs.values() for vf in pf.vfs}
         devices = self.root / "sys/bus/pci/devices"
-        return lambda address: address in known or os.path.lexists(devices / address / "physfn")
+
+        def is_vf(address: str) -> bool | None:
+            if address in known or os.path.lexists(devices / address / "physfn"):
+                return True
+            return False if os.path.lexists(devices / address) else None
+
+        return is_vf
 
     def _identity(self) -> HostIdentity:
         kernel = "proc/sys/kernel"

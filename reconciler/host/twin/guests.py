@@ -207,7 +207,7 @@ def _element(nic: Nic) -> libvirt_xml.Element:
 
 
 def _is_vf(twin: Twin) -> libvirt_xml.IsVf:
-    return lambda address: twin.find(address) is not None
+    return twin.is_vf
 
 
 def _modes(twin: Twin) -> dict[str, str]:

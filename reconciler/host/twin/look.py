@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
+from reconciler.host.local.libvirt_xml import OWN_ALIAS, STANDBY_ALIAS
 from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
@@ -13,6 +14,7 @@ from reconciler.host.twin import libvirt, modules
 from reconciler.host.twin.attributes import seen
 from reconciler.host.twin.state import Twin
 
+_LIKE_OURS = (OWN_ALIAS, STANDBY_ALIAS)
 _WRITER = 4000
 """Process ids of those that hang in a write."""
 
@@ -63,10 +65,20 @@ def _libvirt(twin: Twin) -> Libvirt:
     found = deepcopy(known)
     for domain in found.domains.values():
         domain.hardware = _hardware(twin, domain)
+        _set_apart(twin, domain)
         guest = twin.guests.get(domain.name)
         if guest is not None and domain.persistent and domain.hardware.free_root_ports is not None:
             domain.buses = libvirt.buses(domain, guest)
     return found
+
+
+def _set_apart(twin: Twin, domain: Domain) -> None:
+    """Plain hostdevs that are other devices than VFs are no NICs; one with an alias like ours is known by that."""
+    for nics in (domain.live, domain.config):
+        others = [nic for nic in nics if nic.method == "hostdev" and twin.is_vf(nic.vf_address or "") is False]
+        nics[:] = [nic for nic in nics if nic not in others]
+        aliases = {nic.alias for nic in others if nic.alias is not None and nic.alias.startswith(_LIKE_OURS)}
+        domain.other_aliases = sorted({*domain.other_aliases, *aliases})
 
 
 def _hardware(twin: Twin, domain: Domain) -> GuestHardware:

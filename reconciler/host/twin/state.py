@@ -189,6 +189,13 @@ class Twin:
             return None
         return next(((pf, vf) for pf in self.pfs.values() for vf in pf.vfs if vf.address == address), None)
 
+    def is_vf(self, address: str) -> bool | None:
+        """Whether a PCI address is a VF's; ``None``: no device is known to be there."""
+        if self.find(address) is not None:
+            return True
+        others = [item for listed in (self.modules.devices or {}).values() for item in listed]
+        return False if address in others or any(pf.device == address for pf in self.pfs.values()) else None
+
     def hostdev_networks(self) -> list[Network]:
         """libvirt's networks that give out VFs."""
         return [network for network in self.libvirt.networks.values() if network.mode == "hostdev"]

@@ -40,7 +40,7 @@ def read(devices: str = "", before: str = "", os: str = "<type arch='x86_64' mac
 
 def test_vf_nics_go_and_all_else_stays_as_it_is() -> None:
     definition = Definition("web1", "u", DOMAIN, {})
-    guest = moving_guest(definition, {VF}.__contains__, MODES, Storage(lambda path: (True, "")))
+    guest = moving_guest(definition, lambda address: address == VF or None, MODES, Storage(lambda path: (True, "")))
     assert [(nic.method, nic.vf_address) for nic in guest.taken_off] == [
         ("interface", "0000:3b:10.6"),
         ("hostdev", "0000:3b:11.0"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from reconciler.host.local import guest_xml
 from reconciler.host.local import libvirt_xml as xml
 from reconciler.host.model import Network, NetworkPort, Nic
 from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
@@ -52,14 +53,33 @@ DOMAIN = """<domain type='kvm'>
 MODES = {"sriov-int": "hostdev", "default": "nat"}
 
 
+def gone(address: str) -> bool | None:
+    """Nothing is at any address."""
+    return None
+
+
+@pytest.mark.parametrize(("found", "is_nic"), [(True, True), (None, True), (False, False)])
+def test_our_alias_makes_no_nic_of_a_device_that_is_there_and_no_vf(found: bool | None, is_nic: bool) -> None:
+    device = (
+        "<hostdev mode='subsystem' type='pci'><source><address domain='0' bus='0x65' slot='0' function='0'/></source>"
+        "<alias name='ua-rec-gpu'/></hostdev>"
+    )
+    domain = xml.parse(f"<domain><devices>{device}</devices></domain>")
+    assert [nic.alias for nic in xml.nics(domain, lambda address: found, {})] == (["ua-rec-gpu"] if is_nic else [])
+    assert xml.other_aliases(domain, lambda address: found) == ([] if is_nic else ["ua-rec-gpu"])
+    assert [guest_xml.name_of(taken.element) for taken in guest_xml.vf_nics(domain, lambda address: found)] == (
+        ["ua-rec-gpu"] if is_nic else []
+    )
+
+
 def test_devices_that_are_no_nics_and_have_an_alias_like_ours() -> None:
     devices = (
         "<disk><alias name='ua-rec-data'/></disk><disk><alias name='ua-standby-x'/></disk>"
         "<channel><alias name='ua-other'/></channel><memballoon/>"
         "<hostdev mode='subsystem' type='usb'><alias name='ua-rec-usb'/></hostdev></devices>"
     )
-    assert xml.other_aliases(xml.parse(DOMAIN)) == []
-    assert xml.other_aliases(xml.parse(DOMAIN.replace("</devices>", devices))) == [
+    assert xml.other_aliases(xml.parse(DOMAIN), gone) == []
+    assert xml.other_aliases(xml.parse(DOMAIN.replace("</devices>", devices)), gone) == [
         "ua-rec-data",
         "ua-standby-x",
         "ua-rec-usb",
@@ -67,7 +87,7 @@ def test_devices_that_are_no_nics_and_have_an_alias_like_ours() -> None:
 
 
 def test_nics_of_a_domain() -> None:
-    assert xml.nics(xml.parse(DOMAIN), {"0000:3b:11.2"}.__contains__, MODES) == [
+    assert xml.nics(xml.parse(DOMAIN), lambda address: address == "0000:3b:11.2" or None, MODES) == [
         Nic("interface", "ua-rec-mgmt", "52:54:00:6d:90:03", "0000:3b:10.6", vlan=42),
         Nic("pool", "ua-rec-data", "52:54:00:6d:90:02", pool="sriov-int"),
         Nic("other", mac="52:54:00:00:00:01", pool="default"),

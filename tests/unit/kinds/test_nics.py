@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.host.model import Domain, Network, NetworkPort, Nic, Snapshot
+from reconciler.host.twin.host import TwinHost
+from reconciler.host.twin.profiles import make_from
 from reconciler.kinds.nic.identity import alias_of, find_nic, generated_mac
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.plan.document import Plan
@@ -125,6 +127,23 @@ def test_two_nics_of_a_guest_that_is_off_swap_their_vfs() -> None:
         ("nic.update", "domain.web.nic.b"),
         ("nic.attach", "domain.web.nic.a"),
     ]
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_graphics_card_with_our_alias_is_left_alone(state: str, running: bool) -> None:
+    twin = make_from("igb-lab")
+    guest = twin.libvirt.domains["web1" if running else "db1"]
+    card = Nic("hostdev", "ua-rec-gpu", vf_address="0000:65:00.0")
+    guest.live, guest.config = [card] if running else [], [card]
+    text = f'[pf.int]\nmatch.name = "enp1s0"\nvfs = 2\n[domain.{guest.name}.nic.gpu]\nvf = "int/1"\nstate = "{state}"\n'
+    for devices, left_alone in (({}, False), ({"vfio_pci": ["0000:65:00.0"]}, True)):
+        twin.modules.devices = devices
+        found = make_plan(desired(text), TwinHost(twin).observe())
+        touched = any(action.op.startswith("nic.") for action in found.actions)
+        blocked = "alias-taken" in [d.code for d in found.diagnostics]
+        assert touched is not left_alone
+        assert blocked is (left_alone and state == "present")
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])

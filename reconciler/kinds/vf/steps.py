@@ -193,7 +193,7 @@ def add_set(builder: Builder, vf: VfId, where: str, target: dict[str, Any], valu
             f"vfs {vf[0]}",
             f"free {vf[0]}/{vf[1]}",
             f"bound {vf[0]}/{vf[1]}",
-            f"detached {where}",  # A guest that doesn't let go of its NIC leaves the VF that it was to move to as it is.
+            f"detached {where}",  # A guest that keeps its NIC leaves the VF that it was to move to as it is.
             *([f"carrier {vf[0]}", f"lowered {vf[0]}"] if rate else []),
             *([f"link {vf[0]}"] if rate or known.needs_up else []),
             *([f"attached {where}"] if "alias" in target else []),

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import re
 
-from lxml import etree
-
 from reconciler.host.local.libvirt_xml import Element, parse
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
@@ -133,7 +131,7 @@ def _is_comment(element: Element) -> bool:
 
 
 def _tag(element: Element) -> str:
-    return etree.QName(element).localname if not _is_comment(element) else "comment"
+    return "comment" if _is_comment(element) else str(element.tag).rpartition("}")[2]
 
 
 def _told(element: Element) -> str:

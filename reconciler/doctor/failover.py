@@ -15,7 +15,7 @@ def check_failover(facts: Facts) -> Found:
     if not facts.wants_guests:
         return
     stuck: list[str] = []
-    for domain in facts.domains:
+    for domain in sorted(facts.domains, key=lambda domain: domain.name):
         nics = domain.live if domain.running else domain.config
         broken = [text for nic in vf_nics(nics) if (text := _broken(facts, nic, nics))]
         broken += [_name(nic) + " stands in for no VF" for nic in nics if _is_left(nic, nics)]

@@ -49,8 +49,11 @@ def lab(lab_machine: Lab) -> Lab:
     return lab_machine
 
 
-LONG = {"pool", "pool-definition", "pulled-card", "netdevsim"}
-"""Cases that take more than a minute."""
+LONG = {
+    *("pool", "pool-definition", "pulled-card", "netdevsim"),
+    *("reboot", "survival", "igbvf-and-the-pf", "hot-plug-from-igbvf", "hot-plug-from-vfio"),
+}
+"""Cases that take long, or do much of what others do."""
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,10 @@ def test_a_pool_that_forgot_its_ports_and_what_mends_it(host: Host) -> None:
 
 
 def test_a_recorded_host_is_examined_elsewhere(host: Host) -> None:
+    for guest in host.sh("virsh list --name").split():  # One that has just been started has its agent later.
+        ping = f'virsh qemu-agent-command {guest} \'{{"execute":"guest-ping"}}\''
+        if "guest_agent" in host.sh(f"virsh dumpxml {guest}"):
+            host.sh(f"for i in $(seq 120); do {ping} && exit; sleep 1; done; exit 1")
     host.sh("reconciler snapshot -o /root/files/lab.json")
     here, there = found(host), found(host, "--host snapshot:lab.json")
     assert {code: item["seen"] for code, item in here.items()} == {code: item["seen"] for code, item in there.items()}

@@ -80,7 +80,13 @@ def linked(host: Host) -> Host:
     return host
 
 
-@pytest.mark.parametrize(("line", "attributes", "told", "number"), LIMITS, ids=[line for line, *_ in LIMITS])
+@pytest.mark.parametrize(
+    ("line", "attributes", "told", "number"),
+    [
+        pytest.param(*limit, id=limit[0], marks=[pytest.mark.long] if number else [])
+        for number, limit in enumerate(LIMITS)
+    ],
+)
 def test_plan_and_kernel_refuse_the_same(
     linked: Host, line: str, attributes: dict[str, Any], told: str, number: int
 ) -> None:

@@ -108,6 +108,7 @@ def guests(host: Host) -> set[str]:
     return set(host.sh("virsh list --all --name").split())
 
 
+@pytest.mark.long
 def test_a_guest_moves_whatever_goes_wrong_on_the_way(host: Host, other: Host) -> None:
     host.put("host.toml", HERE)
     host.reconciler("apply host.toml --yes").expect(0)

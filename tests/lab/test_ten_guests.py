@@ -65,6 +65,7 @@ def first(host: Host) -> Given:
     return given(host, RUNNING + OFF)
 
 
+@pytest.mark.long
 def test_each_guest_has_its_own(first: Given, host: Host) -> None:
     once(first)
     assert len([nic for nics in first.values() for nic in nics]) == 13
@@ -98,6 +99,7 @@ systemctl restart libvirtd
 """
 
 
+@pytest.mark.long
 def test_nobody_is_moved_by_a_second_apply_new_names_of_the_cards_or_libvirts_restart(first: Given, host: Host) -> None:
     before = given(host, RUNNING, inactive=False)
     host.reconciler("plan ten.toml --detailed-exitcode").expect(0).says("In sync")

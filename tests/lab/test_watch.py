@@ -82,6 +82,7 @@ def test_limits_come_with_a_plugged_vf_and_go_with_it(watched: Host) -> None:
     assert "ext/3: max_tx_rate 0 -> 100 (guest web1)" in journal(watched)
 
 
+@pytest.mark.long
 def test_what_comes_late_does_not_hit_the_next_guest(watched: Host) -> None:
     """Stopped while one guest gives the VF back and the next one gets it."""
     plug(watched)
@@ -101,6 +102,7 @@ def test_what_comes_late_does_not_hit_the_next_guest(watched: Host) -> None:
     becomes(watched, 3, FREE)
 
 
+@pytest.mark.long
 def test_it_outlives_libvirtd(watched: Host) -> None:
     pid = watched.sh("systemctl show -P MainPID reconciler-watch")
     watched.sh("systemctl restart libvirtd")
@@ -118,6 +120,7 @@ def test_it_outlives_libvirtd(watched: Host) -> None:
 
 
 def test_it_can_not_write_what_is_not_its_own(watched: Host) -> None:
+    watched.sh("systemctl restart reconciler-watch")  # libvirt's sockets may have been made anew since it was started.
     pid = watched.sh("systemctl show -P MainPID reconciler-watch").strip()
     inside = f"nsenter --target {pid} --mount"
     places = [

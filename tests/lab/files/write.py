@@ -17,6 +17,7 @@ PF, OTHER_PF = "pci/0000:01:00.0", "pci/0000:03:00.0"
 VF = "0000:01:10.0"
 NIC = NicSpec("pool", "ua-rec-tried", mac="52:54:00:6d:97:01", pool="data")
 MATCH = NicMatch(alias=NIC.alias)
+STANDBY = NicSpec("bridge", "ua-standby-tried", mac=NIC.mac, bridge="br0")
 PTRACE_SEIZE = 0x4206
 SECONDS = 30.0
 
@@ -28,6 +29,12 @@ def set_vfs() -> None:
     for error in writer.set_vfs(PF, [VfSet(0, {"vlan": 42, "qos": 0, "vlan_proto": "802.1Q"})]):
         if error is not None:
             raise error
+
+
+def set_bridge() -> None:
+    """Of a NIC that is there, in a definition."""
+    writer.attach_nic("db1", STANDBY, live=False, config=True)
+    writer.set_bridge("db1", STANDBY.alias, "br1", live=False, config=True)
 
 
 def trace() -> None:
@@ -59,6 +66,9 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "attach_nic": lambda: writer.attach_nic("db1", NIC, live=False, config=True),
     "update_nic": lambda: writer.update_nic("db1", MATCH, NIC),
     "detach_nic": lambda: writer.detach_nic("db1", MATCH, live=False, config=True),
+    "set_bridge": set_bridge,
+    "add_root_ports": lambda: writer.add_root_ports("db1", 9),
+    "drop_root_ports": lambda: writer.drop_root_ports("db1", []),
     "set_link": lambda: writer.set_link(OTHER_PF, True),
     "set_numvfs": lambda: writer.set_numvfs(OTHER_PF, 1, SECONDS),
     "set_blacklist": lambda: writer.set_blacklist(["igbvf"]),

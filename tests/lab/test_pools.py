@@ -3,6 +3,8 @@ all: each test begins with what the one before it leaves."""
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.conftest import Host, Ran
 from tests.lab.machinery.basics import wait_until
 
@@ -57,6 +59,7 @@ def test_more_nics_than_vfs_are_refused_with_the_list_of_them(host: Host) -> Non
     assert host.changes_since(before) == []
 
 
+@pytest.mark.long
 def test_a_pool_that_forgot_its_guests_gives_nothing_twice(host: Host) -> None:
     host.sh("virsh net-destroy shared")
     plan(host, POOL).expect(0).says("int/0 (guest web1)", "is started by this plan")

@@ -75,7 +75,7 @@ def test_a_vf_and_what_stands_in_for_it_come_and_go(host: Host) -> None:
     assert "master br0" in host.sh("bridge link")
     # Its kernel has made one interface of the two: the VF shows up only once its virtio_net has said that it can.
     said(host, "web1", f"eth0 {WEB1} virtio_net", f"eth1 {WEB1} virtio_net", f"eth2 {WEB1} igbvf")
-    host.reconciler("doctor").says("web1: can be migrated while it runs")
+    host.reconciler("doctor").says("web1: its VFs don't stand in the way of a migration while it runs")
 
     moved = host.sh("cat /root/files/guest-keys.toml").replace("br0", "br1")
     host.put("moved.toml", moved)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Diagnostic, Severity
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.holders import Holders, VfId, predicted_address, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
@@ -53,6 +53,13 @@ class Resolution:
     def nic_of(self, vf: VfId) -> NicIntent | None:
         """The declared NIC that is bound to this VF."""
         return self.by_vf.get(vf)
+
+    def finding(
+        self, severity: Severity, code: str, summary: str, detail: str, where: str, name: str = ""
+    ) -> Diagnostic:
+        """A diagnostic of an address, with the source line of its field ``name`` or else its own."""
+        line = self.desired.line(where, name)
+        return Diagnostic(severity=severity, code=code, summary=summary, detail=detail, address=where, line=line)
 
 
 def vf_count(pf: DesiredPf, observed: Pf) -> int:

@@ -13,6 +13,7 @@ from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.pool.demand import nics_of
 from reconciler.kinds.pool.held import given_out, held_otherwise
 from reconciler.kinds.resolution import Resolution
+from reconciler.state.address import address
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def take_capacity(resolution: Resolution, observed: Snapshot, actions: Sequence[
             there = known.intersection(given_out(after, network))
             other = sum(held.how == "has" for held in held_otherwise(after, network, holders))
             free = max(0, len(there) - other - len(running) - len(off))
-            found.pools.append(PoolCapacity(f"pool.{pool.name}", len(there), running, off, other, free))
+            found.pools.append(PoolCapacity(address("pool", pool.name), len(there), running, off, other, free))
     return found
 
 
@@ -93,7 +94,7 @@ def _pf(resolution: Resolution, after: Snapshot, name: str, pf: Pf, holders: Hol
         for item in given_out(after, network)
     }
     named = {nic.vf_address for domain in after.libvirt.domains.values() for nic in domain.config}
-    found = PfCapacity(f"pf.{name}", len(pf.vfs))
+    found = PfCapacity(address("pf", name), len(pf.vfs))
     for vf in pf.vfs:
         where, who = predicted_address(pf, vf.index), {item.kind for item in holders.get((pf.id, vf.index), [])}
         if where in pooled:

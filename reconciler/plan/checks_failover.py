@@ -21,14 +21,7 @@ def check_failover(resolution: Resolution, host: Snapshot, nic: NicIntent) -> It
         return
 
     def finding(severity: Severity, code: str, summary: str, detail: str) -> Diagnostic:
-        return Diagnostic(
-            severity=severity,
-            code=code,
-            summary=summary,
-            detail=detail,
-            address=nic.address,
-            line=resolution.desired.line(nic.address, "failover"),
-        )
+        return resolution.finding(severity, code, summary, detail, nic.address, "failover")
 
     least = _TEAMING_OF_HOSTDEV if nic.nic.method == "hostdev" else _TEAMING
     if host.libvirt.version is not None and host.libvirt.version < least:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Domain, GuestHardware, Snapshot
 from reconciler.kinds.domain.ports import free_ports, slots_of
 from reconciler.kinds.holders import VfId, vfs_by_address
@@ -49,8 +49,7 @@ def _slots(
     leaving = sum((nic.live is not None) - new_ports(host, nic, live=True) for nic in left)
     where = address("domain", domain.name)
     if new and hardware.machine.startswith("microvm"):
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "error",
             "no-hot-plug",
             "This kind of machine takes no card while it runs.",
@@ -58,8 +57,7 @@ def _slots(
             where,
         )
     elif hardware.free_root_ports is not None and len(new) - leaving > hardware.free_root_ports:
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "error",
             "no-free-root-port",
             "The running guest has no slot left for these NICs.",
@@ -86,8 +84,7 @@ def _root_ports(resolution: Resolution, domain: Domain) -> Iterator[Diagnostic]:
     machine = domain.hardware.machine if domain.hardware is not None else ""
     match slots_of(domain) if wanted is not None else "pcie":
         case "transient":
-            yield _finding(
-                resolution,
+            yield resolution.finding(
                 "error",
                 "transient-guest",
                 "A transient guest can't be given root ports.",
@@ -96,8 +93,7 @@ def _root_ports(resolution: Resolution, domain: Domain) -> Iterator[Diagnostic]:
                 where,
             )
         case "none":
-            yield _finding(
-                resolution,
+            yield resolution.finding(
                 "error",
                 "no-root-ports",
                 "This kind of machine has no PCIe root ports.",
@@ -106,8 +102,7 @@ def _root_ports(resolution: Resolution, domain: Domain) -> Iterator[Diagnostic]:
                 where,
             )
         case "pci":
-            yield _finding(
-                resolution,
+            yield resolution.finding(
                 "note",
                 "root-ports-not-needed",
                 "This kind of machine needs no PCIe root ports.",
@@ -123,8 +118,7 @@ def _memory_limit(
     with a vIOMMU `doctor` says more.)"""
     limit, least = hardware.hard_limit_kib, hardware.memory_kib + _GIB
     if limit is not None and limit < least and any(nic.nic.state == "present" for nic in nics):
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "warning",
             "hard-limit-too-low",
             "The guest's memory limit leaves no room for a VF.",
@@ -139,8 +133,7 @@ def _mac(resolution: Resolution, nic: NicIntent) -> Iterator[Diagnostic]:
     mac, trust = _effective(resolution, nic, "mac"), _effective(resolution, nic, "trust")
     if nic.nic.method == "hostdev" and mac in (None, ZERO_MAC):
         told = 'mac = "none"' if mac is not None else "no MAC is declared"
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "note",
             "guest-chooses-mac",
             "The guest may choose its own MAC.",
@@ -148,8 +141,7 @@ def _mac(resolution: Resolution, nic: NicIntent) -> Iterator[Diagnostic]:
             nic.address,
         )
     elif trust is True and mac not in (None, ZERO_MAC):
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "note",
             "trusted-guest",
             "A trusted guest may change its MAC.",
@@ -172,8 +164,7 @@ def _same_mac(resolution: Resolution, host: Snapshot, nic: NicIntent) -> Iterato
     mac = nic.mac if nic.nic.method != "hostdev" else nic.nic.attributes.get("mac")
     others = list(_with_mac(resolution, host, nic, str(mac))) if mac not in (None, ZERO_MAC) else []
     if others:
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "warning",
             "mac-used-twice",
             "Another device of this host has the same MAC.",
@@ -211,17 +202,4 @@ def _belongs(resolution: Resolution, host: Snapshot, vf: VfId) -> bool:
     """Whether a guest has the VF, which is told already, or will be set by this very plan."""
     return "mac" in resolution.intents.get(vf, {}) or any(
         holder.kind == "guest" for holder in resolution.holders.get(vf, [])
-    )
-
-
-def _finding(
-    resolution: Resolution, severity: Severity, code: str, summary: str, detail: str, where: str
-) -> Diagnostic:
-    return Diagnostic(
-        severity=severity,
-        code=code,
-        summary=summary,
-        detail=detail,
-        address=where,
-        line=resolution.desired.line(where),
     )

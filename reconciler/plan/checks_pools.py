@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Network, Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import Holders, VfId, predicted_holders, vfs_by_address
@@ -67,8 +67,7 @@ def old_lists(resolution: Resolution, predicted: Snapshot, states: Sequence[Fiel
         gone = ", ".join(item for item in network.live_addresses if item not in there)
         if gone:
             told += f", of which {gone} isn't there: a guest that is given one that isn't doesn't start"
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "warning" if gone else "note",
             "pending-restart",
             "A pool keeps its old list of VFs until it can be restarted.",
@@ -85,19 +84,6 @@ def capacity(resolution: Resolution, predicted: Snapshot, pool: DesiredPool) -> 
     return vf_count(resolution.desired.pfs[pool.pf], predicted.pfs[resolution.pfs[pool.pf]])
 
 
-def _finding(
-    resolution: Resolution, severity: Severity, code: str, summary: str, detail: str, where: str
-) -> Diagnostic:
-    return Diagnostic(
-        severity=severity,
-        code=code,
-        summary=summary,
-        detail=detail,
-        address=where,
-        line=resolution.desired.line(where),
-    )
-
-
 def _oversubscribed(
     resolution: Resolution, observed: Snapshot, predicted: Snapshot, pool: DesiredPool, held: Sequence[Held]
 ) -> Iterator[Diagnostic]:
@@ -111,8 +97,7 @@ def _oversubscribed(
     names = references(resolution, predicted)
     without = "".join(f", {names.get(item.address, item.address)} of them with {item.who}" for item in lost)
     listed = ", ".join(map(str, [*must, *(wish for wish in wanting if not _counts(wish))]))
-    yield _finding(
-        resolution,
+    yield resolution.finding(
         "error" if len(must) > total - len(lost) else "warning",
         "pool-oversubscribed",
         "More NICs want a VF of this pool than it has.",
@@ -140,8 +125,7 @@ def _forgotten(
     since = "the pool was stopped and started meanwhile"
     if before is None or not before.active:
         since = "the pool was stopped while guests had VFs of it, and is started by this plan"
-    yield _finding(
-        resolution,
+    yield resolution.finding(
         "warning",
         "pool-forgot",
         "The pool doesn't know who has its VFs.",
@@ -175,8 +159,7 @@ def _held(
         hint = f"Take it away from there, or leave it out of the pool: {_without(resolution, predicted, pool, held)}"
     else:
         hint = _stale(predicted, network)  # The file leaves it out already.
-    yield _finding(
-        resolution,
+    yield resolution.finding(
         "warning",
         "pool-vf-held",
         "A VF of this pool is not the pool's alone.",
@@ -221,8 +204,7 @@ def _left(resolution: Resolution, predicted: Snapshot, network: Network, holders
             again.append(f"{pf.netdev}/{vf[1]}")
             allow = " --allow guest" if who else allow
     if told:
-        yield _finding(
-            resolution,
+        yield resolution.finding(
             "warning",
             "vf-left-over",
             "VFs of this pool still have what was set for a guest that is gone from them.",
@@ -254,8 +236,8 @@ def _unserved(
         return
     why = _why_not(resolution, predicted, nic, network, live.vf_address, holders)
     if why:
-        yield _finding(
-            resolution, "error", "pool-cannot-serve", "libvirt has no VF of this pool to give.", why, nic.address
+        yield resolution.finding(
+            "error", "pool-cannot-serve", "libvirt has no VF of this pool to give.", why, nic.address
         )
 
 

@@ -40,6 +40,11 @@ def test_each_vf_counts_once() -> None:
     assert found.pools == [PoolCapacity("pool.p", 3, ["web", "other"], ["other"], other=0, free=0)]
 
 
+def test_names_are_quoted_as_everywhere() -> None:
+    found = make_plan(desired(TEXT.replace("[pool.p]", '[pool."p.1"]').replace('pool = "p"', 'pool = "p.1"')), site())
+    assert [pool.address for pool in found.capacity.pools] == ['pool."p.1"']
+
+
 def test_it_is_that_of_the_actions_that_are_left() -> None:
     """A plan for one target doesn't promise what the others would take."""
     found = make_plan(desired(TEXT), site(), targets=["domain.db"]).capacity

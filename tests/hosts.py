@@ -4,7 +4,7 @@ executor. What the kernel and libvirt really do is tested in the lab."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.clock import Clock
 from reconciler.host.model import (
@@ -22,7 +22,7 @@ from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Sco
 from reconciler.kinds.builder import copy_host
 from reconciler.kinds.nic.identity import find_standby
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.state.desired import ZERO_MAC, Attributes
+from reconciler.state.desired import ZERO_MAC, Attributes, Pages
 from reconciler.state.load import load
 
 FRESH: Attributes = {
@@ -89,7 +89,7 @@ def host(
         taken_at="2026-01-01T00:00:00Z",
         host=HostIdentity("lab", "machine", "boot-1", "6.12.0"),
         pfs={pf.id: pf for pf in pfs},
-        modules=Modules(loaded=list(loaded), blacklist=[], own=None),
+        modules=Modules(loaded=list(loaded), blacklist=[], own=None, load=[]),
         libvirt=Libvirt(
             available=True,
             version=11003000,
@@ -124,6 +124,7 @@ class DataHost:
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         fresh = copy_host(self.state)
         snapshot.pfs, snapshot.modules, snapshot.libvirt = fresh.pfs, fresh.modules, fresh.libvirt
+        snapshot.services, snapshot.hugepages = fresh.services, fresh.hugepages
 
     def _do(self, op: str, **args: object) -> None:
         self.calls.append(op)
@@ -132,11 +133,27 @@ class DataHost:
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         self._do("modules.set_blacklist", modules=modules, until_reboot=until_reboot)
 
+    def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
+        self._do("modules.set_load", modules=modules)
+
     def unload_module(self, module: str, deadline: float) -> None:
         self._do("modules.unload", module=module)
 
     def load_module(self, module: str, deadline: float) -> None:
         self._do("modules.load", module=module)
+
+    def set_service(self, unit: str, running: bool, deadline: float) -> None:
+        self._do("service.set", service=unit.removesuffix(".service"), now="running" if running else "stopped")
+
+    def set_service_at_boot(self, unit: str, enabled: bool) -> None:
+        self._do("service.set", service=unit.removesuffix(".service"), boot="enabled" if enabled else "disabled")
+
+    def set_huge_pages(self, size: str, pages: Pages, deadline: float) -> None:
+        self._do("hugepages.set", size=size, now=pages)
+
+    def set_huge_pages_at_boot(self, pages: Mapping[str, Pages] | None) -> None:
+        self.calls.append("hugepages.set")
+        self.state.hugepages.own = None if pages is None else dict(pages)
 
     def set_link(self, pf: str, up: bool) -> None:
         self._do("pf.set_link", pf=pf, link="up" if up else "down")

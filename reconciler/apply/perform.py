@@ -10,6 +10,7 @@ from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfS
 from reconciler.kinds.nic.operations import nic_address
 from reconciler.kinds.operation import Args
 from reconciler.kinds.pool.operations import pool_addresses
+from reconciler.kinds.services.operations import find as find_service
 from reconciler.kinds.vf.operations import find_vf, target
 
 Begin = Callable[[], Writer]
@@ -47,6 +48,24 @@ def _set_vf(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
     error = begin().set_vfs(pf, [request])[0]
     if error is not None:
         raise error
+
+
+def _set_service(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    service = find_service(host, args["service"])
+    if service is None or service.load == "not-found":
+        raise HostError("The service is not there.", f"systemd knows no {args['service']}.service.")
+    if "boot" in args:
+        begin().set_service_at_boot(service.unit, args["boot"] == "enabled")
+    else:
+        begin().set_service(service.unit, args["now"] == "running", deadline)
+
+
+def _set_huge_pages(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    if "now" in args:
+        begin().set_huge_pages(args["size"], args["now"], deadline)
+        return
+    own = {**(host.hugepages.own or {}), args["size"]: args["boot"]}
+    begin().set_huge_pages_at_boot({size: pages for size, pages in own.items() if pages is not None} or None)
 
 
 def _define_pool(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
@@ -123,8 +142,11 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
     "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(
         a["modules"], until_reboot=a.get("until_reboot", False)
     ),
+    "modules.set_load": lambda w, h, a, d: w().set_loaded_at_boot(a["modules"]),
     "modules.unload": lambda w, h, a, d: w().unload_module(a["module"], d),
     "modules.load": lambda w, h, a, d: w().load_module(a["module"], d),
+    "service.set": _set_service,
+    "hugepages.set": _set_huge_pages,
     "pf.set_link": lambda w, h, a, d: w().set_link(a["pf"], a["link"] == "up"),
     "pf.wait_link": lambda w, h, a, d: None,
     "pf.set_mtu": lambda w, h, a, d: w().set_mtu(a["pf"], a["mtu"]),

@@ -123,7 +123,7 @@ def _apply_file(
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path, data)
-    reader = options.reader(desired.host_name)
+    reader = options.reader(desired)
     refuse_recorded(options)
     observed = options.observe(reader)
     plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=partial)
@@ -151,7 +151,7 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     if plan.verdict == "blocked":
         show_plan(options, plan)
         return exit_code(plan)
-    reader = options.reader(desired.host_name)
+    reader = options.reader(desired)
     observed = options.observe(reader)
     same_machine(plan, observed)
     note_origin(plan)

@@ -37,7 +37,7 @@ def confirm(context: typer.Context) -> int:
     with locked("confirm", now(), options.lock):
         last = _waiting(options)
         desired = desired_from_json(last.later().desired)
-        reader = options.reader(desired.host_name)
+        reader = options.reader(desired)
         observed = options.observe(reader)
         if last.header.get("boot_id") != observed.host.boot_id:
             raise ReconcilerError(

@@ -27,7 +27,7 @@ def doctor(
 
     options: Options = context.obj
     desired, source = load_state(file) if file is not None else (None, None)
-    reader = options.reader(desired.host_name if desired is not None else None)
+    reader = options.reader(desired)
     report = diagnose(options.observe(reader), reader.examine(), desired, source)
     document = report_to_json(report)
     if as_json:

@@ -32,7 +32,7 @@ def drift(
 
     options: Options = context.obj
     desired, source = load_state(file)
-    observed = options.observe(options.reader(desired.host_name))
+    observed = options.observe(options.reader(desired))
     found = find_drift(desired, observed, source=source, created_at=now(), ignore=ignore or [])
     document = drift_to_json(found)
     if as_json or output_format is Format.JSON:

@@ -81,11 +81,16 @@ class Options:
         """Columns of the terminal that results go to; 0, for no wrapping, when they go elsewhere."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
-    def reader(self, host_name: str | None = None) -> Reader:
-        """The host to read."""
+    def reader(self, desired: Desired | None = None, *, host_name: str | None = None, whole: bool = False) -> Reader:
+        """The host to read, with what this state file names of it, or the ``whole``."""
         from reconciler.host.open import open_reader
+        from reconciler.host.protocol import Asked
 
-        return open_reader(self.host, self.libvirt, host_name)
+        if desired is None:
+            asked = Asked(services=None if whole else ())
+        else:
+            asked = Asked(tuple(desired.services), tuple(desired.load or ()))
+        return open_reader(self.host, self.libvirt, host_name or (desired.host_name if desired else None), asked)
 
     def observe(self, reader: Reader) -> Snapshot:
         """Everything that a plan reads, with the ledger and what an interrupted run owes; complains on stderr about

@@ -100,7 +100,7 @@ def _plan(options: Options, path: str, targets: list[str], read: list[FileOnHost
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path)
-    observed = options.observe(options.reader(desired.host_name))
+    observed = options.observe(options.reader(desired))
     read.append(FileOnHost(path, desired, observed))
     return make_plan(desired, observed, source=source, created_at=now(), targets=targets)
 

@@ -67,7 +67,7 @@ def _twin(options: Options, desired: Desired, snapshot: Path | None) -> tuple[Sn
                 "Wrong usage.", "--host and --snapshot both say which host it is: give one.", code=ExitCode.USAGE
             )
         options = replace(options, host=f"snapshot:{snapshot}")
-    observed = options.observe(options.reader(desired.host_name))
+    observed = options.observe(options.reader(desired))
     kind, _, path = options.host.partition(":")
     return observed, stage(read_twin(Path(path)) if kind == "sim" else from_snapshot(observed))
 

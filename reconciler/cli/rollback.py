@@ -48,6 +48,7 @@ def rollback(
     """Take back the last run: each of its steps, the last one first, to the values before; verified. Asks first on a
     terminal, unless --yes; without one it is done, since it only takes back what was approved."""
     from reconciler.host.open import open_writer
+    from reconciler.state.serial import desired_from_json
 
     options: Options = context.obj
     interruptible()
@@ -75,7 +76,7 @@ def rollback(
         if not wanted.count:
             return _settle(wanted.last)
         plan = wanted.last.done()
-        reader = options.reader(plan.host.name)
+        reader = options.reader(desired_from_json(plan.desired), host_name=plan.host.name)
         observed = options.observe(reader)
         if plan.host.machine_id != observed.host.machine_id:
             raise ReconcilerError(

@@ -20,7 +20,7 @@ def snapshot(
     from reconciler.host.snapshot import dump
 
     options: Options = context.obj
-    reader = options.reader()
+    reader = options.reader(whole=True)
     observed = options.observe(reader)
     if not options.host.startswith("snapshot:"):  # which has it in it, or never had
         observed.platform = reader.examine()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reconciler.host.platform import Platform
-from reconciler.state.desired import Attributes
+from reconciler.state.desired import Attributes, Pages
 
 SNAPSHOT_FORMAT = "reconciler-snapshot/1"
 
@@ -130,6 +130,16 @@ class BlacklistEntry:
 
 
 @dataclass(slots=True)
+class LoadEntry:
+    """A line of modules-load.d, or a module in ``modules_load=`` of the kernel command line."""
+
+    module: str
+    """With ``_`` for ``-``, as the kernel spells it."""
+    file: str
+    line: int = 0
+
+
+@dataclass(slots=True)
 class Modules:
     """Kernel modules, as far as SR-IOV is concerned."""
 
@@ -141,6 +151,86 @@ class Modules:
     """Entries of our own file; ``None`` when there is no such file."""
     devices: dict[str, list[str]] | None = None
     """PCI devices by driver, VFs and all others; ``None``: not known."""
+    load: list[LoadEntry] | None = None
+    """What else has loaded at boot, except by our own file."""
+    own_load: list[str] | None = None
+    """Entries of our own file of modules-load.d; ``None`` when there is no such file."""
+    builtin: list[str] = field(default_factory=list)
+    """Of the modules that were asked for, those that are part of the kernel."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Of these, those that this kernel doesn't have, with one that nearly has the name, or ""."""
+    undecided: list[str] = field(default_factory=list)
+    """Of these, those that may be part of the kernel or not: its list of modules can't be read here."""
+
+
+@dataclass(slots=True)
+class ServiceUnit:
+    """A service of systemd, in systemd's own words (systemctl(1), org.freedesktop.systemd1(5))."""
+
+    unit: str
+    """``ssh.service``, also where it was asked for by another of its names (``sshd``)."""
+    load: str = "loaded"
+    """``not-found``: there is no such service; ``masked``; ``bad-setting`` and ``error``: its file can't be used."""
+    active: str = "inactive"
+    sub: str = "dead"
+    enabled: str = ""
+    """``UnitFileState``; "" for one without a file."""
+    once: bool = False
+    """It does its work and ends (``Type=oneshot`` that doesn't remain)."""
+    settled: bool = True
+    """Not running, or running for a moment by now: one that dies at once is not."""
+    wanted_by: list[str] = field(default_factory=list)
+    """Units that start it with them."""
+    triggered_by: list[str] = field(default_factory=list)
+    """Sockets, timers and paths that are active or enabled, and start it when something happens."""
+    words: list[str] = field(default_factory=list)
+    """The last lines of its log, when it failed."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Services by name, without ``.service``."""
+
+    units: dict[str, ServiceUnit] | None = field(default_factory=dict)
+    """``None``: unknown, since systemd doesn't run here or doesn't answer."""
+    complete: bool = False
+    """What is not in it doesn't exist; otherwise it was not asked for."""
+    names: list[str] = field(default_factory=list)
+    """All that could be meant; only read when one that was asked for doesn't exist."""
+
+
+@dataclass(slots=True)
+class NodePages:
+    """Huge pages of one size on one NUMA node."""
+
+    total: int = 0
+    free: int = 0
+    surplus: int = 0
+    """Of these, how many go when they are given back."""
+
+
+@dataclass(slots=True)
+class PagesOfSize(NodePages):
+    """Huge pages of one size (``/sys/kernel/mm/hugepages/hugepages-NkB``)."""
+
+    reserved: int = 0
+    """Free ones that are promised already."""
+    nodes: dict[str, NodePages] = field(default_factory=dict)
+    """By NUMA node (``node0``); empty where the kernel knows none."""
+
+
+@dataclass(slots=True)
+class HugePagePools:
+    """Huge pages, and the memory that they come from."""
+
+    sizes: dict[str, PagesOfSize] | None = None
+    """By size (``2M``)."""
+    own: dict[str, Pages] | None = None
+    """What our own file makes at boot; ``None``: there is no such file, or it could not be read."""
+    memory_kib: int | None = None
+    """``MemTotal``: it counts huge pages."""
+    nodes_kib: dict[str, int] = field(default_factory=dict)
+    """Memory of each NUMA node."""
 
 
 @dataclass(slots=True)
@@ -333,6 +423,8 @@ class Snapshot:
     modules: Modules = field(default_factory=Modules)
     bridges: list[str] | None = None
     """The host's Linux bridges, sorted; ``None``: not known."""
+    services: Services = field(default_factory=Services)
+    hugepages: HugePagePools = field(default_factory=HugePagePools)
     libvirt: Libvirt = field(default_factory=Libvirt)
     vfio_open: dict[int, list[Process]] | None = None
     """Open VFIO groups by IOMMU group number; ``None``: unknown (reading /proc/*/fd takes root)."""

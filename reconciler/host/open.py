@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.guests import GuestWriter
-from reconciler.host.protocol import Events, Reader, Writer
+from reconciler.host.protocol import NOTHING, Asked, Events, Reader, Writer
 
 if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
@@ -17,16 +17,16 @@ _PASSWORD = re.compile(r"//[^/?#]*:[^/?#]*@")
 _FORMS = "It is one of: local · snapshot:FILE · snapshot:DIR · sim:FILE."
 
 
-def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None) -> Reader:
+def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None, asked: Asked = NOTHING) -> Reader:
     """The reader of ``local``, ``sim:FILE``, ``snapshot:FILE`` or ``snapshot:DIR``; a directory has one file per host,
-    and `host_name` (``host.name`` of the state file) says which. Raises `ReconcilerError`: 64 for an
-    URI that is none of these, 65 for a file that is no snapshot."""
+    and `host_name` (``host.name`` of the state file) says which. `asked`: what of this machine is read because somebody
+    asks for it. Raises `ReconcilerError`: 64 for an URI that is none of these, 65 for a file that is no snapshot."""
     kind, _, path = host_uri.partition(":")
     if host_uri == "local":
         from reconciler.host.local.reader import LocalReader
 
         _refuse_password(libvirt_uri)
-        return LocalReader(libvirt_uri)
+        return LocalReader(libvirt_uri, asked=asked)
     if kind == "snapshot" and path:
         return _open_snapshot(Path(path), host_name)
     if kind == "sim" and path:

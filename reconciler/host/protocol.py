@@ -3,7 +3,7 @@ alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,18 +11,32 @@ from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Snapshot
 from reconciler.host.platform import Platform
-from reconciler.state.desired import Attributes
+from reconciler.state.desired import Attributes, Pages
 
-ScopeKind = Literal["modules", "pf", "domain", "pool"]
+ScopeKind = Literal["modules", "service", "hugepages", "pf", "domain", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
-    NAME)``, ``Scope("pool", NAME)``, ``Scope("modules", "")``."""
+    NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")``,
+    ``Scope("hugepages", "")``."""
 
     kind: ScopeKind
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is read because somebody asks for it: a host has far more of these than a state file names."""
+
+    services: Collection[str] | None = ()
+    """Names; ``None``: all that there are."""
+    modules: Collection[str] = ()
+    """Kernel modules of which it matters whether the kernel has them."""
+
+
+NOTHING = Asked()
 
 
 class HostError(ReconcilerError):
@@ -130,9 +144,29 @@ class Writer(Protocol):
         takes away."""
         ...
 
+    def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
+        """Replaces our own modules-load.d file atomically; ``None`` removes it."""
+        ...
+
     def unload_module(self, module: str, deadline: float) -> None: ...
 
     def load_module(self, module: str, deadline: float) -> None: ...
+
+    def set_service(self, unit: str, running: bool, deadline: float) -> None:
+        """Starts or stops a service. Systemd has done it when this returns; one that dies a moment later is seen by
+        reading."""
+        ...
+
+    def set_service_at_boot(self, unit: str, enabled: bool) -> None: ...
+
+    def set_huge_pages(self, size: str, pages: Pages, deadline: float) -> None:
+        """So many of this size, of the host or of each node that is named. The kernel makes as many as it can: what
+        came of it is read back."""
+        ...
+
+    def set_huge_pages_at_boot(self, pages: Mapping[str, Pages] | None) -> None:
+        """Replaces our own file atomically; ``None`` removes it."""
+        ...
 
     def set_link(self, pf: str, up: bool) -> None: ...
 

@@ -27,6 +27,7 @@ from reconciler.state.checks import (
     PCI_ADDRESS,
     PF,
     POOL,
+    SERVICE,
     VLAN,
     Check,
     each,
@@ -171,6 +172,8 @@ def _named(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
 def _compared(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
     """What is only compared with, and shown."""
     yield "modules.own", each(MODULE), snapshot.modules.own
+    yield "modules.own_load", each(MODULE), snapshot.modules.own_load
+    yield "services.units", each(SERVICE), list(snapshot.services.units or {})
     for key, pf in snapshot.pfs.items():
         yield f"pfs.{json.dumps(key)}.altnames", each(NETDEV), pf.altnames
     for key, domain in snapshot.libvirt.domains.items():

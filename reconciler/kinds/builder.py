@@ -84,6 +84,8 @@ def copy_host(host: Snapshot) -> Snapshot:
     twin = replace(host)
     twin.pfs = {key: copy_pf(pf) for key, pf in host.pfs.items()}
     twin.modules = copy.deepcopy(host.modules)
+    twin.services = copy.deepcopy(host.services)
+    twin.hugepages = copy.deepcopy(host.hugepages)
     twin.libvirt = replace(
         host.libvirt,
         domains={

@@ -8,14 +8,27 @@ from dataclasses import replace
 from reconciler.host.model import Snapshot
 from reconciler.kinds.domain.compare import compare as compare_domains
 from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.hugepages.compare import compare as compare_huge_pages
 from reconciler.kinds.modules.compare import compare as compare_modules
+from reconciler.kinds.modules.compare import compare_load
 from reconciler.kinds.nic.compare import compare as compare_nics
 from reconciler.kinds.pf.compare import compare as compare_pfs
 from reconciler.kinds.pool.compare import compare as compare_pools
 from reconciler.kinds.resolution import Resolution
+from reconciler.kinds.services.compare import compare as compare_services
 from reconciler.kinds.vf.compare import compare as compare_vfs
 
-COMPARATORS = (compare_modules, compare_pfs, compare_vfs, compare_pools, compare_nics, compare_domains)
+COMPARATORS = (
+    compare_modules,
+    compare_load,
+    compare_services,
+    compare_huge_pages,
+    compare_pfs,
+    compare_vfs,
+    compare_pools,
+    compare_nics,
+    compare_domains,
+)
 
 
 def compare_all(resolution: Resolution, host: Snapshot) -> list[FieldState]:

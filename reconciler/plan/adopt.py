@@ -13,6 +13,7 @@ from reconciler.diagnostics import ReconcilerError, StateFileError
 from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
+from reconciler.kinds.hugepages.operations import now_of
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, find_standby, sriov_nics
 from reconciler.kinds.pool.operations import live_addresses
@@ -71,8 +72,12 @@ class _Adopter:
         else:
             self.result.left_out.append(f"host.name: no state file takes the name {self.host.host.name!r}")
         blacklist = self._blacklist()
-        if blacklist:
-            state["modules"] = {"blacklist": blacklist}
+        load = [name for name in self.host.modules.own_load or [] if name in (self.host.modules.loaded or [])]
+        modules = {name: listed for name, listed in (("blacklist", blacklist), ("load", load)) if listed}
+        if modules:
+            state["modules"] = modules
+        if self._huge_pages():
+            state["hugepages"] = self._huge_pages()
         pools = self._pools()
         domains = self._domains()
         if self.host.pfs:
@@ -98,6 +103,19 @@ class _Adopter:
         odd = {module for module in listed - loaded if not _fits(check_module, module)}
         self.result.left_out += [f"modules.blacklist: no state file takes the name {name!r}" for name in sorted(odd)]
         return sorted(listed - loaded - odd)
+
+    def _huge_pages(self) -> Data:
+        """Those that our own file makes at boot, and that are there. Services, and pages that come from elsewhere, are
+        the host's own affair until somebody declares them."""
+        known = self.host.hugepages
+        found: Data = {}
+        for size, pages in (known.own or {}).items():
+            there = (known.sizes or {}).get(size)
+            if there is not None and now_of(there, pages) == pages:
+                found[size] = pages
+            else:
+                self.result.left_out.append(f"hugepages.{size}: the host doesn't have the pages that are made at boot")
+        return found
 
     def _pf(self, pf: Pf) -> Data:
         match = {"address": pf.device} if pf.bus == "pci" else {"name": pf.netdev}

@@ -10,6 +10,7 @@ from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.modules.compare import ADDRESS as BLACKLIST
 from reconciler.kinds.modules.steps import reason as modules_reason
+from reconciler.kinds.services.steps import reason as services_reason
 from reconciler.plan.document import Change, ChangeOp, FieldChange
 
 
@@ -64,6 +65,8 @@ def _op(fields: list[FieldState], actions: list[Action]) -> ChangeOp:
 def _reason(builder: Builder, where: str, fields: list[FieldState], actions: list[Action]) -> str:
     if where == BLACKLIST:
         return modules_reason(builder, [field.field for field in fields])
+    if where.startswith("services."):
+        return services_reason(builder, actions)
     names = {field.field: field for field in fields}
     vfs = names.get("vfs")
     if vfs is not None and isinstance(vfs.declared, int) and vfs.observed and vfs.declared:

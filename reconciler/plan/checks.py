@@ -16,6 +16,7 @@ from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.resolution import Resolution, vf_count, vf_driver
 from reconciler.plan.checks_drivers import check_drivers
 from reconciler.plan.checks_guests import check_guests
+from reconciler.plan.checks_host import check_host
 from reconciler.state.address import address
 
 
@@ -30,6 +31,7 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
         *_downs(resolution, host),
         *_promised(resolution, host),
         *_modules(resolution, host),
+        *check_host(resolution, host),
         *_driver_conflicts(resolution, host),
     ]
 

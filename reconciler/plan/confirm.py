@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.kinds.action import Action, Step, Undo
 
-_LASTING = frozenset({"pool.set_autostart", "pool.undefine", "nic.update", "domain.set_root_ports"})
+_LASTING = frozenset({"modules.set_load", "pool.set_autostart", "pool.undefine", "nic.update", "domain.set_root_ports"})
 """Operations that only write what outlasts a reboot."""
+_NOW_OR_AT_BOOT = frozenset({"service.set", "hugepages.set"})
+"""Operations that do one of the two."""
 _BOTH = frozenset({"nic.attach", "nic.detach", "nic.attach_standby", "nic.detach_standby", "nic.move_standby"})
 """Operations with a running half (``live``) and a lasting half (``config``)."""
 
@@ -28,7 +30,7 @@ def halves_of(actions: Sequence[Action]) -> Halves:
     defined = {action.args["pool"]: action for action in actions if action.op == "pool.define"}
     halves = Halves()
     for action in actions:
-        if action.op in _LASTING:
+        if action.op in _LASTING or (action.op in _NOW_OR_AT_BOOT and "boot" in action.args):
             halves.later.append(action)
         elif action.op in _BOTH:
             _divide(halves, action)

@@ -8,7 +8,9 @@ from typing import Any
 
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
+from reconciler.kinds.hugepages.operations import there
 from reconciler.kinds.modules.operations import kernel_name
+from reconciler.kinds.services.operations import find, now_of, starts_at_boot
 
 Facts = dict[str, Any]
 
@@ -30,8 +32,23 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
     facts: Facts = {name: _pf(asdict(pf)) for name in sorted(touched["pf"]) if (pf := host.pfs.get(name)) is not None}
     if any(action.op == "modules.set_blacklist" for action in actions):
         facts["modules.blacklist"] = {"entries": host.modules.own}
+    if any(action.op == "modules.set_load" for action in actions):
+        facts["modules.load"] = {"entries": host.modules.own_load}
     for name in sorted({kernel_name(action.args["module"]) for action in actions if "module" in action.args}):
         facts[f"module {name}"] = {"loaded": name in (host.modules.loaded or [])}
+    for name in sorted({action.args["service"] for action in actions if "service" in action.args}):
+        service = find(host, name)
+        if service is not None:
+            facts[f"service {name}"] = {"now": now_of(service) == "running", "boot": starts_at_boot(service)}
+    for size in sorted({action.args["size"] for action in actions if "size" in action.args}):
+        pages = (host.hugepages.sizes or {}).get(size)
+        if pages is not None:
+            nodes = {node: there(found) for node, found in pages.nodes.items()}
+            facts[f"huge pages of {size}"] = {
+                "now": there(pages),
+                **nodes,
+                "boot": str((host.hugepages.own or {}).get(size)),
+            }
     for name in sorted(touched["pool"]):
         network = host.libvirt.networks.get(name)
         if network is not None:

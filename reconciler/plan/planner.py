@@ -10,6 +10,7 @@ from reconciler.host.model import Snapshot
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.domain import steps as domain
 from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.hugepages import steps as hugepages
 from reconciler.kinds.modules import steps as modules
 from reconciler.kinds.nic import steps as nic
 from reconciler.kinds.pf import steps as pf
@@ -17,6 +18,7 @@ from reconciler.kinds.pool import steps as pool
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
+from reconciler.kinds.services import steps as services
 from reconciler.kinds.vf import steps as vf
 from reconciler.plan.capacity import take_capacity
 from reconciler.plan.changes import changes_of
@@ -89,6 +91,8 @@ def _steps(builder: Builder) -> None:
     nic.release(builder, remade)
     pool.release(builder, remade)
     modules.plan(builder)
+    services.plan(builder)
+    hugepages.plan(builder)
     pf.plan(builder)
     vf.plan(builder)
     pool.plan(builder)

@@ -37,6 +37,26 @@ def _blacklist(args: Args) -> str:
     return f"keep {listed(modules)} from loading" if modules else "remove our blacklist file"
 
 
+def _load_at_boot(args: Args) -> str:
+    modules = args["modules"]
+    return f"have {listed(modules)} loaded at boot" if modules else "remove our list of modules to load"
+
+
+def _service(args: Args) -> str:
+    if "boot" in args:
+        return "start it at boot" if args["boot"] == "enabled" else "do not start it at boot"
+    return "start it" if args["now"] == "running" else "stop it"
+
+
+def _huge_pages(args: Args) -> str:
+    pages, when = (args["now"], "") if "now" in args else (args["boot"], " at boot")
+    if pages is None:
+        return "make none at boot"
+    if isinstance(pages, dict):
+        return f"make it {listed([f'{count} pages on {node}' for node, count in pages.items()])}{when}"
+    return f"make it {plural(int(pages), 'page')}{when}"
+
+
 def _numvfs(args: Args) -> str:
     return f"make {plural(int(args['vfs']), 'VF')}" if args["vfs"] else "remove all VFs"
 
@@ -116,8 +136,11 @@ def _update(args: Args) -> str:
 
 _SENTENCES: dict[str, Callable[[Args], str]] = {
     "modules.set_blacklist": _blacklist,
+    "modules.set_load": _load_at_boot,
     "modules.unload": lambda args: f"unload {args['module']}",
     "modules.load": lambda args: f"load {args['module']}",
+    "service.set": _service,
+    "hugepages.set": _huge_pages,
     "pf.set_link": lambda args: f"set the link {args['link']}",
     "pf.wait_link": lambda args: "wait for the carrier",
     "pf.set_mtu": lambda args: f"set the MTU to {args['mtu']}",

@@ -17,6 +17,8 @@ _ADVICE = (
     ("nic.detach", "The guest has to answer an unplug request: is it up, and does it support hot-plug?"),
     ("nic.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
     ("domain.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
+    ("service.", "systemd may have said more: systemctl status, and journalctl -u, with the service's name"),
+    ("hugepages.", "How memory is fragmented: cat /proc/buddyinfo"),
     ("modules.unload", "Something may still use the module: lsmod has the count of its users."),
 )
 

@@ -13,6 +13,7 @@ Attributes = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 _FIELDS = {
     "modules.set_blacklist": "modules",
+    "modules.set_load": "modules",
     "pf.set_link": "link",
     "pf.set_mtu": "mtu",
     "pf.set_autoprobe": "autoprobe",
@@ -22,7 +23,7 @@ _FIELDS = {
     "pool.set_autostart": "autostart",
 }
 """Operations that give one field a value."""
-_SAME = ("pf", "vf", "pool", "domain", "alias")
+_SAME = ("pf", "vf", "pool", "domain", "alias", "service", "size")
 """Arguments that say on what a step works."""
 
 
@@ -43,6 +44,10 @@ def values_of(step: dict[str, Any], attributes: Attributes) -> str:
             name, old = _FIELDS[op], _counterpart(step)
             new = human(name, args[name], missing="(none)")
             return f"{name} {human(name, old[name], missing='(none)')} -> {new}" if name in old else f"{name} {new}"
+        if op in ("service.set", "hugepages.set"):
+            name = "boot" if "boot" in args else "now"
+            before = human(name, _counterpart(step).get(name), missing="(none)")
+            return f"{name} {before} -> {human(name, args[name], missing='(none)')}"
         if op == "nic.update":
             return _nic(_counterpart(step).get("nic") or {}, args["nic"])
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.state.refs import MAX_INDEX
-from reconciler.state.spec import MAX_RATE
+from reconciler.state.refs import MAX_INDEX, page_size, page_size_kib
+from reconciler.state.spec import MAX_PAGES, MAX_RATE, NODE_PATTERN
 
 Problem = tuple[str, str]
 """Where (``.nic.mac``; "" for the value itself), and what is wrong there."""
@@ -21,6 +21,8 @@ Check = Callable[[Any], Iterator[Problem]]
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,54}")
 """MODULE_NAME_LEN of the kernel is 56 with the final zero (include/linux/module.h)."""
 _PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+_SERVICE = re.compile(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]{0,246}")
+"""Of a service of systemd without ``.service``: 255 with it (UNIT_NAME_MAX)."""
 _PF = re.compile(rf"pci/{_PCI.pattern}|netdevsim/netdevsim[0-9]{{1,10}}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ALIAS = re.compile(r"ua-[A-Za-z0-9_-]+")
@@ -58,6 +60,17 @@ def is_mac(text: str) -> bool:
 def is_module(text: str) -> bool:
     """A kernel module's name."""
     return _MODULE.fullmatch(text) is not None
+
+
+def is_service(text: str) -> bool:
+    """The name of a service of systemd, without ``.service``."""
+    return _SERVICE.fullmatch(text) is not None and not text.endswith("@")
+
+
+def is_page_size(text: str) -> bool:
+    """A size of huge pages, as it is always written: ``1G`` and not ``1024M``."""
+    kib = page_size_kib(text)
+    return kib is not None and page_size(kib) == text
 
 
 def is_libvirt_name(text: str) -> bool:
@@ -107,6 +120,9 @@ PF = _text("a PF such as pci/0000:01:00.0", is_pf)
 PCI_ADDRESS = _text("a PCI address such as 0000:01:00.0", is_pci_address)
 MAC = _text("a MAC address in lower case that a NIC can have", is_mac)
 MODULE = _text("the name of a kernel module", is_module)
+SERVICE = _text("the name of a service of systemd", is_service)
+PAGE_SIZE = _text("a size of huge pages such as 2M", is_page_size)
+PAGES = number("a number of huge pages", MAX_PAGES)
 DOMAIN = _text("the name of a domain", is_libvirt_name)
 NETDEV = _text("the name of a network interface", is_netdev)
 BRIDGE = _text("the name of a bridge", lambda text: is_netdev(text) and len(text.encode()) <= _MAX_BRIDGE_NAME)
@@ -150,6 +166,17 @@ def each(check: Check) -> Check:
             yield from _below(f".{place}", check(item))
 
     return check_each
+
+
+def pages(value: Any) -> Iterator[Problem]:
+    """Huge pages of the host, or by NUMA node."""
+    if not isinstance(value, dict):
+        yield from PAGES(value)
+        return
+    for node, count in value.items():
+        if not re.fullmatch(NODE_PATTERN, node):
+            yield f".{shown(node)}", "this is no NUMA node"
+        yield from _below(f".{node}", PAGES(count))
 
 
 def vf(value: Any) -> Iterator[Problem]:

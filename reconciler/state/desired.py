@@ -30,6 +30,9 @@ VfDriver = Literal["none", "vfio-pci", "kernel"]
 Disruption = Literal["none", "vf-traffic", "vf-reset", "guest", "management"]
 Method = Literal["interface", "hostdev", "pool"]
 Presence = Literal["present", "absent"]
+Pages = int | dict[str, int]
+"""Huge pages of one size: of the whole host, or by NUMA node (``node0``)."""
+ServiceState = Literal["running", "stopped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,12 @@ class Desired:
     host_name: str | None = None
     policy: Policy = field(default_factory=Policy)
     blacklist: tuple[str, ...] | None = None
+    load: tuple[str, ...] | None = None
+    """Modules that the host has to load."""
+    services: dict[str, ServiceState] = field(default_factory=dict)
+    """By name, without ``.service``."""
+    hugepages: dict[str, Pages] = field(default_factory=dict)
+    """By size, as `reconciler.state.refs.page_size` writes it: ``2M``."""
     pfs: dict[str, DesiredPf] = field(default_factory=dict)
     pools: dict[str, DesiredPool] = field(default_factory=dict)
     domains: dict[str, DesiredDomain] = field(default_factory=dict)

@@ -154,7 +154,7 @@ def _is_plain(key: Path) -> bool:
     """Whether a path is that of a thing or a field: no element of a list, no range, no mere container."""
     if any(isinstance(part, int) for part in key):
         return False
-    container = len(key) == 1 and key[0] in ("pf", "pool", "domain")
+    container = len(key) == 1 and key[0] in ("pf", "pool", "domain", "services", "hugepages")
     container = container or (len(key) == 3 and (key[0], key[2]) in (("pf", "vf"), ("domain", "nic")))
     return not container and not (len(key) > 3 and key[0] == "pf" and key[2] == "vf")
 

@@ -24,6 +24,10 @@ SUMMARIES = {
     "invalid-index": "The VF index can't be read.",
     "too-many-vfs": "The file names too many VFs.",
     "repeated-entry": "The list has an entry twice.",
+    "loaded-and-blacklisted": "A module is to be loaded and kept away.",
+    "repeated-service": "The service is declared twice.",
+    "invalid-page-size": "This is no size of huge pages.",
+    "repeated-page-size": "A size of huge pages is declared twice.",
     # MACs
     "invalid-mac": "The MAC address is not valid.",
     "multicast-mac": "The MAC address is a multicast address.",

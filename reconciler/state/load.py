@@ -7,12 +7,13 @@ from reconciler.state.desired import Desired, Policy
 from reconciler.state.draft import Draft
 from reconciler.state.findings import Findings
 from reconciler.state.guests import build_domains, build_pools
+from reconciler.state.host_kinds import build_huge_pages, build_modules, build_services
 from reconciler.state.pfs import build_pfs
 from reconciler.state.rules import check_rules
 from reconciler.state.shape import check_schema, check_shape
-from reconciler.state.spec import ModulesSpec, PolicySpec, StateSpecFile
+from reconciler.state.spec import PolicySpec, StateSpecFile
 from reconciler.state.text import parse
-from reconciler.state.values import check_host_name, check_module, same_module
+from reconciler.state.values import check_host_name
 
 
 def load(path: str, data: bytes) -> Desired:
@@ -47,7 +48,10 @@ def build(file: StateSpecFile, findings: Findings) -> Desired:
     desired = Desired(
         host_name=host_name,
         policy=_build_policy(file.policy),
-        blacklist=_build_blacklist(file.modules, findings),
+        blacklist=build_modules(draft, "blacklist", file.modules),
+        load=build_modules(draft, "load", file.modules),
+        services=build_services(draft, file.services or {}),
+        hugepages=build_huge_pages(draft, file.hugepages or {}),
         pfs=draft.pfs,
         pools=pools,
         domains=domains,
@@ -59,18 +63,3 @@ def build(file: StateSpecFile, findings: Findings) -> Desired:
 def _build_policy(spec: PolicySpec | None) -> Policy:
     given = spec.model_dump(exclude_none=True) if spec else {}
     return Policy(**given)
-
-
-def _build_blacklist(spec: ModulesSpec | None, findings: Findings) -> tuple[str, ...] | None:
-    """In the order of the file; a module that stands there twice is kept once."""
-    if spec is None or spec.blacklist is None:
-        return None
-    modules: dict[str, str] = {}
-    for number, name in enumerate(spec.blacklist):
-        key = ("modules", "blacklist", number)
-        if not check_module(findings, key, name):
-            continue
-        if same_module(name) in modules:
-            findings.warning(key, "repeated-entry", f"{name} is there twice; once is enough.")
-        modules.setdefault(same_module(name), name)
-    return tuple(modules.values())

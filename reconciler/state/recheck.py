@@ -5,7 +5,7 @@ So a plan that was changed by hand can declare nothing that a state file could n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,15 +35,14 @@ def _otherwise(desired: Desired, again: Desired) -> Iterator[Diagnostic]:
     """What no state file comes out as: another spelling of a value, a thing under another name than its own."""
     if replace(desired, lines={}) == replace(again, lines={}):
         return
-    named = [
-        (address(kind, name), item, new.get(name))
-        for kind, old, new in (
-            ("pf", desired.pfs, again.pfs),
-            ("pool", desired.pools, again.pools),
-            ("domain", desired.domains, again.domains),
-        )
-        for name, item in old.items()
-    ]
+    tables: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
+        ("pf", desired.pfs, again.pfs),
+        ("pool", desired.pools, again.pools),
+        ("domain", desired.domains, again.domains),
+        ("services", desired.services, again.services),
+        ("hugepages", desired.hugepages, again.hugepages),
+    )
+    named = [(address(kind, name), item, new.get(name)) for kind, old, new in tables for name, item in old.items()]
     wrong = [where for where, item, other in named if item != other]
     for where in wrong or ["modules.blacklist"]:
         yield Diagnostic(
@@ -76,7 +75,13 @@ def _file(desired: Desired) -> Table:
             "disruption": desired.policy.disruption,
             "max_vfs_per_domain": desired.policy.max_vfs_per_domain,
         },
-        modules=_said(blacklist=None if desired.blacklist is None else list(desired.blacklist)) or None,
+        modules=_said(
+            blacklist=None if desired.blacklist is None else list(desired.blacklist),
+            load=None if desired.load is None else list(desired.load),
+        )
+        or None,
+        services=dict(desired.services) or None,
+        hugepages=dict(desired.hugepages) or None,
         pf={name: _pf(pf) for name, pf in desired.pfs.items()},
         pool={name: _pool(pool) for name, pool in desired.pools.items()},
         domain={

@@ -99,3 +99,23 @@ def _index(text: str, whole: str) -> int:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+_UNITS = {"G": 1024 * 1024, "M": 1024, "K": 1}
+_PAGE_SIZE = re.compile(r"([1-9][0-9]{0,9})([KMG])")
+
+
+def page_size_kib(text: str) -> int | None:
+    """KiB of a size of huge pages (``2M``); ``None`` for what can be none: they are powers of two, and larger than the
+    smallest page (include/linux/hugetlb.h, hugepages-NkB)."""
+    found = _PAGE_SIZE.fullmatch(text)
+    if found is None:
+        return None
+    kib = int(found[1]) * _UNITS[found[2]]
+    return kib if kib > 4 and kib & (kib - 1) == 0 else None
+
+
+def page_size(kib: int) -> str:
+    """``2M`` of 2048: the largest unit that it is a whole number of."""
+    unit, factor = next((unit, factor) for unit, factor in _UNITS.items() if kib % factor == 0)
+    return f"{kib // factor}{unit}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.state.shape import SCHEMA
-from reconciler.state.spec import StateSpecFile
+from reconciler.state.spec import MAX_PAGES, StateSpecFile
 
 _ORDER = (
     "$schema",
@@ -59,7 +59,17 @@ def _plain(node: Any) -> Any:
         node = {**choice, **node}
     if "$ref" in node:  # in draft 7 nothing counts beside it; the definition has title and description
         return {"$ref": node["$ref"]}
-    return _named_keys(_one_or_many(node))
+    return _named_keys(_one_or_many(_pages(node)))
+
+
+def _pages(node: dict[str, Any]) -> dict[str, Any]:
+    """A number of huge pages, or one for each NUMA node."""
+    pattern = node.pop("x-pages", None)
+    if pattern is not None:
+        count = {"type": "integer", "minimum": 0, "maximum": MAX_PAGES}
+        by_node = {"type": "object", "patternProperties": {pattern: count}, "additionalProperties": False}
+        node["anyOf"] = [count, {**by_node, "minProperties": 1}]
+    return node
 
 
 def _one_or_many(node: dict[str, Any]) -> dict[str, Any]:

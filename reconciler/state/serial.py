@@ -18,8 +18,9 @@ def desired_to_json(desired: Desired) -> dict[str, Any]:
     An empty list stays where it says something: ``blacklist = []`` empties the tool's own list.
     """
     document: dict[str, Any] = _without_nothing(_adapter().dump_python(desired, mode="json"))
-    if desired.blacklist is not None:
-        document["blacklist"] = list(desired.blacklist)
+    for name, listed in (("blacklist", desired.blacklist), ("load", desired.load)):
+        if listed is not None:
+            document[name] = list(listed)
     for nic in _nics(document):
         if not nic.get("spread"):
             nic.pop("spread", None)

@@ -21,9 +21,6 @@ SCHEMA = 1
 
 _LATER: tuple[tuple[str | None, ...], ...] = (
     ("kernel",),
-    ("services",),
-    ("hugepages",),
-    ("modules", "load"),
     ("pf", None, "host_network"),
 )
 """Keys that the language has and this version does not carry out; None stands for any name."""
@@ -205,9 +202,9 @@ def keys_at(key: Path) -> list[str]:
 def choices_at(key: Path) -> tuple[Any, ...]:
     """The choices of the key at a path that takes one of several words."""
     model: Any = StateSpecFile
-    for part in key[:-1]:
+    for part in key:
         model = _inside(model, part)
-    return get_args(_plain(model.model_fields[str(key[-1])].annotation))
+    return get_args(model)
 
 
 def _inside(model: Any, part: str | int) -> Any:

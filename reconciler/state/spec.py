@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from reconciler.state.refs import (
     INDEXES_PATTERN,
@@ -20,6 +20,10 @@ from reconciler.state.refs import (
 )
 
 MODULE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+SERVICE_PATTERN = r"^[A-Za-z0-9:_.\\@-]+$"
+"""unit_name_is_valid of systemd (src/basic/unit-name.c)."""
+PAGE_SIZE_PATTERN = r"^[1-9][0-9]{0,9}[KMG]$"
+NODE_PATTERN = r"^node(0|[1-9][0-9]{0,3})$"
 HOST_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$"
 NETDEV_PATTERN = r"^[^/\s]+$"
 LIBVIRT_NAME_PATTERN = r"^[^/\n]*[^/\s][^/\n]*$"
@@ -28,6 +32,8 @@ MAC_OR_NONE_PATTERN = r"^(none|([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})$"
 PCI_PATTERN = r"^(([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7]|netdevsim[0-9]+)$"
 PCI_ID_PATTERN = r"^(0[xX])?[0-9A-Fa-f]{4}$"
 
+MAX_PAGES = 2**40
+"""Huge pages of one size: beyond any host, and a number that sysfs takes."""
 MAX_RATE = 4294967295
 """Mbit/s; the kernel's field has 32 bits."""
 MAX_ROOT_PORTS = 64
@@ -35,6 +41,7 @@ MAX_ROOT_PORTS = 64
 
 VfDriverSpec = Literal["none", "vfio-pci", "kernel"]
 StateSpec = Literal["present", "absent"]
+ServiceSpec = Literal["running", "stopped"]
 
 
 def _pattern(pattern: str) -> dict[str, Any]:
@@ -59,6 +66,10 @@ def _one_or_many(value: object) -> object:
 def _keys(pattern: str) -> dict[str, Any]:
     """Marks a table whose keys are names; the schema turns it into ``patternProperties``."""
     return {"x-keys": pattern}
+
+
+PagesSpec = Annotated[Any, WithJsonSchema({"x-pages": NODE_PATTERN})]
+"""A number, or a table of numbers by NUMA node; the rules say better what is wrong with it than two types can."""
 
 
 class Spec(BaseModel):
@@ -110,6 +121,13 @@ class ModulesSpec(Spec):
         title="Blacklist",
         description="VF drivers that the host must not load, such as ixgbevf, iavf or igbvf. [] empties the "
         "tool's own list.",
+        json_schema_extra=_list_of(MODULE_PATTERN),
+    )
+    load: list[str] | None = Field(
+        None,
+        title="Load",
+        description="Modules that the host has to load, now and at boot, such as vfio-pci. [] empties the tool's own "
+        "list.",
         json_schema_extra=_list_of(MODULE_PATTERN),
     )
 
@@ -388,6 +406,18 @@ class StateSpecFile(Spec):
     host: HostSpec | None = Field(None, title="Host", description="The machine that the file is for.")
     policy: PolicySpec | None = Field(None, title="Policy", description="What apply may do.")
     modules: ModulesSpec | None = Field(None, title="Modules", description="Kernel modules.")
+    services: dict[str, ServiceSpec] | None = Field(
+        None,
+        title="Services",
+        description="Services of systemd, by their name: running or stopped, now and at boot.",
+        json_schema_extra=_keys(SERVICE_PATTERN),
+    )
+    hugepages: dict[str, PagesSpec] | None = Field(
+        None,
+        title="Huge pages",
+        description="Huge pages by their size (2M, 1G), now and at boot: how many, or how many of each NUMA node.",
+        json_schema_extra=_keys(PAGE_SIZE_PATTERN),
+    )
     pf: dict[str, PfSpec] | None = Field(
         None,
         title="PFs",

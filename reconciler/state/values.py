@@ -18,6 +18,7 @@ from reconciler.state.spec import (
     MODULE_PATTERN,
     PCI_ID_PATTERN,
     PCI_PATTERN,
+    SERVICE_PATTERN,
 )
 
 _SEPARATORS = re.compile(r"[:.\-\s]")
@@ -30,6 +31,8 @@ _MAX_BRIDGE_NAME = 15
 """IFNAMSIZ - 1."""
 _MAX_NIC_KEY = 64
 _MAX_HOST_NAME = 253
+_MAX_UNIT_NAME = 255
+_OTHER_UNITS = ["socket", "timer", "path", "target", "mount", "automount", "swap", "slice", "scope", "device"]
 
 
 def read_mac(findings: Findings, key: Path, text: str, *, none: bool = True) -> str | None:
@@ -140,6 +143,19 @@ def check_nic_key(findings: Findings, key: Path, name: str) -> bool:
     return _check(
         findings, key, name, fits, f"a NIC's name has 1 to {_MAX_NIC_KEY} characters and no control character"
     )
+
+
+def check_service(findings: Findings, key: Path, name: str) -> bool:
+    """The name of a service of systemd, without ``.service``."""
+    if name.rpartition(".")[2] in _OTHER_UNITS:
+        findings.error(key, "invalid-name", f"{show(name)} is no service, and only services can be declared here.")
+        return False
+    if name.endswith("@"):
+        findings.error(key, "invalid-name", f'{show(name)} is a template: name an instance of it, such as "{name}1".')
+        return False
+    fits = re.fullmatch(SERVICE_PATTERN, name) and len(name) + len(".service") <= _MAX_UNIT_NAME
+    fits = fits and not name.startswith("@")
+    return _check(findings, key, name, fits, "a service's name has letters, digits, and : - _ . \\ @")
 
 
 def same_module(name: str) -> str:

@@ -18,7 +18,7 @@ STATE = "/etc/reconciler/host.toml"
 PYTHON = "env PYTHONPATH=/opt/reconciler/src:/opt/reconciler/deps python3 -"
 REFUSED = re.compile(
     r"Operation not permitted|Permission denied|Read-only file system|can't be reached|[Aa]uthentication required|"
-    r"Module igbvf not found in directory"
+    r"Access denied|Module igbvf not found in directory"
 )
 """By the kernel; libvirt's socket, which is closed; systemd or polkit; the folder of modules, which is closed too."""
 

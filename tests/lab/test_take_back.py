@@ -58,10 +58,11 @@ def lived(host: Host, snapshot: str) -> Host:
 
 
 def everything(host: Host) -> tuple[Any, list[str]]:
-    """All that `reconciler snapshot` records, and all that `ip` and `virsh` show. Only the time and the free memory are
-    left out of the former, and what comes and goes by itself of the latter."""
+    """All that `reconciler snapshot` records, and all that `ip` and `virsh` show. Only the time, the free memory and
+    the services (some come and go as they are asked for) are left out of the former, and what comes and goes by itself
+    of the latter."""
     document = host.reconciler("snapshot").expect(0).json
-    del document["taken_at"], document["platform"]["memory_available_kib"]
+    del document["taken_at"], document["services"], document["platform"]["memory_available_kib"]
     return document, OF_THE_MOMENT.sub("", host.observed()).splitlines()
 
 

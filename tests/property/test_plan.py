@@ -14,9 +14,20 @@ from hypothesis import strategies as st
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import StateFileError
-from reconciler.host.model import Domain, Network, Nic, Snapshot
+from reconciler.host.model import (
+    Domain,
+    HugePagePools,
+    Network,
+    Nic,
+    NodePages,
+    PagesOfSize,
+    Services,
+    ServiceUnit,
+    Snapshot,
+)
 from reconciler.kinds.builder import copy_host
 from reconciler.kinds.operations import OPERATIONS
+from reconciler.kinds.services.operations import now_of, starts_at_boot
 from reconciler.plan.adopt import adopt
 from reconciler.plan.document import Plan, dump_plan, load_plan
 from reconciler.plan.guards import refusals
@@ -84,9 +95,43 @@ def hosts(draw: st.DrawFn) -> Snapshot:
                 live_addresses=addresses if active else [],
             )
         )
-    found = host(*pfs, domains=_guests(draw, pfs), networks=networks, loaded=loaded)
-    found.bridges = ["br0", "br1"]
-    return found
+    observed = host(*pfs, domains=_guests(draw, pfs), networks=networks, loaded=loaded)
+    units = {name: draw(_services(name)) for name in draw(st.sets(st.sampled_from(SERVICES)))}
+    observed.bridges = ["br0", "br1"]
+    observed.services = Services(units, complete=True)
+    sizes = {size: draw(_pages()) for size in ("2M", "1G")}
+    own = draw(st.sampled_from([None, None, {"2M": 8}, {"1G": {"node0": 1}}]))
+    observed.hugepages = HugePagePools(sizes, own, 64 << 20, dict.fromkeys(NODES, 32 << 20))
+    return observed
+
+
+SERVICES = ["irqbalance", "numad", "ssh"]
+
+
+NODES = ("node0", "node1")
+
+
+@st.composite
+def _pages(draw: st.DrawFn) -> PagesOfSize:
+    nodes = {}
+    for node in NODES:
+        total = draw(st.integers(0, 9))
+        nodes[node] = NodePages(total, draw(st.integers(max(0, total - 2), total)))
+    total, free = (sum(getattr(node, name) for node in nodes.values()) for name in ("total", "free"))
+    return PagesOfSize(total, free, nodes=nodes)
+
+
+@st.composite
+def _services(draw: st.DrawFn, name: str) -> ServiceUnit:
+    return ServiceUnit(
+        f"{name}.service",
+        load=draw(st.sampled_from(["loaded", "loaded", "loaded", "masked", "not-found", "bad-setting"])),
+        active=draw(st.sampled_from(["active", "inactive", "failed", "activating", "deactivating", "reloading"])),
+        enabled=draw(st.sampled_from(["enabled", "disabled", "static", "indirect", "generated", "masked", ""])),
+        once=draw(st.booleans()),
+        wanted_by=draw(st.sampled_from([[], ["multi-user.target"]])),
+        triggered_by=draw(st.sampled_from([[], [], ["x.socket"]])),
+    )
 
 
 def _guests(draw: st.DrawFn, pfs: list) -> list[Domain]:  # type: ignore[type-arg]
@@ -125,6 +170,11 @@ def files(draw: st.DrawFn) -> dict:  # type: ignore[type-arg]
     state: dict = {"schema": 1, "pf": {}}  # type: ignore[type-arg]
     if draw(st.booleans()):
         state["modules"] = {"blacklist": draw(st.sampled_from([["igbvf"], [], ["igbvf", "iavf"]]))}
+    if draw(st.integers(0, 3)) == 0:
+        pages = st.integers(0, 30) | st.dictionaries(st.sampled_from(NODES), st.integers(0, 30), min_size=1)
+        state["hugepages"] = draw(st.dictionaries(st.sampled_from(["2M", "1G", "16M"]), pages, min_size=1))
+        declared = st.sampled_from(["running", "stopped"])
+        state["services"] = draw(st.dictionaries(st.sampled_from(SERVICES), declared, min_size=1))
     for name, netdev in (("int", "enp1s0"), ("ext", "enp2s0")):
         pf: dict = {"match": {"name": netdev}, "link": "up"}  # type: ignore[type-arg]
         count = draw(st.integers(0, 7))
@@ -199,6 +249,8 @@ def facts_of(snapshot: Snapshot) -> dict:  # type: ignore[type-arg]
     for domain in found["libvirt"]["domains"].values():
         for side in ("live", "config"):
             domain[side].sort(key=lambda nic: (nic["alias"] or "", nic["mac"] or ""))
+    units = snapshot.services.units or {}
+    found["services"] = {name: (now_of(unit) == "running", starts_at_boot(unit)) for name, unit in units.items()}
     return found
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from reconciler.files import replace_file, sync_folder
 from reconciler.host.local.child import NoAnswer, run
+from reconciler.host.local.modules_load import canonical, fill_load
+from reconciler.host.local.own_files import FOLDERS, configuration_files, is_own, replace_own
 from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
 from reconciler.state.checks import is_module
@@ -16,29 +17,20 @@ from reconciler.state.checks import is_module
 OWN_FILE = "etc/modprobe.d/reconciler.conf"
 OWN_UNTIL_REBOOT = "run/modprobe.d/reconciler-unconfirmed.conf"
 """Of another name: a file of the same one in /etc would mask it."""
-OWN_MARK = "# Written by reconciler"
-_HEADER = (
-    f"{OWN_MARK} from the host's state file: changes made here are overwritten by the next apply.\n"
-    "# Delete it only together with the list in the state file.\n"
-)
-_DIRECTORIES = (
-    "etc/modprobe.d",
-    "run/modprobe.d",
-    "usr/local/lib/modprobe.d",
-    "usr/lib/modprobe.d",
-    "lib/modprobe.d",
-)
+_DIRECTORIES = tuple(f"{folder}/modprobe.d" for folder in (*FOLDERS, "lib"))
 """In order of precedence (modprobe.d(5)): of files with the same name only the first counts."""
 _UDEV_SECONDS = 10.0
 _KERNEL_ARGUMENTS = ("modprobe.blacklist=", "module_blacklist=")
 
 
-def read_modules(root: Path, notes: list[str]) -> Modules:
-    """Everything about modules; what can't be read is ``None``, with a note."""
+def read_modules(root: Path, notes: list[str], asked: Collection[str] = ()) -> Modules:
+    """Everything about modules; what can't be read is ``None``, with a note. ``asked``: those of which it matters
+    whether the kernel has them."""
     modules = Modules(loaded=_loaded(root, notes))
+    fill_load(root, modules, asked, notes)
     try:
         own, others = None, list[BlacklistEntry]()
-        for path in configuration_files(root):
+        for path in configuration_files(root, _DIRECTORIES):
             text = path.read_text(encoding="utf-8", errors="replace")
             entries = list(blacklist_entries(text, f"/{path.relative_to(root)}"))
             if path == root / OWN_FILE and is_own(text):
@@ -49,33 +41,6 @@ def read_modules(root: Path, notes: list[str]) -> Modules:
     except OSError as error:
         notes.append(f"The module blacklist can't be read: {error.filename}: {error.strerror}.")
     return modules
-
-
-def is_own(text: str) -> bool:
-    """Whether we wrote this file: its first line says so."""
-    return text.startswith(OWN_MARK)
-
-
-def canonical(module: str) -> str:
-    """A module's name as the kernel spells it."""
-    return module.replace("-", "_")
-
-
-def configuration_files(root: Path) -> list[Path]:
-    """The files that modprobe reads, without those that are masked, in the order in which it reads them."""
-    files: dict[str, Path] = {}
-    for directory in _DIRECTORIES:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for name in os.listdir(root / directory):
-                if name.endswith(".conf"):
-                    files.setdefault(name, root / directory / name)
-    return [path for _, path in sorted(files.items()) if not _is_mask(path)]
-
-
-def _is_mask(path: Path) -> bool:
-    """A link to /dev/null switches off the files of the same name in later directories; so does a dead
-    link."""
-    return path.is_symlink() and (os.readlink(path) == os.devnull or not path.exists())
 
 
 def blacklist_entries(text: str, file: str) -> Iterator[BlacklistEntry]:
@@ -116,31 +81,9 @@ def _loaded(root: Path, notes: list[str]) -> list[str] | None:
 
 
 def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_FILE) -> None:
-    """Replaces our own file, or removes it with ``None``. A file of that name that somebody else wrote is
-    left alone: HostError."""
-    path = root / name
-    try:
-        if path.is_symlink() or (path.exists() and not is_own(path.read_text(errors="replace"))):
-            raise HostError(
-                "A configuration file was not written by reconciler.",
-                f"/{name} is ours to write, but its first line does not say that we wrote it. "
-                "Move its lines to another file in the same directory and delete it.",
-            )
-        if modules is None:
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir():
-                sync_folder(path.parent)
-        else:
-            lines = "".join(f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules))
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            replace_file(path, _HEADER + lines)
-    except OSError as error:
-        raise HostError(
-            "A configuration file could not be written.",
-            f"/{name}: {error.strerror}.",
-            errno=error.errno or 0,
-            code=77 if isinstance(error, PermissionError) else 1,
-        ) from error
+    """Replaces our own file, or removes it with ``None``."""
+    lines = [f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules or ())]
+    replace_own(root, name, "the list", "".join(lines) if modules is not None else None)
 
 
 def tell_udev(root: Path) -> None:

@@ -4,23 +4,23 @@ sees more."""
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.drivers.table import facts
 from reconciler.host.local.capability import sriov_total
-from reconciler.host.local.child import NoAnswer, run
-from reconciler.host.local.modules import canonical
+from reconciler.host.local.hugepages import read_huge_pages
+from reconciler.host.local.modules_load import canonical, kernel_modules
 from reconciler.host.local.owners import read_owners
 from reconciler.host.local.sysfs import Sysfs
+from reconciler.host.local.systemd import booted, read_services
 from reconciler.host.platform import CapableDevice, HugePages, IommuGroup, ModuleState, Platform, Service
+from reconciler.state.refs import page_size_kib
 
 _VFIO = ("vfio", "vfio_pci", "vfio_iommu_type1")
 _SERVICES = ("NetworkManager",)
 _CLASS_NETWORK = "0x02"
 """The base class of a PCI device's class code: network controller."""
-_SECONDS = 10.0
 
 
 class _Below(Sysfs):
@@ -58,7 +58,7 @@ def read_platform(root: Path) -> Platform:
     found.memory_total_kib = memory.get("MemTotal")
     found.memory_available_kib = memory.get("MemAvailable")
     found.default_huge_page_kib = memory.get("Hugepagesize")
-    found.huge_pages = _huge_pages(sysfs)
+    found.huge_pages = _huge_pages(root, found.notes)
     found.owners = read_owners(root, _pf_names(root, sysfs), found.notes)
     found.services = _services(root, found.notes)
     return found
@@ -113,10 +113,7 @@ def _capable(root: Path, sysfs: _Below) -> list[CapableDevice] | None:
 
 def _modules(root: Path, sysfs: _Below) -> dict[str, ModuleState]:
     wanted = {*_VFIO, *_vf_drivers(root, sysfs)}
-    release = sysfs.text("proc/sys/kernel/osrelease") or platform.release()
-    folder = next((f for f in (f"lib/modules/{release}", f"usr/lib/modules/{release}") if os.path.isdir(root / f)), "")
-    builtin = _listed(root / folder / "modules.builtin") if folder else set()
-    installed = _listed(root / folder / "modules.dep") if folder else set()
+    builtin, installed = kernel_modules(root)
     loaded = {line.split()[0] for line in (sysfs.text("proc/modules") or "").splitlines() if line.strip()}
 
     def state(name: str) -> ModuleState:
@@ -127,16 +124,6 @@ def _modules(root: Path, sysfs: _Below) -> dict[str, ModuleState]:
         return "installable" if name in installed else "missing"
 
     return {name: state(name) for name in sorted(wanted)}
-
-
-def _listed(path: Path) -> set[str]:
-    """Names of the modules in modules.dep or modules.builtin: ``kernel/drivers/vfio/vfio.ko.xz: …``; none without the
-    file, as in a container that has no modules."""
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return set()
-    return {canonical(line.split(":")[0].rsplit("/", 1)[-1].split(".ko")[0]) for line in lines}
 
 
 def _pf_names(root: Path, sysfs: _Below) -> dict[str, list[str]]:
@@ -163,31 +150,20 @@ def _memory(sysfs: _Below) -> dict[str, int]:
     return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}
 
 
-def _huge_pages(sysfs: _Below) -> list[HugePages]:
-    found = []
-    for name in sorted(sysfs.names("sys/kernel/mm/hugepages")):
-        size = name.removeprefix("hugepages-").removesuffix("kB")
-        folder = f"sys/kernel/mm/hugepages/{name}"
-        total, free = sysfs.number(f"{folder}/nr_hugepages"), sysfs.number(f"{folder}/free_hugepages")
-        if size.isdigit() and total is not None and free is not None:
-            found.append(HugePages(int(size), total, free))
-    return found
+def _huge_pages(root: Path, notes: list[str]) -> list[HugePages] | None:
+    sizes = read_huge_pages(root, notes).sizes
+    if sizes is None:
+        return None
+    return [HugePages(page_size_kib(size) or 0, pages.total, pages.free) for size, pages in sizes.items()]
 
 
 def _services(root: Path, notes: list[str]) -> dict[str, Service] | None:
-    """Asked of systemd, which runs where /run/systemd/system is (sd_booted(3))."""
-    if not (root / "run/systemd/system").is_dir():
+    """Those that are installed; ``None`` where systemd doesn't run, or doesn't answer."""
+    units = read_services(root, _SERVICES, notes).units if booted(root) else None
+    if units is None:
         return None
-    argv = ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState"]
-    try:
-        done = run([*argv, *(f"{name}.service" for name in _SERVICES)], _SECONDS)
-    except (OSError, NoAnswer):
-        notes.append("systemd does not answer: which services run is not known.")
-        return None
-    found = {}
-    for block in done.stdout.strip().split("\n\n"):
-        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if unit.get("LoadState") == "loaded":
-            name = unit.get("Id", "").removesuffix(".service")
-            found[name] = Service(unit.get("ActiveState") == "active", unit.get("UnitFileState") == "enabled")
-    return found
+    return {
+        name: Service(unit.active == "active", unit.enabled == "enabled")
+        for name, unit in units.items()
+        if unit.load == "loaded"
+    }

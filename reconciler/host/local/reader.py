@@ -9,6 +9,7 @@ from pathlib import Path
 import reconciler
 from reconciler.host.local import netlink
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
+from reconciler.host.local.hugepages import read_huge_pages
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.libvirt_xml import IsVf
 from reconciler.host.local.modules import read_modules
@@ -19,9 +20,10 @@ from reconciler.host.local.platform import read_platform
 from reconciler.host.local.processes import Processes
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
+from reconciler.host.local.systemd import read_services
 from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
-from reconciler.host.protocol import Scope
+from reconciler.host.protocol import NOTHING, Asked, Scope
 from reconciler.host.refusals import describe
 
 _NETWORK_SECONDS = 20.0
@@ -32,8 +34,9 @@ class LocalReader:
     """Implements `reconciler.host.protocol.Reader` for the machine that it runs on. `root` is for tests:
     sysfs, /proc, /dev and /etc are read below it, netlink and libvirt are not."""
 
-    def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
+    def __init__(self, libvirt_uri: str, root: Path = Path("/"), asked: Asked = NOTHING) -> None:
         self.root = root
+        self.asked = asked
         self.libvirt = LibvirtReader(libvirt_uri, root)
         self._patience = Patience()
 
@@ -51,6 +54,8 @@ class LocalReader:
         snapshot.pfs = self._network(sysfs.pfs(), sysfs, seen)
         snapshot.modules = self._modules(notes)
         snapshot.bridges = sysfs.bridges()
+        snapshot.services = read_services(self.root, self.asked.services, notes)
+        snapshot.hugepages = read_huge_pages(self.root, notes)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
 
@@ -62,6 +67,10 @@ class LocalReader:
             self._refresh_pf(snapshot, scope.key, notes)
         elif scope.kind == "modules":
             snapshot.modules = self._modules(notes)
+        elif scope.kind == "hugepages":
+            snapshot.hugepages = read_huge_pages(self.root, notes)
+        elif scope.kind == "service":
+            self._refresh_service(snapshot, scope.key, notes)
         elif scope.kind == "domain":
             self._refresh_libvirt(snapshot, scope.key)
         else:
@@ -76,9 +85,16 @@ class LocalReader:
         return found
 
     def _modules(self, notes: list[str]) -> Modules:
-        modules = read_modules(self.root, notes)
+        modules = read_modules(self.root, notes, self.asked.modules)
         modules.devices = devices_by_driver(self.root)
         return modules
+
+    def _refresh_service(self, snapshot: Snapshot, name: str, notes: list[str]) -> None:
+        found = read_services(self.root, [name], notes)
+        if found.units is None or snapshot.services.units is None:
+            snapshot.services = found
+        else:
+            snapshot.services.units |= found.units
 
     def _refresh_libvirt(self, snapshot: Snapshot, domain: str | None) -> None:
         if not snapshot.libvirt.available:  # it may have come back; then all of it is needed

@@ -6,19 +6,30 @@ import errno
 import os
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.child import WRITES, NoAnswer, call
+from reconciler.host.local.hugepages import set_huge_pages, write_own
 from reconciler.host.local.libvirt_writer import LibvirtWriter
-from reconciler.host.local.modules import OWN_FILE, OWN_UNTIL_REBOOT, load, tell_udev, unload, write_blacklist
+from reconciler.host.local.modules import (
+    OWN_FILE,
+    OWN_UNTIL_REBOOT,
+    load,
+    tell_udev,
+    unload,
+    write_blacklist,
+)
+from reconciler.host.local.modules_load import write_load
 from reconciler.host.local.sysfs import Sysfs, device_directory
+from reconciler.host.local.systemd import set_service, set_service_at_boot
 from reconciler.host.local.vf_driver import VfBinding
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet
 from reconciler.host.refusals import no_answer_of_network, refused_link
+from reconciler.state.desired import Pages
 
 _SHORT = 10.0
 """Seconds for a write that only sets a flag."""
@@ -42,11 +53,26 @@ class LocalWriter:
         write_blacklist(self.root, modules, OWN_UNTIL_REBOOT if until_reboot else OWN_FILE)
         tell_udev(self.root)
 
+    def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
+        write_load(self.root, modules)
+
     def unload_module(self, module: str, deadline: float) -> None:
         unload(module, deadline)
 
     def load_module(self, module: str, deadline: float) -> None:
         load(module, deadline)
+
+    def set_service(self, unit: str, running: bool, deadline: float) -> None:
+        set_service(self.root, unit, running, deadline)
+
+    def set_service_at_boot(self, unit: str, enabled: bool) -> None:
+        set_service_at_boot(self.root, unit, enabled)
+
+    def set_huge_pages(self, size: str, pages: Pages, deadline: float) -> None:
+        set_huge_pages(self.root, size, pages, deadline)
+
+    def set_huge_pages_at_boot(self, pages: Mapping[str, Pages] | None) -> None:
+        write_own(self.root, pages)
 
     def set_link(self, pf: str, up: bool) -> None:
         netdev, index, _ = self._netdev(pf)

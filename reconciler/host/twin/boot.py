@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from reconciler.host.twin import kernel, libvirt, modules, networks
+from reconciler.host.twin import hugepages, kernel, libvirt, modules, networks, services
 from reconciler.host.twin.errors import LibvirtRefused
 from reconciler.host.twin.state import Twin
 
@@ -26,6 +26,7 @@ def reboot(twin: Twin) -> None:
     twin.users.clear()
     modules.blacklist_until_reboot(twin, [])
     _stop_all(twin)
+    hugepages.reboot(twin)
     for pf in twin.pfs.values():
         card = twin.cards[pf.id]
         card.survivors.clear()
@@ -42,6 +43,7 @@ def reboot(twin: Twin) -> None:
             kernel.carrier(twin, pf)
         kernel.add_vfs(twin, pf, made_by_firmware)
     libvirt.service(twin, "start")
+    services.reboot(twin)
     _load_modules(twin)
     for pf in twin.pfs.values():
         modules.new_vfs(twin, pf)
@@ -65,6 +67,9 @@ def _load_modules(twin: Twin) -> None:
     wanted_later |= {modules.canonical(modules.VFIO), "vfio_pci_core", "vfio", "vfio_iommu_type1"}
     driving = {modules.canonical(pf.driver or "") for pf in twin.pfs.values()}
     twin.modules.loaded = [name for name in twin.modules.loaded or [] if name in driving or name not in wanted_later]
+    for name in [*(entry.module for entry in twin.modules.load or []), *(twin.modules.own_load or [])]:
+        if name in twin.installed and not modules.blacklisted(twin, name):
+            modules.load(twin, name)
 
 
 def _autostart(twin: Twin) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from reconciler.host.platform import CapableDevice, Inside, IommuGroup, ModuleState, Platform
+from reconciler.host.platform import CapableDevice, HugePages, Inside, IommuGroup, ModuleState, Platform
 from reconciler.host.twin import modules
 from reconciler.host.twin.state import Twin
+from reconciler.state.refs import page_size_kib
 
 _VFIO = ("vfio", "vfio_pci", "vfio_iommu_type1")
 
@@ -19,6 +20,9 @@ def examine(twin: Twin) -> Platform:
     found.capable = _capable(twin)
     found.modules = _modules(twin)
     found.inside = _inside(twin)
+    sizes = twin.hugepages.sizes
+    if sizes is not None:
+        found.huge_pages = [HugePages(page_size_kib(size) or 0, it.total, it.free) for size, it in sizes.items()]
     return found
 
 

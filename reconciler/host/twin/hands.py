@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.host.model import Pf
 from reconciler.host.protocol import HostError, NicMatch
-from reconciler.host.twin import boot, ip_link, kernel, libvirt, modules, networks
+from reconciler.host.twin import boot, hugepages, ip_link, kernel, libvirt, modules, networks, services
 from reconciler.host.twin.clock import advance
 from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, failed, invalid, kernel_error
 from reconciler.host.twin.ip_link import Usage, netdev
 from reconciler.host.twin.state import Twin
 from reconciler.state.checks import is_netdev
+from reconciler.state.refs import page_size
 
 if TYPE_CHECKING:
     from reconciler.host.twin.host import TwinHost
@@ -32,6 +33,7 @@ KNOWN = (
     "ip link delete DEV",
     "echo N > /sys/class/net/DEV/device/sriov_numvfs",
     "echo 0|1 > /sys/class/net/DEV/device/sriov_drivers_autoprobe",
+    "echo N > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
     "modprobe [-r] MODULE",
     "virsh start|destroy|shutdown|undefine DOMAIN",
     "virsh domrename DOMAIN NAME",
@@ -39,6 +41,7 @@ KNOWN = (
     "virsh net-autostart NET [--disable]",
     "virsh detach-device-alias DOMAIN ALIAS [--live] [--config]",
     "systemctl start|stop|restart libvirtd",
+    "systemctl start|stop|enable|disable SERVICE",
     "reboot",
     "pull DEV",
     "cable DEV in|out [SPEED]",
@@ -49,6 +52,7 @@ _PATH = re.compile(
     r"/sys/(?:class/net/(?P<netdev>[^/]+)/device|bus/(?P<bus>[a-z]+)/devices/(?P<device>[^/]+))"
     r"/(?P<file>sriov_numvfs|sriov_drivers_autoprobe)"
 )
+_PAGES = re.compile(r"/sys/kernel/mm/hugepages/hugepages-([1-9][0-9]{0,9})kB/nr_hugepages")
 _START = 2.0
 """Seconds that ``virsh start`` and ``destroy`` take."""
 _PATIENCE = 60.0
@@ -113,6 +117,9 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
             return partial(_add_bridge, name=name)
         case ["ip", "link", "delete", name] if is_netdev(name):
             return partial(_delete_bridge, name=name)
+        case ["echo", value, ">", path] if (pages := _PAGES.fullmatch(path)) is not None and value.isdecimal():
+            size = page_size(int(pages[1]))
+            return lambda twin: hugepages.set_now(twin, size, int(value))
         case ["echo", value, ">", path]:
             return _echo(value, path)
         case ["modprobe", "-r", module]:
@@ -123,6 +130,10 @@ def _parse(words: list[str]) -> Callable[[Twin], float | None]:
             return _virsh(rest)
         case ["systemctl", ("start" | "stop" | "restart") as what, "libvirtd"]:
             return partial(libvirt.service, what=what)
+        case ["systemctl", ("start" | "stop") as what, name] if not name.startswith("-"):
+            return partial(services.start if what == "start" else services.stop, name=name)
+        case ["systemctl", ("enable" | "disable") as what, name] if not name.startswith("-"):
+            return lambda twin: services.set_at_boot(twin, name, what == "enable")
         case ["reboot"]:
             return boot.reboot
         case ["pull", name]:

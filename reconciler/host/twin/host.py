@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,7 +21,7 @@ from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
-from reconciler.host.twin import faults, hands, kernel, libvirt, losses, modules, networks, state
+from reconciler.host.twin import faults, hands, hugepages, kernel, libvirt, losses, modules, networks, services, state
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.check import check
 from reconciler.host.twin.clock import advance, settle
@@ -29,6 +29,7 @@ from reconciler.host.twin.errors import CommandFailed, Hangs, LibvirtRefused, ke
 from reconciler.host.twin.examine import examine
 from reconciler.host.twin.look import evidence, look, refresh
 from reconciler.host.twin.state import Fault, Loss, Twin
+from reconciler.state.desired import Pages
 
 _SHORT = 10.0
 _LIBVIRT = 60.0
@@ -115,7 +116,17 @@ class TwinHost:
             else:
                 twin.modules.own = listed
 
-        self._do(act, _file_refused)
+        self._do(act, _own_file("/etc/modprobe.d/reconciler.conf"))
+
+    def set_loaded_at_boot(self, names: Sequence[str] | None) -> None:
+        """Our own modules-load.d file."""
+
+        def act(twin: Twin) -> None:
+            twin.modules.own_load = (
+                None if names is None else [modules.canonical(name) for name in dict.fromkeys(names)]
+            )
+
+        self._do(act, _own_file("/etc/modules-load.d/reconciler.conf"))
 
     def unload_module(self, module: str, deadline: float) -> None:
         """rmmod."""
@@ -124,6 +135,35 @@ class TwinHost:
     def load_module(self, module: str, deadline: float) -> None:
         """modprobe."""
         self._do(lambda twin: modules.load(twin, module), _command(f"{module} could not be loaded"), deadline)
+
+    def set_service(self, unit: str, running: bool, deadline: float) -> None:
+        """systemctl start or stop."""
+        act = services.start if running else services.stop
+        words = _systemd(f"{unit} could not be {'started' if running else 'stopped'}")
+        self._do(lambda twin: act(twin, unit), words, deadline)
+
+    def set_service_at_boot(self, unit: str, enabled: bool) -> None:
+        """systemctl enable or disable."""
+        words = _systemd(f"{unit} could not be {'enabled' if enabled else 'disabled'}")
+        self._do(lambda twin: services.set_at_boot(twin, unit, enabled), words)
+
+    def set_huge_pages(self, size: str, pages: Pages, deadline: float) -> None:
+        """A write to sysfs."""
+
+        def words(error: Exception) -> HostError:
+            code = errno.ETIMEDOUT if isinstance(error, Hangs) else getattr(error, "errno", None) or errno.EIO
+            failed = f"{size} pages could not be set: {os.strerror(code)}."
+            return HostError("The kernel refused a number of huge pages.", failed, errno=code)
+
+        self._do(lambda twin: hugepages.set_now(twin, size, pages), words, deadline)
+
+    def set_huge_pages_at_boot(self, pages: Mapping[str, Pages] | None) -> None:
+        """Our own tmpfiles.d file."""
+
+        def act(twin: Twin) -> None:
+            twin.hugepages.own = None if pages is None else dict(pages)
+
+        self._do(act, _own_file("/etc/tmpfiles.d/reconciler-hugepages.conf"))
 
     def set_link(self, pf: str, up: bool) -> None:
         """Up or down."""
@@ -457,10 +497,20 @@ def _command(failed: str) -> Words:
     return words
 
 
-def _file_refused(error: Exception) -> HostError:
-    number = getattr(error, "errno", None) or errno.EIO
-    return HostError(
-        "A configuration file could not be written.",
-        f"/etc/modprobe.d/reconciler.conf: {os.strerror(number)}.",
-        errno=number,
-    )
+def _systemd(failed: str) -> Words:
+    def words(error: Exception) -> HostError:
+        if isinstance(error, Hangs):
+            return HostError("A command did not end in time.", f"{failed}. systemd may still be at it.")
+        said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        return HostError("systemd refused a change of a service.", f"{failed}: {said}.")
+
+    return words
+
+
+def _own_file(path: str) -> Words:
+    def words(error: Exception) -> HostError:
+        number = getattr(error, "errno", None) or errno.EIO
+        detail = f"{path}: {os.strerror(number)}."
+        return HostError("A configuration file could not be written.", detail, errno=number)
+
+    return words

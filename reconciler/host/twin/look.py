@@ -25,6 +25,8 @@ def look(twin: Twin) -> Snapshot:
     snapshot.pfs = {key: _pf(twin, pf) for key, pf in sorted(twin.pfs.items())}
     snapshot.modules = _modules(twin)
     snapshot.bridges = sorted(twin.bridges)
+    snapshot.services = deepcopy(twin.services)
+    snapshot.hugepages = deepcopy(twin.hugepages)
     snapshot.libvirt = _libvirt(twin)
     _processes(twin, snapshot)
     return snapshot
@@ -34,6 +36,10 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
     """Reads one part again, as much with it as the local reader does."""
     if scope.kind == "modules":
         snapshot.modules = _modules(twin)
+    elif scope.kind == "hugepages":
+        snapshot.hugepages = deepcopy(twin.hugepages)
+    elif scope.kind == "service":
+        snapshot.services = deepcopy(twin.services)
     elif scope.kind != "pf":
         snapshot.libvirt = _libvirt(twin)
     else:
@@ -94,6 +100,7 @@ def _hardware(twin: Twin, domain: Domain) -> GuestHardware:
 
 def _modules(twin: Twin) -> Modules:
     found = deepcopy(twin.modules)
+    found.builtin = list(twin.builtin)
     devices = {name: list(listed) for name, listed in (found.devices or {}).items()}
     for pf in twin.pfs.values():
         if pf.bus != "pci":

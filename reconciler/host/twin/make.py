@@ -29,6 +29,8 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         pfs=deepcopy(snapshot.pfs),
         modules=deepcopy(snapshot.modules),
         bridges=list(snapshot.bridges or []),
+        services=deepcopy(snapshot.services),
+        hugepages=deepcopy(snapshot.hugepages),
         libvirt=libvirt,
         platform=deepcopy(snapshot.platform) if snapshot.platform is not None else Platform(notes=[_NOT_RECORDED]),
     )

@@ -10,14 +10,25 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import reconciler
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import BlacklistEntry, Domain, GuestHardware, HostIdentity, Libvirt, Modules, Pf, Use
+from reconciler.host.model import (
+    BlacklistEntry,
+    Domain,
+    GuestHardware,
+    HostIdentity,
+    Libvirt,
+    Modules,
+    Pf,
+    Services,
+    ServiceUnit,
+    Use,
+)
 from reconciler.host.platform import IommuGroup, Platform
 from reconciler.host.snapshot import error_places
-from reconciler.host.twin import kernel, modules
+from reconciler.host.twin import hugepages, kernel, modules
 from reconciler.host.twin.check import is_pci_address
 from reconciler.host.twin.state import Card, Guest, Twin
 
@@ -99,12 +110,15 @@ class HostProfile:
     qemu: int = 10000002
     """As libvirt counts."""
     memory_gib: int = 64
+    numa_nodes: int = 1
     libvirt: int = 11003000
     loaded: list[str] = field(default_factory=list)
     """Modules."""
     installed: list[str] = field(default_factory=list)
     """Modules that can be loaded, beside those that are and vfio-pci."""
     builtin: list[str] = field(default_factory=list)
+    services: dict[str, Literal["running", "stopped"]] = field(default_factory=dict)
+    """Now and at boot."""
     blacklist: list[str] = field(default_factory=list)
     """By a file of somebody else's."""
     devices: dict[str, list[str]] = field(default_factory=dict)
@@ -193,7 +207,7 @@ def _wrong(profile: Profile) -> Iterator[str]:
 
 def _wrong_sizes(profile: Profile) -> Iterator[str]:
     """Numbers that are too small to be any."""
-    sizes = [("host.memory_gib", profile.host.memory_gib, 1)]
+    sizes = [("host.memory_gib", profile.host.memory_gib, 1), ("host.numa_nodes", profile.host.numa_nodes, 1)]
     for name, card in profile.card.items():
         sizes += [(f"card.{name}.speed", card.speed, 1), (f"card.{name}.stride", card.stride, 1)]
         sizes += [(f"card.{name}.max_mtu", card.max_mtu, 68)]
@@ -228,10 +242,13 @@ def from_profile(profile: Profile, name: str) -> Twin:
                 for line, module in enumerate(host.blacklist, 1)
             ],
             devices=dict(host.devices),
+            load=[],
         ),
         installed=sorted({modules.canonical(module) for module in [*host.installed, modules.VFIO]} | set(loaded)),
         builtin=sorted(modules.canonical(module) for module in host.builtin),
+        services=Services({name: _service(name, state) for name, state in host.services.items()}, complete=True),
         iommu=host.iommu,
+        hugepages=hugepages.empty(host.memory_gib << 20, host.numa_nodes),
         libvirt=Libvirt(available=True, version=host.libvirt),
         platform=_platform(profile),
     )
@@ -247,6 +264,16 @@ def from_profile(profile: Profile, name: str) -> Twin:
         )
         twin.guests[guest] = Guest(domain.answers, domain.slots)
     return twin
+
+
+def _service(name: str, state: str) -> ServiceUnit:
+    running = state == "running"
+    return ServiceUnit(
+        f"{name}.service",
+        active="active" if running else "inactive",
+        sub="running" if running else "dead",
+        enabled="enabled" if running else "disabled",
+    )
 
 
 def _platform(profile: Profile) -> Platform:

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.files import replace_file
-from reconciler.host.model import SNAPSHOT_FORMAT, HostIdentity, Libvirt, Modules, Network, Pf, Process, Vf
+from reconciler.host.model import (
+    SNAPSHOT_FORMAT,
+    HostIdentity,
+    HugePagePools,
+    Libvirt,
+    Modules,
+    Network,
+    Pf,
+    Process,
+    Services,
+    Vf,
+)
 from reconciler.host.platform import Platform
 from reconciler.host.snapshot import error_places
 from reconciler.state.desired import Attributes
@@ -154,6 +165,12 @@ class Twin:
     """Modules that could be loaded."""
     builtin: list[str] = field(default_factory=list)
     """Drivers that are part of the kernel."""
+    services: Services = field(default_factory=lambda: Services({}, complete=True))
+    hugepages: HugePagePools = field(default_factory=HugePagePools)
+    most_pages: dict[str, int] = field(default_factory=dict)
+    """By size: more than so many are not to be had on a node, since its memory is fragmented."""
+    failing: dict[str, str] = field(default_factory=dict)
+    """Services that end as soon as they are started, with what they then say."""
     iommu: bool = True
     bridges: list[str] = field(default_factory=list)
     """The host's Linux bridges, which it makes again at each boot."""

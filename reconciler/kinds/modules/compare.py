@@ -1,4 +1,5 @@
-"""The blacklist, compared: *contains* towards the host, *exactly* in our own file; and none of it may be loaded."""
+"""The two lists, compared: *contains* towards the host, *exactly* in our own file; of the one nothing may be loaded, of
+the other all has to be."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.resolution import Resolution
 
 ADDRESS = "modules.blacklist"
+LOAD = "modules.load"
 
 
 def own_list(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
@@ -43,4 +45,39 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     else:
         loaded = sorted(set(names) & set(host.modules.loaded))
         states.append(FieldState(ADDRESS, "loaded", ADDRESS, [], loaded, "different" if loaded else "same"))
+    return states
+
+
+def own_load(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
+    """What our own file has to say so that all declared modules are loaded at boot; ``None``: it isn't needed."""
+    others = {entry.module for entry in host.modules.load or []} | set(host.modules.builtin)
+    own = {kernel_name(module) for module in host.modules.own_load or []}
+    names = {kernel_name(module) for module in declared}
+    return sorted(names & own | names - others) or None
+
+
+def compare_load(resolution: Resolution, host: Snapshot) -> list[FieldState]:
+    """Fields ``entries`` (the configuration) and ``loaded`` (the kernel); what is part of the kernel needs neither."""
+    declared, modules = resolution.desired.load, host.modules
+    if declared is None:
+        return []
+    names = sorted({kernel_name(module) for module in declared})
+    states = []
+    undecided = set(names) & set(modules.undecided) - set(modules.loaded or ())
+    listed_somewhere = {entry.module for entry in modules.load or []} | set(modules.own_load or [])
+    if modules.load is None or undecided - listed_somewhere:
+        states.append(FieldState(LOAD, "entries", LOAD, names, None, "unknown"))
+    else:
+        own = sorted(modules.own_load) if modules.own_load is not None else None
+        listed = {entry.module for entry in modules.load} | set(own or []) | set(modules.builtin)
+        observed = sorted(set(names) & listed) + sorted(set(own or []) - set(names))
+        same = own_load(declared, host) == own
+        states.append(FieldState(LOAD, "entries", LOAD, names, observed, "same" if same else "different"))
+    if not names:
+        return states
+    if modules.loaded is None or undecided:
+        states.append(FieldState(LOAD, "loaded", LOAD, names, None, "unknown"))
+    else:
+        loaded = sorted(set(names) & {*modules.loaded, *modules.builtin})
+        states.append(FieldState(LOAD, "loaded", LOAD, names, loaded, "same" if loaded == names else "different"))
     return states

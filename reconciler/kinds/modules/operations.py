@@ -33,6 +33,15 @@ def _set_blacklist(host: Snapshot, args: Args) -> None:
         host.modules.own = None if modules is None else list(modules)
 
 
+def _load_is_set(host: Snapshot, args: Args) -> bool:
+    return bool(host.modules.own_load == args["modules"])
+
+
+def _set_load(host: Snapshot, args: Args) -> None:
+    modules = args["modules"]
+    host.modules.own_load = None if modules is None else list(modules)
+
+
 def _unloaded(host: Snapshot, args: Args) -> bool:
     return host.modules.loaded is not None and kernel_name(args["module"]) not in host.modules.loaded
 
@@ -67,6 +76,7 @@ OPERATIONS = (
         _blacklist_set,
         _set_blacklist,
     ),
+    Operation("modules.set_load", table({"modules": nothing_or(each(MODULE))}), modules_scope, _load_is_set, _set_load),
     Operation("modules.unload", _ONE, modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),
     Operation("modules.load", _ONE, modules_scope, _loaded, _load, deadline=lambda args: 60.0),
 )

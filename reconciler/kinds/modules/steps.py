@@ -1,4 +1,5 @@
-"""Steps that keep a VF driver away: the file first, then the module goes, in place, so that the VFs stay."""
+"""Steps that keep a VF driver away: the file first, then the module goes, in place, so that the VFs stay. And those
+that load a module, now and at boot."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from reconciler.host.model import Pf, Vf
 from reconciler.kinds.action import Step
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.impact import impact_on_vfs
-from reconciler.kinds.modules.compare import ADDRESS, compare, own_list
+from reconciler.kinds.modules.compare import ADDRESS, LOAD, compare, compare_load, own_list, own_load
 from reconciler.kinds.modules.operations import kernel_name
 
 
@@ -28,6 +29,26 @@ def plan(builder: Builder) -> None:
         else:
             for module in state.observed:
                 _unload(builder, module)
+    _plan_load(builder)
+
+
+def _plan_load(builder: Builder) -> None:
+    """Loads what the kernel has, and has it loaded at boot."""
+    declared, modules = builder.resolution.desired.load, builder.host.modules
+    for state in compare_load(builder.resolution, builder.host):
+        if not state.differs or declared is None:
+            continue
+        if state.field == "entries":
+            wanted = own_load(
+                tuple(name for name in declared if kernel_name(name) not in modules.missing), builder.host
+            )
+            if wanted != modules.own_load:
+                undo = [Step("modules.set_load", LOAD, {"modules": modules.own_load})]
+                builder.add("modules.set_load", LOAD, {"modules": wanted}, undo=undo)
+        else:
+            for module in sorted(set(state.declared) - set(state.observed) - set(modules.missing)):
+                undo = [Step("modules.unload", LOAD, {"module": module})]
+                builder.add("modules.load", LOAD, {"module": module}, undo=undo)
 
 
 def served(builder: Builder, module: str) -> list[tuple[Pf, Vf]]:

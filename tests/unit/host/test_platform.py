@@ -123,6 +123,8 @@ def test_the_platform_of_a_tree(tmp_path: Path) -> None:
     tree.write("proc/modules", "igbvf 1 0 - Live 0x0\n")
     tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4\n")
     tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n")
+    tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages", "0\n")
+    tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "0\n")
     found = read_platform(tmp_path)
     assert (found.memory_total_kib, found.memory_available_kib, found.default_huge_page_kib) == (16000, 8000, 2048)
     assert (found.cpu_vendor, found.cpu_virtualisation, found.kvm) == ("GenuineIntel", True, False)

@@ -225,8 +225,5 @@ def test_a_whole_file_and_its_keys_of_a_later_version() -> None:
     """Every key of the language; those that come later are the only complaint."""
     assert errors(WHOLE) == [
         "8:2 kernel not-supported-yet",
-        "12:1 modules.load not-supported-yet",
-        "13:2 services not-supported-yet",
-        "15:2 hugepages not-supported-yet",
         "24:1 pf.int not-supported-yet",
     ]

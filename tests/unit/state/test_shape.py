@@ -67,6 +67,21 @@ CASES = [
     (file("[pool.p]\npf = 'int'\nautostart = 'yes'"), ["8:1 pool.p wrong-type"]),
     (file("[pool.p]\npf = 'int'\nstate = 'gone'"), ["8:1 pool.p wrong-value"]),
     (file("[domain.d]\nnic = 3"), ["7:1 domain.d wrong-type"]),
+    (file("[modules]\nload = 'vfio-pci'"), ["7:1 modules.load wrong-type"]),
+    (file("[modules]\nload = [3]"), ["7:9 modules.load wrong-type"]),
+    (file("[services]\na = 'run'"), ["7:1 services.a wrong-value"]),
+    (file("[hugepages]\n2M = '4'"), ["7:1 hugepages.2M wrong-type"]),
+    (file("[hugepages]\n2M = true"), ["7:1 hugepages.2M wrong-type"]),
+    (file("[hugepages]\n2M = -1"), ["7:1 hugepages.2M out-of-range"]),
+    (file("[hugepages]\n2M = {}"), ["7:1 hugepages.2M wrong-type"]),
+    (file("[hugepages]\n2M = { node0 = 1, nodeX = 2 }"), ["7:19 hugepages.2M unknown-key"]),
+    (file("[hugepages]\n2M = { node0 = 1.5 }"), ["7:8 hugepages.2M wrong-type"]),
+    (file("[hugepages]\n2M.node01 = 1"), ["7:4 hugepages.2M unknown-key"]),
+    (file("[hugepages]\n2MB = 1"), ["7:1 hugepages.2MB invalid-page-size"]),
+    (file("[hugepages]\n'2 M' = 1"), ['7:1 hugepages."2 M" invalid-page-size']),
+    (file("[services]\na = true"), ["7:1 services.a wrong-value"]),
+    (file("services = 'a'"), ["6:1 pf.int unknown-key"]),
+    (file("[[services]]"), ["6:3 services wrong-type"]),
     (file("[domain.d]\nnics.x.vf = 'int/3'"), ["7:1 domain.d unknown-key"]),
     (file("[domain.d]\noptional = 'no'"), ["7:1 domain.d wrong-type"]),
     (file("[domain.d]\nroot_ports = 'x'"), ["7:1 domain.d wrong-type"]),
@@ -94,9 +109,6 @@ def test_refused(text: str, expected: list[str]) -> None:
 
 LATER = [
     ("[kernel]\ncmdline = 3\nfoo = 4", "6:2 kernel"),
-    ("[services]\nirqbalance = 'running'", "6:2 services"),
-    ("[hugepages]\n2M = 4096", "6:2 hugepages"),
-    ("[modules]\nload = ['vfio-pci']", "7:1 modules.load"),
     ("host_network = 'ignore'", "6:1 pf.int"),
 ]
 

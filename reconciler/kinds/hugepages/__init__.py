@@ -1,0 +1,1 @@
+"""``hugepages.SIZE``: how many, now and at boot."""

@@ -1,0 +1,1 @@
+"""``services.NAME``: running or stopped, now and at boot."""

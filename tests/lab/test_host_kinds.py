@@ -1,0 +1,144 @@
+"""Services, huge pages and modules of the host itself, on a real systemd and a real kernel. One host goes through all
+of it in the order of this file."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.conftest import Host
+
+UNITS = {
+    "steady": "ExecStart=/bin/sleep infinity",
+    "mortal": "ExecStart=/bin/sh -c 'echo no such card >&2; exit 3'",
+}
+FILE = """
+schema = 1
+
+[modules]
+load = ["dummy", "ext4"]
+
+[services]
+irqbalance = "stopped"
+numad = "stopped"
+steady = "running"
+
+[hugepages]
+2M = 100
+1G = { node0 = 1 }
+"""
+WRONG = """
+schema = 1
+
+[modules]
+load = ["dumy"]
+
+[services]
+irqblance = "running"
+"getty@tty1" = "running"
+libvirtd = "stopped"
+
+[hugepages]
+2M = 4096
+16M = 1
+"""
+DYING = """
+schema = 1
+[services]
+mortal = "running"
+[hugepages]
+2M = 900
+"""
+EATS = """
+import mmap, time
+memory = mmap.mmap(-1, 1600 << 20)
+for _ in range(1600):
+    memory.write(bytes(1 << 20))
+time.sleep(999)
+"""
+"""Has so much memory that what is left is not enough."""
+
+
+def unit(name: str, start: str) -> str:
+    """A shell command that installs a service."""
+    text = f"[Service]\\n{start}\\n[Install]\\nWantedBy=multi-user.target\\n"
+    return f'printf "{text}" >/etc/systemd/system/{name}.service'
+
+
+def services(host: Host, *names: str) -> list[str]:
+    """``active/enabled`` of each, in systemd's words."""
+    return host.sh(
+        f'for unit in {" ".join(names)}; do echo "$(systemctl is-active $unit)/$(systemctl is-enabled $unit)"; done',
+    ).split()
+
+
+def pages(host: Host) -> list[int]:
+    """Huge pages of 2 MiB and of 1 GiB."""
+    return [int(n) for n in host.sh("cd /sys/kernel/mm/hugepages; cat hugepages-{2048,1048576}kB/nr_hugepages").split()]
+
+
+@pytest.fixture(scope="module")
+def prepared(host: Host) -> Host:
+    """The host with two services of the tests."""
+    host.sh("; ".join([*(unit(name, start) for name, start in UNITS.items()), "systemctl daemon-reload"]))
+    host.put("kinds.toml", FILE)
+    host.put("wrong.toml", WRONG)
+    host.put("dying.toml", DYING)
+    return host
+
+
+def test_what_can_not_be_had_is_told_in_one_plan(prepared: Host) -> None:
+    before = prepared.observed()
+    refused = prepared.reconciler("apply wrong.toml --yes").expect(1)
+    refused.says(
+        'did you mean "dummy"?',
+        'did you mean "irqbalance"?',
+        "systemctl unmask getty@tty1.service",
+        "systemctl disable --now libvirtd-admin.socket libvirtd-ro.socket libvirtd.socket",
+        "There is not enough memory for so many.",
+        "There are none of 16M. It has 2M, 1G.",
+    )
+    assert prepared.changes_since(before) == []
+    assert pages(prepared) == [0, 0]
+
+
+def test_now_and_at_boot(prepared: Host) -> None:
+    prepared.reconciler("apply kinds.toml --yes").expect(0)
+    assert services(prepared, "irqbalance", "steady") == ["inactive/disabled", "active/enabled"]
+    assert pages(prepared) == [100, 1]
+    assert "dummy" in prepared.modules()
+    assert prepared.sh("grep -v '^#' /etc/modules-load.d/reconciler.conf").split() == ["dummy", "ext4"]
+    assert len(prepared.sh("grep -v '^#' /etc/tmpfiles.d/reconciler-hugepages.conf").splitlines()) == 2
+    prepared.reconciler("plan kinds.toml").expect(0).says("In sync")
+
+
+def test_drift_tells_what_moved(prepared: Host) -> None:
+    prepared.sh("systemctl start irqbalance; systemctl disable steady; echo 90 >/proc/sys/vm/nr_hugepages; rmmod dummy")
+    drift = prepared.reconciler("drift kinds.toml --json").expect(2).json
+    assert {(item["address"], item["field"]): (item["label"], item["observed"]) for item in drift["fields"]} == {
+        ("services.irqbalance", "now"): ("drift", "running"),
+        ("services.steady", "boot"): ("drift", "disabled"),
+        ("hugepages.2M", "now"): ("drift", 90),
+        ("modules.load", "loaded"): ("drift", ["ext4"]),
+    }
+    prepared.reconciler("apply kinds.toml --yes").expect(0)
+    prepared.reconciler("drift kinds.toml").expect(0)
+
+
+def test_a_service_that_dies_and_pages_that_are_not_to_be_had_fail_with_the_reason(prepared: Host) -> None:
+    eats = prepared.put("eats.py", EATS)
+    prepared.sh(f"systemd-run --quiet --unit=eater python3 {eats}; sleep 5")
+    failed = prepared.reconciler("apply dying.toml --yes").expect(4)
+    failed.says("mortal.service was started and did not stay (failed)", "no such card", "of 900")
+    assert 100 <= pages(prepared)[0] < 900
+    prepared.sh("systemctl stop eater")
+    prepared.reconciler("rollback --yes").expect(0)
+    assert (pages(prepared), services(prepared, "mortal")) == ([100, 1], ["failed/disabled"])
+
+
+@pytest.mark.long
+def test_after_a_reboot_all_is_as_declared(prepared: Host) -> None:
+    prepared.lab.reboot()
+    assert services(prepared, "irqbalance", "steady") == ["inactive/disabled", "active/enabled"]
+    assert pages(prepared) == [100, 1]
+    assert "dummy" in prepared.modules()
+    prepared.reconciler("drift kinds.toml").expect(0)

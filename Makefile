@@ -34,7 +34,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy -p reconciler
-	$(BIN)/mypy --explicit-package-bases tests/lab/machinery tests/hosts.py contrib/demo
+	$(BIN)/mypy --explicit-package-bases tests/lab/machinery tests/hosts.py contrib/demo contrib/pictures
 
 demo: $(DEMO_STAMP)
 	$(BIN)/python -m contrib.demo.twin

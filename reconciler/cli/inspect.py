@@ -4,27 +4,67 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from reconciler.cli.options import Options
+from reconciler.cli.options import Options, write_new
 from reconciler.cli.output import put
 from reconciler.exit_codes import ExitCode
+
+
+class View(StrEnum):
+    """Views of a host."""
+
+    TEXT = "text"
+    JSON = "json"
+    SVG = "svg"
+    DOT = "dot"
+    MERMAID = "mermaid"
 
 
 def inspect(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="The document reconciler-inventory/1.")] = False,
+    view: Annotated[
+        View, typer.Option("--format", help="A table, the document, or a picture: who has what, and what is free.")
+    ] = View.TEXT,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = None,
 ) -> int:
-    """Show the host as it is: PF, VF, driver, guest, in one table."""
+    """Show the host as it is: PF, VF, driver, guest, in one table, or as a picture."""
     from reconciler.plan.inventory import build_inventory
-    from reconciler.report.inventory_text import render_inventory
 
     options: Options = context.obj
     document = build_inventory(options.observe(options.reader()))
-    if as_json:
-        put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    chosen = View.JSON if as_json else view
+    if output is not None:
+        write_new(output, _rendered(document, chosen), overwrite=True)
+    elif chosen is View.TEXT:
+        put(_rendered(document, chosen, color=options.colored(sys.stdout), width=options.width()))
     else:
-        put(render_inventory(document, color=options.colored(sys.stdout), width=options.width()))
+        put(_rendered(document, chosen))
     return ExitCode.OK
+
+
+def _rendered(document: dict[str, Any], view: View, *, color: bool = False, width: int = 0) -> str:
+    match view:
+        case View.JSON:
+            return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        case View.SVG:
+            from reconciler.report.picture_svg import render_svg
+
+            return render_svg(document)
+        case View.DOT:
+            from reconciler.report.picture_dot import render_dot
+
+            return render_dot(document)
+        case View.MERMAID:
+            from reconciler.report.picture_mermaid import render_mermaid
+
+            return render_mermaid(document)
+        case View.TEXT:
+            from reconciler.report.inventory_text import render_inventory
+
+            return render_inventory(document, color=color, width=width)

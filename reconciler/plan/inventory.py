@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from reconciler.drivers.cards import card_name
 from reconciler.drivers.table import DRIVERS, facts
-from reconciler.host.model import BlacklistEntry, HostIdentity, Network, Pf, Snapshot, Use, Vf
+from reconciler.host.model import BlacklistEntry, HostIdentity, Network, Nic, Pf, Snapshot, Use, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.pool.demand import nics_of
 from reconciler.kinds.pool.operations import live_addresses
@@ -114,6 +114,31 @@ class InventoryVfRef:
 
 
 @dataclass(slots=True)
+class InventoryNic:
+    """A guest's NIC that has a VF, or is to have one."""
+
+    name: str
+    """Alias, else MAC, else the VF's PCI address."""
+    mac: str | None
+    """Null: its XML has none (plain hostdev)."""
+    pool: str | None
+    """The libvirt network that it draws from; null: it names a VF."""
+    address: str | None
+    """PCI address of its VF, which may not be there; null: none as yet, or not known."""
+    vf: InventoryVfRef | None
+    """Null: there is no such VF."""
+
+
+@dataclass(slots=True)
+class InventoryGuest:
+    """A libvirt domain: its live NICs while it runs, else those of its definition."""
+
+    name: str
+    running: bool
+    nics: list[InventoryNic]
+
+
+@dataclass(slots=True)
 class InventoryPool:
     """A libvirt network with forward mode hostdev."""
 
@@ -167,6 +192,7 @@ class Inventory:
     pools: list[InventoryPool]
     modules: InventoryModules
     libvirt: InventoryLibvirt
+    guests: list[InventoryGuest] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     taken_at: str = ""
     tool: Tool = field(default_factory=Tool)
@@ -192,6 +218,7 @@ def take_inventory(snapshot: Snapshot) -> Inventory:
             snapshot.libvirt.version,
             snapshot.libvirt.uri,
         ),
+        guests=_guests(snapshot),
         notes=list(snapshot.notes),
         taken_at=snapshot.taken_at,
     )
@@ -289,6 +316,29 @@ def _claims(snapshot: Snapshot) -> dict[str, list[InventoryClaim]]:
                 claim = InventoryClaim(domain.name, nic.alias or nic.mac or "")
                 found.setdefault(nic.vf_address, []).append(claim)
     return found
+
+
+def _guests(snapshot: Snapshot) -> list[InventoryGuest]:
+    known = vfs_by_address(snapshot)
+
+    def nic_of(nic: Nic) -> InventoryNic:
+        vf = known.get(nic.vf_address or "")
+        return InventoryNic(
+            name=nic.alias or nic.mac or nic.vf_address or "",
+            mac=nic.mac,
+            pool=nic.pool,
+            address=nic.vf_address,
+            vf=InventoryVfRef(*vf) if vf is not None else None,
+        )
+
+    return [
+        InventoryGuest(
+            domain.name,
+            domain.running,
+            [nic_of(nic) for nic in (domain.live if domain.running else domain.config) if nic.method != "other"],
+        )
+        for domain in snapshot.libvirt.domains.values()
+    ]
 
 
 def _pool_addresses(snapshot: Snapshot) -> dict[str, list[str]]:

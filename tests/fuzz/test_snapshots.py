@@ -15,6 +15,9 @@ from tests.fuzz.world import another
 COMMANDS = (
     ("inspect",),
     ("inspect", "--json"),
+    ("inspect", "--format", "svg"),
+    ("inspect", "--format", "dot"),
+    ("inspect", "--format", "mermaid"),
     ("snapshot",),
     ("plan", "host.toml", "-o", "fresh.plan"),
     ("plan", "large.toml", "-o", "fresh.plan"),

@@ -270,6 +270,20 @@ def test_inspect_shows_who_has_which_vf(folder: Folder) -> None:
     assert document["format"] == "reconciler-inventory/1"
 
 
+@pytest.mark.parametrize(
+    ("view", "start"),
+    [("text", "lab: "), ("json", "{"), ("svg", "<?xml"), ("dot", 'graph "SR-IOV on lab"'), ("mermaid", "flowchart LR")],
+)
+def test_inspect_has_pictures_on_stdout_or_in_a_file(folder: Folder, view: str, start: str) -> None:
+    folder.record(host(igb(1, 2)))
+    done = folder.recorded("inspect", "--format", view)
+    assert done.returncode == ExitCode.OK
+    assert done.stdout.startswith(start)
+    assert folder.recorded("inspect", "--format", view, "-o", "picture").stdout == ""
+    assert (folder.path / "picture").read_text() == done.stdout
+    assert folder.recorded("inspect", "--format", view, "-o", "no/such/folder").returncode == ExitCode.FAILED
+
+
 def test_adopt_writes_a_file_with_an_empty_plan_and_never_overwrites(folder: Folder) -> None:
     folder.record(in_sync())
     assert folder.recorded("adopt", "-o", "adopted.toml").returncode == ExitCode.OK

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
 
 class Clock(Protocol):
     """What deadlines and pauses count by: the module ``time``, or the clock of a simulated host, whose seconds cost
@@ -21,4 +23,9 @@ class Clock(Protocol):
 
 def now() -> str:
     """UTC, ``2026-01-01T00:00:00Z``."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(_FORMAT)
+
+
+def seconds(moment: str) -> float:
+    """A moment that `now` has written, in seconds since 1970. Raises ValueError for any other text."""
+    return datetime.strptime(moment, _FORMAT).replace(tzinfo=UTC).timestamp()

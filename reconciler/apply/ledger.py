@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply.files import cannot_write, own_folder, write_atomically
+from reconciler.clock import seconds
 from reconciler.files import read_regular, sync_folder
 from reconciler.host.model import Applied, Ledger, Snapshot
+from reconciler.json_data import read_json
 from reconciler.kinds.field_state import FieldState
 
 FORMAT = "reconciler-ledger/1"
@@ -45,6 +47,17 @@ def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
         return {}, _unusable(path, "it is corrupt")
 
 
+def last_apply(state_dir: Path) -> str:
+    """When an apply last carried something out here that stayed, as `reconciler.clock.now` writes it; "" when that is
+    not known. It is in the ledger, since nobody but root may look at the runs."""
+    try:
+        at = read_json(read_regular(state_dir / "ledger.json"))["applied_at"]
+        seconds(at)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return str(at)
+
+
 def _unusable(path: Path, why: str) -> str:
     return (
         f"{path} can't be used: {why}. So the values applied so far are not known, and drift can't be told from "
@@ -65,17 +78,20 @@ def _set_aside(state_dir: Path) -> str:
     return free.name
 
 
-def write_ledger(state_dir: Path, ledger: Ledger) -> str:
+def write_ledger(state_dir: Path, ledger: Ledger, *, applied_at: str | None = None) -> str:
     """Replaces the ledger. One that can't be used is set aside before: the name that it has then, else "". The caller
-    holds the lock."""
+    holds the lock. ``applied_at``: when an apply carried this out, "" for never; ``None`` keeps what is on record."""
     own_folder(state_dir, 0o755)
+    if applied_at is None:
+        applied_at = last_apply(state_dir)
     aside = _set_aside(state_dir) if read_ledger(state_dir)[1] else ""
     entries = {
         identity: {name: asdict(applied) for name, applied in sorted(fields.items())}
         for identity, fields in sorted(ledger.items())
         if fields
     }
-    text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, ensure_ascii=False)
+    document = {"format": FORMAT, **({"applied_at": applied_at} if applied_at else {}), "entries": entries}
+    text = json.dumps(document, indent=1, ensure_ascii=False)
     write_atomically(state_dir / "ledger.json", text + "\n")
     return aside
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
-from reconciler.apply.ledger import read_ledger, record, write_ledger
+from reconciler.apply.ledger import last_apply, read_ledger, record, write_ledger
 from reconciler.apply.owed import caught_up, is_behind
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
@@ -79,6 +79,7 @@ def carry_out(
     on record of the run; one that ``resets`` VFs declares nothing, and the ledger stays as it is."""
     run = run_name()
     began = copy_host(observed)
+    applied_at = last_apply(state_dir)
     actions = plan.actions if halves is None else halves.now
     files = _files(plan, began, halves)
     lost = _lost(files)
@@ -105,7 +106,7 @@ def carry_out(
             _conclude(result, plan, desired, executor, state_dir, waiting, declared="resets" not in (about or {}))
         if unwanted or (back and result.code == ExitCode.PARTIAL):
             entered("back")
-            _take_back(result, actions, executor, began, state_dir)
+            _take_back(result, actions, executor, began, state_dir, applied_at)
         try:
             journal.write("end", at=now(), code=int(result.code), unmet=result.unmet)
         except ReconcilerError as error:
@@ -157,7 +158,12 @@ def _rescue(
 
 
 def _take_back(
-    result: RunResult, actions: Sequence[Action], executor: Executor, began: Snapshot, state_dir: Path
+    result: RunResult,
+    actions: Sequence[Action],
+    executor: Executor,
+    began: Snapshot,
+    state_dir: Path,
+    applied_at: str,
 ) -> None:
     """The ledger is as before too: what was taken back was not applied."""
     done = to_take_back(result.outcomes)
@@ -165,7 +171,7 @@ def _take_back(
     result.code = ExitCode.ROLLED_BACK if result.rollback.complete else ExitCode.PARTIAL
     result.unmet = result.rollback.left
     try:
-        write_ledger(state_dir, began.ledger)
+        write_ledger(state_dir, began.ledger, applied_at=applied_at)
     except ReconcilerError as error:
         result.warnings.append(f"The ledger was not written: {_told(error)}")
 
@@ -206,7 +212,7 @@ def _conclude(
     try:
         if declared:
             record(after.ledger, states, after, result.run, {a.address for a in plan.actions if a.id in changed})
-            aside = write_ledger(state_dir, after.ledger)
+            aside = write_ledger(state_dir, after.ledger, applied_at=now() if result.changed else None)
             result.warnings += [f"The ledger that could not be used is now {aside}."] if aside else []
     except ReconcilerError as error:
         result.warnings.append(f"The ledger was not written, so drift can't be told from pending: {_told(error)}")

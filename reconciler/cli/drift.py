@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from reconciler.cli.options import Options, load_state
-from reconciler.cli.output import put
+from reconciler.cli.output import complain, put
 from reconciler.cli.plan import Format
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+
+_CODES = {"drift": ExitCode.CHANGES, "unknown": ExitCode.UNOBSERVED}
 
 
 def drift(
@@ -23,22 +28,54 @@ def drift(
         list[str] | None,
         typer.Option("--ignore", metavar="ADDRESS.FIELD", help="Leave this out; may be repeated."),
     ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.prom", help="Also write metrics there, for Prometheus's node exporter."),
+    ] = None,
 ) -> int:
     """Has the host moved away from the file? Never changes anything. Exit 2: it has; 8: something is not known."""
+    from reconciler.cli.monitoring import Metrics, tell_failed
+
+    options: Options = context.obj
+    measured = Metrics(metrics, options.state_dir)
+    try:
+        document = _look(options, file, ignore or [])
+    except Exception as error:
+        code = error.code if isinstance(error, ReconcilerError) else ExitCode.FAILED
+        tell_failed(error, code)
+        if (unwritten := measured.write(None, code)) is not None:
+            complain(unwritten)
+        raise
+    code = _CODES.get(document["verdict"], ExitCode.OK)
+    unwritten = measured.write(document, code)
+    _show(options, document, Format.JSON if as_json else output_format, code)
+    if unwritten is not None:
+        raise unwritten
+    return code
+
+
+def _look(options: Options, file: str, ignore: Sequence[str]) -> dict[str, Any]:
+    from reconciler.apply.ledger import last_apply
     from reconciler.clock import now
     from reconciler.plan.drift import find_drift
     from reconciler.plan.drift_document import drift_to_json
-    from reconciler.report.drift_text import render_drift, render_drift_markdown
 
-    options: Options = context.obj
     desired, source = load_state(file)
     observed = options.observe(options.reader(desired))
-    found = find_drift(desired, observed, source=source, created_at=now(), ignore=ignore or [])
-    document = drift_to_json(found)
-    if as_json or output_format is Format.JSON:
+    applied_at = last_apply(options.state_dir) if options.has_records else ""
+    return drift_to_json(
+        find_drift(desired, observed, source=source, created_at=now(), applied_at=applied_at, ignore=ignore)
+    )
+
+
+def _show(options: Options, document: dict[str, Any], output_format: Format, code: int) -> None:
+    from reconciler.cli.monitoring import put_report
+    from reconciler.report.drift_text import drift_headline, render_drift, render_drift_markdown
+
+    if output_format is Format.JSON:
         put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif output_format is Format.MARKDOWN:
         put(render_drift_markdown(document))
     else:
-        put(render_drift(document, color=options.colored(sys.stdout), width=options.width()))
-    return {"drift": ExitCode.CHANGES, "unknown": ExitCode.UNOBSERVED}.get(found.verdict, ExitCode.OK)
+        text = render_drift(document, color=options.colored(sys.stdout), width=options.width())
+        put_report(text, drift_headline(document), document, code)

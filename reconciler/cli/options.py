@@ -66,6 +66,11 @@ class Options:
 
         return LOCK if self.host == "local" else self.state_dir / "lock"
 
+    @property
+    def has_records(self) -> bool:
+        """Whether there is a state directory of this host: a recorded one has its records in it."""
+        return self.host == "local" or self.host.startswith("sim:")
+
     def command(self, *words: str) -> str:
         """A command for the same host and records, as it has to be typed."""
         given = []
@@ -96,7 +101,7 @@ class Options:
         """Everything that a plan reads, with the ledger and what an interrupted run owes; complains on stderr about
         records that can't be used."""
         snapshot = reader.observe()
-        if self.host == "local" or self.host.startswith("sim:"):
+        if self.has_records:
             problems = [problem for problem in self._recall(snapshot) if problem]
             for problem in problems:
                 say(f"Warning: {problem}")

@@ -24,13 +24,14 @@ def find_drift(
     *,
     source: Source | None = None,
     created_at: str = "",
+    applied_at: str = "",
     ignore: Sequence[str] = (),
 ) -> Drift:
     """Compares and labels. ``ignore``: ``ADDRESS.FIELD`` or ``ADDRESS``, which are left out and counted."""
     resolution = resolve(desired, observed)
     states = [s for s in compare_all(resolution, observed) if s.status != "parent-missing"]
     states += _missing(desired, resolution, states)
-    drift = Drift(observed.host, source or Source(), created_at=created_at)
+    drift = Drift(observed.host, source or Source(), created_at=created_at, applied_at=applied_at)
     drift.diagnostics = [d for d in resolution.diagnostics if d.severity != "note"]
     # Nothing that is declared differs for it: worth knowing, and no drift.
     drift.diagnostics += [replace(d, severity="warning") for d in check_pools(resolution, observed, observed)]

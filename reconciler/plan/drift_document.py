@@ -68,6 +68,8 @@ class Drift:
     fields: list[DriftField] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     created_at: str = ""
+    applied_at: str = ""
+    """When an apply last carried something out here; "" when that is not known."""
     ignored: int = 0
     """Fields that differ and were left out by ``--ignore``."""
 
@@ -77,6 +79,7 @@ def drift_to_json(drift: Drift) -> dict[str, Any]:
     return {
         "format": DRIFT_FORMAT,
         "created_at": drift.created_at,
+        "applied_at": drift.applied_at,
         "host": asdict(drift.host),
         "source": {k: v for k, v in asdict(drift.source).items() if v is not None},
         "verdict": drift.verdict,

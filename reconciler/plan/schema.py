@@ -157,6 +157,7 @@ def drift_schema() -> Schema:
             "fields": _list(_ref("field")),
             "diagnostics": _list(_ref("diagnostic")),
         },
+        applied_at=_TEXT,
         ignored=_COUNT,
     )
     definitions = {"host": _HOST, "source": _SOURCE, "field": field, "diagnostic": _DIAGNOSTIC}

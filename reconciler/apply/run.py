@@ -44,6 +44,8 @@ class RunResult:
     unmet: list[str] = field(default_factory=list)
     """Why a run is no success although every action was: what a new plan would still do, or why there is none."""
     warnings: list[str] = field(default_factory=list)
+    after: Snapshot | None = None
+    """The host as it was read again at the end; ``None``: it was not, or could not be."""
     rollback: Rollback | None = None
     """What taking back came to; ``None``: nothing was taken back."""
 
@@ -208,6 +210,7 @@ def _conclude(
         )
         _unmet(result, ["the host could not be read again"])
         return
+    result.after = after
     changed = {outcome.id for outcome in result.outcomes if outcome.outcome == "changed"}
     try:
         if declared:

@@ -17,6 +17,7 @@ from reconciler.cli import (
     history,
     hook,
     inspect,
+    install_units,
     migrate,
     plan,
     rehearse,
@@ -84,6 +85,7 @@ app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
 app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
 app.command("reset", rich_help_panel=CHANGING)(reset.reset)
 app.command("migrate", rich_help_panel=CHANGING)(migrate.migrate)
+app.command("install-units", rich_help_panel=CHANGING)(install_units.install_units)
 app.command("watch", rich_help_panel=CHANGING)(watch.watch)
 app.command("drift", rich_help_panel=READING)(drift.drift)
 app.command("history", rich_help_panel=READING)(history.history)

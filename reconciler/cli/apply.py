@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.boot import FILES, await_cards, await_libvirt, early_targets, tell_blocked, tell_end, telling
 from reconciler.cli.confirm import countdown, tell_waiting
 from reconciler.cli.earlier import look_at_earlier, note_open_end
 from reconciler.cli.interrupts import Interrupts, interruptible
@@ -47,6 +48,16 @@ class DisruptionClass(StrEnum):
     VF_RESET = "vf-reset"
     GUEST = "guest"
     MANAGEMENT = "management"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a state file is to be carried out, and when."""
+
+    targets: list[str]
+    partial: bool
+    early: bool
+    wait_for_libvirt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,18 @@ def apply(
         int | None,
         typer.Option(metavar="SECONDS", min=5, help="Take all back unless reconciler confirm is run in that time."),
     ] = None,
+    early: Annotated[
+        bool,
+        typer.Option(
+            "--early",
+            help="For the boot: waits for the cards, and does what can be done before the network and libvirt are "
+            "there: modules, PFs, VFs. libvirt is not asked.",
+        ),
+    ] = False,
+    wait_for_libvirt: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", min=0, help="For the boot: wait so long for libvirt to answer."),
+    ] = 0,
 ) -> int:
     """Carry the plan out, verify each step, and record it. Shows the plan and asks first, unless --yes."""
     options: Options = context.obj
@@ -100,14 +123,20 @@ def apply(
     manner = Manner(allow or [], on_error, confirm_within)
     data = read_file(what)
     if data.lstrip()[:1] == b"{":
-        if target or partial:
+        if target or partial or early:
             raise ReconcilerError(
                 "Wrong usage.",
-                "A saved plan is applied as it is: without --target and --partial.",
+                "A saved plan is applied as it is: without --target, --partial and --early.",
                 code=ExitCode.USAGE,
             )
         return _apply_saved(options, what, data, manner)
-    return _apply_file(options, what, data, yes, manner, target or [], partial)
+    if early and (target or wait_for_libvirt or options.host != "local"):
+        raise ReconcilerError(
+            "Wrong usage.",
+            "--early is for the boot of this machine: without --target, --wait-for-libvirt and another --host.",
+            code=ExitCode.USAGE,
+        )
+    return _apply_file(options, what, data, yes, manner, Scope(target or [], partial, early, wait_for_libvirt))
 
 
 def _apply_file(
@@ -116,19 +145,29 @@ def _apply_file(
     data: bytes,
     yes: bool,
     manner: Manner,
-    targets: list[str],
-    partial: bool,
+    scope: Scope,
 ) -> int:
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
     desired, source = load_state(path, data)
+    targets = scope.targets
+    if scope.early:
+        options, targets = replace(options, libvirt=FILES), early_targets(desired)
     reader = options.reader(desired)
     refuse_recorded(options)
+    if scope.early:
+        if not targets:
+            say("Nothing of this file can be done early in boot.")
+            return ExitCode.OK
+        await_cards(desired, reader)
+    elif scope.wait_for_libvirt:
+        await_libvirt(options, desired, scope.wait_for_libvirt)
     observed = options.observe(reader)
-    plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=partial)
+    plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=scope.partial)
     show_plan(options, plan)
     if plan.verdict == "blocked":
+        tell_blocked(plan)
         return exit_code(plan)
     note_taken_over(options, plan, desired, observed)
     guard(plan, desired, observed, manner)
@@ -184,6 +223,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     except ReconcilerError as error:
         kind = "Note" if error.code == ExitCode.LOCKED else "Warning"
         say(f"{kind}: What was found already right is not recorded. {error.summary} {error.detail}")
+    tell_end(plan, desired, observed, {})
     return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
 
 
@@ -267,7 +307,7 @@ def locked_run(
             show_plan(options, plan)  # It is no longer the one that was shown.
         guard(plan, desired, observed, manner)
         writer = open_writer(options.host, options.libvirt)
-        progress = make_progress(sys.stderr, color=options.colored(sys.stderr))
+        progress = telling(make_progress(sys.stderr, color=options.colored(sys.stderr)))
         timer, halves = _to_be_confirmed(options, plan, manner)
         on_interrupt = manner.on_error or OnError.ROLLBACK
         interrupts = Interrupts(_THEN[on_interrupt], armed=lambda: timer.told if timer is not None else "")
@@ -290,6 +330,7 @@ def locked_run(
         if timer is not None and result.code == ExitCode.OK:
             _begin_again(timer, options, result)
         code = ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
+        tell_end(plan, desired, result.after, {o.id: o.outcome for o in result.outcomes})
         interrupts.over(code)
     if halves is not None:
         plan = replace(plan, actions=halves.now)

@@ -346,6 +346,9 @@ class Libvirt:
     reason: str = ""
     version: int | None = None
     """As libvirt counts: 11003000 is 11.3.0."""
+    by_files: bool = False
+    """libvirt was not asked: its definitions were read from its files. What runs is not known, and nothing that takes
+    libvirt can be done."""
     domains: dict[str, Domain] = field(default_factory=dict)
     """By name."""
     networks: dict[str, Network] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from reconciler.plan.checks import check, unknowns
 from reconciler.plan.checks_pools import check_pools, old_lists
 from reconciler.plan.document import Plan, Source, Summary, Verdict
 from reconciler.plan.hangs import check_hangs
-from reconciler.plan.select import drop_errors, fit_root_ports, select_targets
+from reconciler.plan.select import drop_errors, fit_root_ports, leave_for_later, select_targets
 from reconciler.state.desired import Desired
 from reconciler.state.serial import desired_to_json
 
@@ -75,6 +75,8 @@ def make_plan(
     if partial:
         drop_errors(plan, resolution.left_out)
         fit_root_ports(plan, resolution, observed)
+    if observed.libvirt.by_files:
+        leave_for_later(plan, observed)
     plan.capacity = take_capacity(resolution, observed, plan.actions)
     return conclude(plan)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from reconciler.diagnostics import ReconcilerError
+from reconciler.diagnostics import Diagnostic, ReconcilerError
+from reconciler.drivers.table import facts
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
@@ -75,7 +76,42 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
     given back. The errors become warnings, since the rest is no longer blocked by them."""
     bad = {d.address for d in plan.diagnostics if d.severity == "error" and d.address}
     bad |= {address for address, cause in left_out.items() if cause in bad} | set(plan.unobserved)
-    gone = {a.id for a in plan.actions if any(within(a.address, item) for item in bad)}
+    dropped = bad | _drop(plan, {a.id for a in plan.actions if any(within(a.address, item) for item in bad)}, bad)
+    plan.diagnostics = [
+        replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
+    ]
+    plan.dropped, plan.unobserved = sorted(dropped), []
+
+
+def leave_for_later(plan: Plan, observed: Snapshot) -> None:
+    """Where libvirt was not asked, so early in boot: drops what takes it, the rates that need a carrier, which no boot
+    should wait for, and what depends on either; with one note about all of it."""
+    takes = {action.id for action in plan.actions if _takes_longer(action, observed)}
+    waits = {action.address for action in plan.actions if action.op == "pf.wait_link"}
+    left = sorted(_drop(plan, takes) - waits)
+    if left:
+        plan.diagnostics.append(
+            Diagnostic(
+                severity="note",
+                code="left-for-later",
+                summary="Some is left until libvirt can be asked and the ports have a carrier.",
+                detail=f"{', '.join(left)}. What libvirt has defined was read from its files, and nothing was asked of "
+                "it. Apply again once it runs; at boot reconciler-guests.service does.",
+            )
+        )
+
+
+def _takes_longer(action: Action, observed: Snapshot) -> bool:
+    if action.op == "pf.wait_link" or OPERATIONS[action.op].scope(action.args).kind in ("domain", "pool"):
+        return True
+    pf = observed.pfs.get(action.args["pf"]) if action.op == "vf.set" else None
+    rates = {"min_tx_rate", "max_tx_rate"} & action.args.get("set", {}).keys()
+    return bool(pf is not None and rates and facts(pf.driver, pf.device_id).max_rate.link)
+
+
+def _drop(plan: Plan, gone: set[str], bad: Collection[str] = ()) -> set[str]:
+    """Drops these actions, all that need them, and those that take away what would then not be given back; and the
+    changes of what is ``bad`` or has no action any more. Returns the addresses of the actions."""
     while True:
         more = set(gone)
         for action in plan.actions:
@@ -84,14 +120,13 @@ def drop_errors(plan: Plan, left_out: dict[str, str]) -> None:
         if more == gone:
             break
         gone = more
-    dropped = bad | {action.address for action in plan.actions if action.id in gone}
+    dropped = {action.address for action in plan.actions if action.id in gone}
     plan.actions = [action for action in plan.actions if action.id not in gone]
     acted = {action.address for action in plan.actions}
-    plan.changes = [c for c in plan.changes if c.address in acted or not any(within(c.address, d) for d in dropped)]
-    plan.diagnostics = [
-        replace(d, severity="warning") if d.severity == "error" and d.address else d for d in plan.diagnostics
+    plan.changes = [
+        c for c in plan.changes if c.address in acted or not any(within(c.address, d) for d in (*bad, *dropped))
     ]
-    plan.dropped, plan.unobserved = sorted(dropped), []
+    return dropped
 
 
 def fit_root_ports(plan: Plan, resolution: Resolution, observed: Snapshot) -> None:

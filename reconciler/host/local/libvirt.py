@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from reconciler.host.local import guest_agent, libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
 from reconciler.host.local.libvirt_errors import message
+from reconciler.host.local.libvirt_files import FILES
 from reconciler.host.local.numa import nodes_of_cpus
 from reconciler.host.local.pci_buses import pci_buses
 from reconciler.host.model import Domain, Libvirt, Network
@@ -101,6 +102,8 @@ class Connection:
         return outcome.value[0]
 
     def _open(self, libvirt: Any) -> Any:
+        if self.uri == FILES:
+            raise Unavailable("libvirt is not to be asked (--libvirt files, or --early).")
         if self._answers(libvirt):
             return self.connection
         libvirt.registerErrorHandler(_silent, None)

@@ -11,6 +11,7 @@ from reconciler.host.local import netlink
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.hugepages import read_huge_pages
 from reconciler.host.local.libvirt import LibvirtReader
+from reconciler.host.local.libvirt_files import FILES, LibvirtFiles
 from reconciler.host.local.libvirt_xml import IsVf
 from reconciler.host.local.modules import read_modules
 from reconciler.host.local.operator import find_ssh
@@ -37,7 +38,7 @@ class LocalReader:
     def __init__(self, libvirt_uri: str, root: Path = Path("/"), asked: Asked = NOTHING) -> None:
         self.root = root
         self.asked = asked
-        self.libvirt = LibvirtReader(libvirt_uri, root)
+        self.libvirt = LibvirtFiles(root) if libvirt_uri == FILES else LibvirtReader(libvirt_uri, root)
         self._patience = Patience()
 
     def observe(self) -> Snapshot:
@@ -57,6 +58,15 @@ class LocalReader:
         snapshot.services = read_services(self.root, self.asked.services, notes)
         snapshot.hugepages = read_huge_pages(self.root, notes)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
+        return snapshot
+
+    def observe_pfs(self) -> Snapshot:
+        """The PFs alone, with their interfaces; nothing else is in it."""
+        notes: list[str] = []
+        snapshot = Snapshot(notes=notes)
+        seen = self._look(snapshot, notes)
+        sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
+        snapshot.pfs = self._network(sysfs.pfs(), sysfs, seen)
         return snapshot
 
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:

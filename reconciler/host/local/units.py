@@ -1,0 +1,217 @@
+"""The units of systemd that come with this package, put in place and taken away: whole files of our own, with a first
+line that says so, in the administrator's folders. What somebody else has written there is never touched.
+
+A change of a user's own goes into a drop-in (``systemctl edit``), which stays.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import reconciler
+from reconciler.files import replace_file, sync_folder
+from reconciler.host.local.child import NoAnswer, run
+from reconciler.host.local.own_files import is_own
+from reconciler.host.local.systemd import booted
+from reconciler.host.protocol import HostError
+
+STATE_FILE = "/etc/reconciler/host.toml"
+"""The state file that the units name."""
+UNITS = "etc/systemd/system"
+SYSUSERS = "etc/sysusers.d"
+ENABLED: dict[str, bool] = {
+    "reconciler-boot.service": False,
+    "reconciler-guests.service": False,
+}
+"""Those that are enabled, and whether they are started at once, too. The others are put in place only."""
+
+_HEADER = (
+    "# Written by reconciler install-units, which also overwrites and removes it. Changes of yours: "
+    "systemctl edit {name}\n"
+)
+_PROGRAM = re.compile(r"^(Exec\w+=[-+!:|]*)reconciler(?= )", re.MULTILINE)
+_GIT_FOLDER = re.compile(r"(GIT_CONFIG_VALUE_0=)/etc/reconciler$", re.MULTILINE)
+_PLAIN = re.compile(r"/[A-Za-z0-9/._+@-]+")
+"""A path that means itself in a unit: systemd splits at blanks and expands % and $ (systemd.service(5))."""
+_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+"""Where systemd looks for programs (systemd.exec(5), "Environment Variables in Spawned Processes")."""
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """One file, and where it belongs."""
+
+    name: str
+    path: Path
+    text: str
+
+    @property
+    def is_unit(self) -> bool:
+        """Rather than a configuration file."""
+        return not self.name.endswith(".conf")
+
+
+def source_folder() -> Path:
+    """Where they are in this package: installed in it, or beside it in a checkout. Raises `HostError`."""
+    package = Path(reconciler.__file__).resolve().parent
+    for folder in (package / "systemd", package.parent / "contrib/systemd"):
+        if folder.is_dir():
+            return folder
+    raise HostError(
+        "The units are missing.",
+        f"Neither {package / 'systemd'} nor {package.parent / 'contrib/systemd'} is there. Install the package anew.",
+    )
+
+
+def find_program(called: str) -> list[str]:
+    """How systemd is to call this program: as it was called just now, else as systemd finds it in its own folders, else
+    by this Python. It is tried, with systemd's environment instead of ours. Raises `HostError` when none does."""
+    path = f"PATH={os.pathsep.join(_FOLDERS)}"
+    tries = [[os.path.abspath(called)]] if os.path.basename(called) == "reconciler" else []
+    tries += [[f"{folder}/reconciler"] for folder in _FOLDERS]
+    tries += [[sys.executable, "-m", "reconciler"]]
+    for argv in tries:
+        try:
+            done = run(["/usr/bin/env", "--ignore-environment", "--chdir=/", "--", path, *argv, "--version"], _SECONDS)
+        except (OSError, NoAnswer):
+            continue
+        if done.stdout.strip() == f"reconciler {reconciler.__version__}":
+            return argv
+    told = ", ".join(" ".join(argv) for argv in tries)
+    raise HostError(
+        "The units would not find reconciler.",
+        f"None of these is this version of it ({reconciler.__version__}) for systemd, which has no PYTHONPATH and no "
+        f"virtual environment: {told}. Install it, or link to it from /usr/local/bin.",
+    )
+
+
+def unit_files(root: Path, program: list[str], state_file: str) -> list[UnitFile]:
+    """All of them, for this program and this state file. Raises `HostError` for a path that can't stand in a unit."""
+    for what in (program[0], state_file):
+        if not _PLAIN.fullmatch(what):
+            raise HostError(
+                "A path can't stand in a unit.",
+                f"{what!r}: only absolute paths of letters, digits and /._+@- mean themselves there.",
+                code=64,
+            )
+    return list(_files(root, " ".join(program), state_file))
+
+
+def _files(root: Path, program: str, state_file: str) -> Iterator[UnitFile]:
+    for source in sorted(source_folder().iterdir()):
+        if source.suffix not in (".service", ".timer", ".conf"):
+            continue
+        text = _PROGRAM.sub(lambda found: found[1] + program, source.read_text(encoding="utf-8"))
+        text = _GIT_FOLDER.sub(lambda found: found[1] + str(Path(state_file).parent), text)
+        folder = SYSUSERS if source.suffix == ".conf" else UNITS
+        text = _HEADER.format(name=source.name) + text.replace(STATE_FILE, state_file)
+        yield UnitFile(source.name, root / folder / source.name, text)
+
+
+def not_ours(files: list[UnitFile]) -> list[str]:
+    """Files of these names that somebody else has put there, in sentences. Raises `HostError`."""
+    found = []
+    for file in files:
+        if file.path.is_symlink():
+            found.append(
+                f"{file.path} is a link to {file.path.readlink()}: a unit that is masked, or of somebody else."
+            )
+        elif _text(file.path) not in (None, "") and not is_own(_text(file.path) or ""):
+            found.append(f"{file.path} was not written by reconciler install-units: its first line doesn't say so.")
+    return found
+
+
+def install(root: Path, files: list[UnitFile]) -> list[str]:
+    """Writes what is not as it should be, and enables what is to be. Returns what was done, in sentences; nothing when
+    all is as it should be. Raises `HostError`."""
+    done = [f"Written: {file.path}" for file in files if _write(file)]
+    if any(file.path.parent == root / SYSUSERS for file in files) and done:
+        _command(["systemd-sysusers"], "The user of the drift unit was not made")
+    if done:
+        _command(["systemctl", "daemon-reload"], "systemd did not read its units anew")
+    for name, now in ENABLED.items():
+        if _state(["systemctl", "is-enabled", "--", name]) != "enabled":
+            _command(["systemctl", "enable", "--", name], f"{name} was not enabled")
+            done.append(f"Enabled: {name}")
+        if now and _state(["systemctl", "is-active", "--", name]) != "active":
+            _command(["systemctl", "start", "--", name], f"{name} was not started")
+            done.append(f"Started: {name}")
+    return done
+
+
+def remove(files: list[UnitFile]) -> list[str]:
+    """Disables, stops and deletes those of them that are ours. Returns what was done, in sentences."""
+    ours = [file for file in files if not file.path.is_symlink() and is_own(_text(file.path) or "")]
+    units = [file.name for file in ours if file.is_unit]
+    if units:
+        _command(["systemctl", "disable", "--now", "--", *units], "The units were not disabled")
+    for file in ours:
+        _delete(file.path)
+    if units:
+        _command(["systemctl", "daemon-reload"], "systemd did not read its units anew")
+    return [f"Removed: {file.path}" for file in ours]
+
+
+def need_systemd(root: Path) -> None:
+    """Raises `HostError` where systemd doesn't run."""
+    if not booted(root):
+        raise HostError("Units can't be installed.", "systemd does not run here (there is no /run/systemd/system).")
+
+
+def _state(argv: list[str]) -> str:
+    """What `systemctl is-enabled` and `is-active` say in one word; their exit status says the same."""
+    try:
+        return run(argv, _SECONDS).stdout.strip()
+    except (OSError, NoAnswer) as error:
+        raise HostError("systemd can't be asked.", f"{' '.join(argv)}: {error}.") from error
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _write(file: UnitFile) -> bool:
+    if _text(file.path) == file.text:
+        return False
+    try:
+        file.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        replace_file(file.path, file.text)
+    except OSError as error:
+        raise _not_written(file.path, error) from error
+    return True
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> HostError:
+    code = 77 if isinstance(error, PermissionError) else 1
+    return HostError("A unit's file can't be read or written.", f"{path}: {error.strerror}.", code=code)
+
+
+def _command(argv: list[str], failed: str) -> None:
+    try:
+        done = run(argv, _SECONDS)
+    except FileNotFoundError as error:
+        raise HostError("A command is missing.", f"{failed}: {argv[0]} is not installed (package systemd).") from error
+    except (OSError, NoAnswer) as error:
+        raise HostError("A command failed.", f"{failed}: {' '.join(argv)}: {error}.") from error
+    if done.returncode != 0:
+        said = done.stderr.strip() or f"exit code {done.returncode}"
+        raise HostError("A command failed.", f"{failed}: {' '.join(argv)}: {said}")

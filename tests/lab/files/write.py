@@ -82,6 +82,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "a unit of systemd": lambda: arm("reconciler-tried", 600, ["true"]),
     "the ledger": lambda: write_ledger(Path("/var/lib/reconciler"), {}),
     "the lock": lambda: opened("/run/reconciler.lock", os.O_RDWR | os.O_CREAT),
+    "a file in /run": lambda: opened("/run/reconciler-tried", os.O_RDWR | os.O_CREAT),
     "a device": lambda: opened("/dev/vfio/vfio", os.O_RDWR),
     "the memory of another process": lambda: opened("/proc/1/mem", os.O_RDWR),
     "a signal to another process": lambda: os.kill(1, 0),

@@ -44,7 +44,7 @@ def tell_failed(error: Exception, code: int) -> None:
     """That nothing could be checked, for the journal; what is wrong comes on stderr as ever."""
     if systemd_journal.is_journal(sys.stderr):
         why = error.summary if isinstance(error, ReconcilerError) else "This is a fault in reconciler."
-        message = f"Drift could not be looked for. {why} Exit code {code}."
+        message = f"Drift was not checked. {why} Exit code {code}."
         systemd_journal.send([("MESSAGE", message), *_fields("failed", code)])
 
 

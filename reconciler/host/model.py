@@ -400,7 +400,7 @@ class HostIdentity:
 class Applied:
     """A ledger entry: the value that a field was last given, or found already right with."""
 
-    value: bool | int | str | list[str] | None
+    value: bool | int | str | list[str] | dict[str, int] | None
     boot_id: str = ""
     run: str = ""
     """"" when it was found already right."""

@@ -38,7 +38,7 @@ def render_metrics(document: dict[str, Any] | None, *, code: int, checked_at: st
 
     in_sync = document is not None and document["verdict"] == "in-sync"
     gauge("in_sync", "1: all that the state file declares was compared, and nothing has moved. Else 0.", in_sync)
-    gauge("last_check_timestamp_seconds", "When drift was last looked for, whatever came of it.", seconds(checked_at))
+    gauge("last_check_timestamp_seconds", "When drift was last checked, whatever came of it.", seconds(checked_at))
     gauge(
         "last_check_exit_code",
         "0: in sync. 2: drift. 8: something could not be observed. Any other: there was no check.",

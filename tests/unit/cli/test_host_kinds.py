@@ -70,7 +70,9 @@ def test_huge_pages_from_plan_to_rollback(inside: Inside) -> None:
     inside.write("a.toml", "schema = 1\n[hugepages]\n2M = 64\n1G = { node0 = 1 }\n")
     before = snapshot(inside)["hugepages"]
     assert inside.run(*SIM, "apply", "a.toml", "--yes").returncode == ExitCode.OK
-    assert "In sync" in inside.run(*SIM, "plan", "a.toml").stdout
+    again = inside.run(*SIM, "plan", "a.toml")
+    assert "In sync" in again.stdout
+    assert again.stderr == "", "the ledger has what was applied per node, too"
     adopted = inside.run(*SIM, "adopt").stdout
     assert "2M = 64" in adopted
     by_hand(inside, "reboot")

@@ -219,7 +219,7 @@ def test_that_nothing_could_be_checked_is_an_entry_too(applied: Inside, journal:
         ["65"],
         ["3"],
     )
-    assert entry["MESSAGE"] == ["Drift could not be looked for. The state file is invalid. Exit code 65."]
+    assert entry["MESSAGE"] == ["Drift was not checked. The state file is invalid. Exit code 65."]
 
 
 def test_other_formats_go_where_they_are_asked_for(applied: Inside, journal: Journal) -> None:

@@ -124,11 +124,15 @@ class DataHost:
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         fresh = copy_host(self.state)
         snapshot.pfs, snapshot.modules, snapshot.libvirt = fresh.pfs, fresh.modules, fresh.libvirt
+        snapshot.boot = fresh.boot
         snapshot.services, snapshot.hugepages = fresh.services, fresh.hugepages
 
     def _do(self, op: str, **args: object) -> None:
         self.calls.append(op)
         OPERATIONS[op].simulate(self.state, args)
+
+    def set_kernel_arguments(self, arguments: Sequence[str] | None, deadline: float) -> None:
+        self._do("kernel.set_cmdline", arguments=arguments)
 
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         self._do("modules.set_blacklist", modules=modules, until_reboot=until_reboot)

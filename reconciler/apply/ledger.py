@@ -97,12 +97,13 @@ def write_ledger(state_dir: Path, ledger: Ledger, *, applied_at: str | None = No
 
 
 def record(ledger: Ledger, states: list[FieldState], host: Snapshot, run: str, written: set[str]) -> bool:
-    """Notes every field that is as declared, and what this run wrote that waits for a restart: to lose it is drift.
+    """Notes every field that is as declared, and what this run wrote that waits for a restart or a reboot: to lose it
+    is drift.
     ``written``: addresses on which this run changed something. True if the ledger is another one now; a value that was
     found right again is no change."""
     changed = False
     for state in states:
-        waits = state.status == "pending-restart" and state.address in written
+        waits = state.status in ("pending-reboot", "pending-restart") and state.address in written
         if not waits and (state.status not in ("same", "unverifiable") or not state.written):
             continue
         fields = ledger.setdefault(state.identity, {})

@@ -139,6 +139,7 @@ def _nic_match(match: Args) -> NicMatch:
 
 
 _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
+    "kernel.set_cmdline": lambda w, h, a, d: w().set_kernel_arguments(a["arguments"], d),
     "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(
         a["modules"], until_reboot=a.get("until_reboot", False)
     ),

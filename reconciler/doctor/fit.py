@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.disruption import CLASSES
 from reconciler.doctor.document import Checked, Finding, FindingSeverity
 from reconciler.doctor.facts import Facts, Found
+from reconciler.plan.checks_kernel import UNTIL_REBOOT
 from reconciler.plan.document import Plan
 from reconciler.plan.guards import refusals, way_out
 from reconciler.plan.planner import make_plan
 
-_SEVERITY: dict[str, FindingSeverity] = {"error": "problem", "warning": "warning"}
-"""By the severity of a diagnostic. Its notes are about the plan itself, and left to it."""
+_SEVERITY: dict[str, FindingSeverity] = {"error": "problem", "warning": "warning", "note": "note"}
+"""By the severity of a diagnostic. Notes are about the plan itself and left to it, but for what waits for a reboot."""
 _WHY = {
     "error": "It blocks the plan: `reconciler apply` does nothing of this file.",
+    "note": "Nothing is wrong with it.",
     "warning": "`reconciler apply` goes on all the same, and the guests concerned may not get what the file promises.",
 }
 _HERE = frozenset({"pf-down", "libvirt-unavailable"})
@@ -54,7 +57,7 @@ def check_fit(facts: Facts) -> Found:
         return
     plan = make_plan(facts.desired, facts.host)
     for item in plan.diagnostics:
-        if item.severity in _SEVERITY and item.code not in _HERE:
+        if item.severity != "note" and item.code not in _HERE:
             yield _from_plan(item)
     if any(item.severity == "error" for item in plan.diagnostics):
         return
@@ -84,6 +87,9 @@ def check_fit(facts: Facts) -> Found:
                 "policy",
                 facts.line("policy"),
             )
+    for item in plan.diagnostics:
+        if item.code == UNTIL_REBOOT:
+            yield replace(_from_plan(item), why="Until then the host is not what the file declares.")
     if not never:
         yield Checked("state file", f"fits this host; `reconciler plan` has {len(plan.actions)} actions")
 

@@ -119,6 +119,33 @@ class Pf:
 
 
 @dataclass(slots=True)
+class BootArguments:
+    """The kernel's arguments: of this boot, of the next one, and what they brought about."""
+
+    running: list[str] | None = None
+    """``/proc/cmdline``, in its words."""
+    own: list[str] | None = None
+    """What our own file holds: of a drop-in what it adds, else which of the boot loader's arguments are ours; ``None``:
+    there is no such file, or it could not be read."""
+    next: list[str] | None = None
+    """Those that the boot loader's configuration gives to every kernel of this system; ``None``: not known."""
+    some: list[str] = field(default_factory=list)
+    """Those that it gives to some of them only."""
+    since_boot: bool = False
+    """That configuration was written since this boot began."""
+    loader: str = ""
+    """The boot loader, and how its arguments are changed; "": none is known here, and `trouble` says why."""
+    trouble: str = ""
+    """Why they can't be changed, in full sentences."""
+    replaces: bool = False
+    """The boot loader's tool puts an argument in place of another one of the same name (``iommu=soft``)."""
+    groups: int | None = None
+    """How many IOMMU groups there are; 0: the IOMMU is off."""
+    domains: list[str] | None = None
+    """Types of the groups that the PFs are in (``identity``: passthrough); ``None``: not known."""
+
+
+@dataclass(slots=True)
 class BlacklistEntry:
     """A ``blacklist`` line of modprobe.d, or a module in ``modprobe.blacklist=`` or ``module_blacklist=`` of
     the kernel command line."""
@@ -423,6 +450,7 @@ class Snapshot:
     host: HostIdentity = field(default_factory=HostIdentity)
     pfs: dict[str, Pf] = field(default_factory=dict)
     """By identity."""
+    boot: BootArguments = field(default_factory=BootArguments)
     modules: Modules = field(default_factory=Modules)
     bridges: list[str] | None = None
     """The host's Linux bridges, sorted; ``None``: not known."""

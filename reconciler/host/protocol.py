@@ -13,14 +13,14 @@ from reconciler.host.model import Snapshot
 from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes, Pages
 
-ScopeKind = Literal["modules", "service", "hugepages", "pf", "domain", "pool"]
+ScopeKind = Literal["boot", "modules", "service", "hugepages", "pf", "domain", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
     NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")``,
-    ``Scope("hugepages", "")``."""
+    ``Scope("hugepages", "")``, ``Scope("boot", "")``."""
 
     kind: ScopeKind
     key: str
@@ -137,6 +137,12 @@ class Writer(Protocol):
     @property
     def clock(self) -> Clock:
         """What the host's seconds are counted by."""
+        ...
+
+    def set_kernel_arguments(self, arguments: Sequence[str] | None, deadline: float) -> None:
+        """Has the next boot use these as ours, in place of those that were ours before, by the boot loader's own means;
+        ``None``: none, and no file of ours. When this returns, the boot loader's configuration has them; when it
+        raises, all is as it was."""
         ...
 
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:

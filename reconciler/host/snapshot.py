@@ -16,6 +16,7 @@ from reconciler.host.protocol import Scope
 from reconciler.json_data import read_json
 from reconciler.state.checks import (
     ALIAS,
+    ARGUMENT,
     ATTRIBUTES,
     COUNT,
     DOMAIN,
@@ -171,6 +172,7 @@ def _named(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
 
 def _compared(snapshot: Snapshot) -> Iterator[tuple[str, Check, Any]]:
     """What is only compared with, and shown."""
+    yield "boot.own", each(ARGUMENT), snapshot.boot.own
     yield "modules.own", each(MODULE), snapshot.modules.own
     yield "modules.own_load", each(MODULE), snapshot.modules.own_load
     yield "services.units", each(SERVICE), list(snapshot.services.units or {})

@@ -83,6 +83,7 @@ def copy_host(host: Snapshot) -> Snapshot:
     """A copy whose parts can be changed without changing the original."""
     twin = replace(host)
     twin.pfs = {key: copy_pf(pf) for key, pf in host.pfs.items()}
+    twin.boot = copy.deepcopy(host.boot)
     twin.modules = copy.deepcopy(host.modules)
     twin.services = copy.deepcopy(host.services)
     twin.hugepages = copy.deepcopy(host.hugepages)

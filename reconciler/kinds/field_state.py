@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Status = Literal["same", "different", "parent-missing", "unknown", "unverifiable", "deferred", "pending-restart"]
+Status = Literal[
+    "same", "different", "parent-missing", "unknown", "unverifiable", "deferred", "pending-reboot", "pending-restart"
+]
 """``parent-missing``: the VF or pool that would have this field isn't there, which is counted with its parent.
 ``unverifiable``: the driver can't report it."""
 

@@ -9,6 +9,7 @@ from reconciler.host.model import Snapshot
 from reconciler.kinds.domain.compare import compare as compare_domains
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.hugepages.compare import compare as compare_huge_pages
+from reconciler.kinds.kernel.compare import compare as compare_kernel
 from reconciler.kinds.modules.compare import compare as compare_modules
 from reconciler.kinds.modules.compare import compare_load
 from reconciler.kinds.nic.compare import compare as compare_nics
@@ -19,6 +20,7 @@ from reconciler.kinds.services.compare import compare as compare_services
 from reconciler.kinds.vf.compare import compare as compare_vfs
 
 COMPARATORS = (
+    compare_kernel,
     compare_modules,
     compare_load,
     compare_services,

@@ -14,6 +14,7 @@ from reconciler.drivers.table import DRIVERS, facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.hugepages.operations import now_of
+from reconciler.kinds.kernel.effects import has_effect
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, find_standby, sriov_nics
 from reconciler.kinds.pool.operations import live_addresses
@@ -24,7 +25,7 @@ from reconciler.state.desired import VF_ATTRIBUTES, Attributes, Policy
 from reconciler.state.findings import Findings, thing
 from reconciler.state.load import load
 from reconciler.state.positions import Path
-from reconciler.state.values import check_host_name, check_libvirt_name, check_module, check_nic_key
+from reconciler.state.values import check_argument, check_host_name, check_libvirt_name, check_module, check_nic_key
 from reconciler.state.write import render
 
 Data = dict[str, Any]
@@ -71,6 +72,8 @@ class _Adopter:
             state["host"] = {"name": self.host.host.name}
         else:
             self.result.left_out.append(f"host.name: no state file takes the name {self.host.host.name!r}")
+        if arguments := self._arguments():
+            state["kernel"] = {"cmdline": arguments}
         blacklist = self._blacklist()
         load = [name for name in self.host.modules.own_load or [] if name in (self.host.modules.loaded or [])]
         modules = {name: listed for name, listed in (("blacklist", blacklist), ("load", load)) if listed}
@@ -92,6 +95,15 @@ class _Adopter:
         if not self.host.libvirt.available:
             self.result.left_out.append(f"guests and pools: {self.host.libvirt.reason}")
         return self.result
+
+    def _arguments(self) -> list[str]:
+        """The kernel's arguments that our own file has, once they are in effect."""
+        boot = self.host.boot
+        own = [item for item in boot.own or [] if _fits(check_argument, item)]
+        if own != (boot.own or []) or not all(has_effect(item, boot) and item in (boot.next or ()) for item in own):
+            self.result.left_out.append("kernel.cmdline: not all of our own arguments are in effect")
+            return []
+        return own
 
     def _blacklist(self) -> list[str]:
         listed = {kernel_name(m) for m in self.host.modules.own or []}

@@ -8,6 +8,7 @@ from reconciler.disruption import severity
 from reconciler.kinds.action import Action, Impact
 from reconciler.kinds.builder import Builder
 from reconciler.kinds.field_state import FieldState
+from reconciler.kinds.kernel.operations import ADDRESS as CMDLINE
 from reconciler.kinds.modules.compare import ADDRESS as BLACKLIST
 from reconciler.kinds.modules.steps import reason as modules_reason
 from reconciler.kinds.services.steps import reason as services_reason
@@ -67,6 +68,8 @@ def _reason(builder: Builder, where: str, fields: list[FieldState], actions: lis
         return modules_reason(builder, [field.field for field in fields])
     if where.startswith("services."):
         return services_reason(builder, actions)
+    if where == CMDLINE:
+        return "the kernel reads its arguments at boot: a reboot brings them into effect, which is left to you"
     names = {field.field: field for field in fields}
     vfs = names.get("vfs")
     if vfs is not None and isinstance(vfs.declared, int) and vfs.observed and vfs.declared:

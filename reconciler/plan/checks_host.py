@@ -13,6 +13,7 @@ from reconciler.kinds.modules.compare import LOAD
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.services.compare import LIBVIRT, trouble
+from reconciler.plan.checks_kernel import check_kernel
 from reconciler.state.address import address
 from reconciler.state.desired import Pages
 from reconciler.state.refs import page_size_kib
@@ -24,6 +25,7 @@ _GIB = 1024 * 1024
 
 def check_host(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     """All findings."""
+    yield from check_kernel(resolution, host)
     yield from _load(resolution, host)
     yield from _services(resolution, host)
     yield from _huge_pages(resolution, host)

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.kinds.action import Action, Step, Undo
 
-_LASTING = frozenset({"modules.set_load", "pool.set_autostart", "pool.undefine", "nic.update", "domain.set_root_ports"})
+_LASTING = frozenset(
+    {
+        "kernel.set_cmdline",
+        "modules.set_load",
+        "pool.set_autostart",
+        "pool.undefine",
+        "nic.update",
+        "domain.set_root_ports",
+    }
+)
 """Operations that only write what outlasts a reboot."""
 _NOW_OR_AT_BOOT = frozenset({"service.set", "hugepages.set"})
 """Operations that do one of the two."""

@@ -30,6 +30,8 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
     touched = {key: {a.args[key] for a in actions if key in a.args} for key in ("pf", "pool", "domain")}
     touched["pf"] |= {a.args["nic"]["vf"][0] for a in actions if a.args.get("nic", {}).get("vf")}
     facts: Facts = {name: _pf(asdict(pf)) for name in sorted(touched["pf"]) if (pf := host.pfs.get(name)) is not None}
+    if any(action.op == "kernel.set_cmdline" for action in actions):
+        facts["kernel.cmdline"] = {"own": host.boot.own, "next": host.boot.next}
     if any(action.op == "modules.set_blacklist" for action in actions):
         facts["modules.blacklist"] = {"entries": host.modules.own}
     if any(action.op == "modules.set_load" for action in actions):

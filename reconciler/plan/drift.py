@@ -99,7 +99,7 @@ def _label_of(state: FieldState, applied: Applied | None) -> Label:
     match state.status:
         case "same":
             return "in-sync"
-        case "unverifiable" | "deferred" | "unknown" | "pending-restart":
+        case "unverifiable" | "deferred" | "unknown" | "pending-reboot" | "pending-restart":
             return state.status
         case _:
             pass

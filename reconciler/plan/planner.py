@@ -11,6 +11,7 @@ from reconciler.kinds.builder import Builder
 from reconciler.kinds.domain import steps as domain
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.hugepages import steps as hugepages
+from reconciler.kinds.kernel import steps as kernel
 from reconciler.kinds.modules import steps as modules
 from reconciler.kinds.nic import steps as nic
 from reconciler.kinds.pf import steps as pf
@@ -23,6 +24,7 @@ from reconciler.kinds.vf import steps as vf
 from reconciler.plan.capacity import take_capacity
 from reconciler.plan.changes import changes_of
 from reconciler.plan.checks import check, unknowns
+from reconciler.plan.checks_kernel import UNTIL_REBOOT, until_reboot
 from reconciler.plan.checks_pools import check_pools, old_lists
 from reconciler.plan.document import Plan, Source, Summary, Verdict
 from reconciler.plan.hangs import check_hangs
@@ -58,6 +60,7 @@ def make_plan(
     diagnostics += check_pools(resolution, observed, builder.host, builder.remade)
     diagnostics += _unmet(resolution, after, diagnostics)
     diagnostics += _waiting(resolution, after)
+    diagnostics += until_reboot(resolution, observed, builder.host)
     diagnostics += old_lists(resolution, builder.host, after)
     diagnostics += check_hangs(observed, desired, builder.actions)
     plan = Plan(
@@ -92,6 +95,7 @@ def _steps(builder: Builder) -> None:
     }
     nic.release(builder, remade)
     pool.release(builder, remade)
+    kernel.plan(builder)
     modules.plan(builder)
     services.plan(builder)
     hugepages.plan(builder)
@@ -107,6 +111,7 @@ def conclude(plan: Plan) -> Plan:
     counts = Summary(
         actions=len(plan.actions),
         disruptive=sum(severity(action.disruption) > 0 for action in plan.actions),
+        reboot=any(diagnostic.code == UNTIL_REBOOT for diagnostic in plan.diagnostics),
     )
     for change in plan.changes:
         setattr(counts, change.op, getattr(counts, change.op) + 1)

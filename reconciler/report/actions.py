@@ -37,6 +37,11 @@ def _blacklist(args: Args) -> str:
     return f"keep {listed(modules)} from loading" if modules else "remove our blacklist file"
 
 
+def _cmdline(args: Args) -> str:
+    arguments = args["arguments"]
+    return f"have the kernel started with {' '.join(arguments)}" if arguments else "take our kernel arguments out"
+
+
 def _load_at_boot(args: Args) -> str:
     modules = args["modules"]
     return f"have {listed(modules)} loaded at boot" if modules else "remove our list of modules to load"
@@ -135,6 +140,7 @@ def _update(args: Args) -> str:
 
 
 _SENTENCES: dict[str, Callable[[Args], str]] = {
+    "kernel.set_cmdline": _cmdline,
     "modules.set_blacklist": _blacklist,
     "modules.set_load": _load_at_boot,
     "modules.unload": lambda args: f"unload {args['module']}",

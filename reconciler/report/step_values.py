@@ -12,6 +12,7 @@ Attributes = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Of VFs as they were before a run, by PF identity and index."""
 
 _FIELDS = {
+    "kernel.set_cmdline": "arguments",
     "modules.set_blacklist": "modules",
     "modules.set_load": "modules",
     "pf.set_link": "link",

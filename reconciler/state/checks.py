@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reconciler.state.refs import MAX_INDEX, page_size, page_size_kib
-from reconciler.state.spec import MAX_PAGES, MAX_RATE, NODE_PATTERN
+from reconciler.state.spec import ARGUMENT_PATTERN, MAX_PAGES, MAX_RATE, NODE_PATTERN
 
 Problem = tuple[str, str]
 """Where (``.nic.mac``; "" for the value itself), and what is wrong there."""
@@ -60,6 +60,11 @@ def is_mac(text: str) -> bool:
 def is_module(text: str) -> bool:
     """A kernel module's name."""
     return _MODULE.fullmatch(text) is not None
+
+
+def is_argument(text: str) -> bool:
+    """An argument of the kernel that can be written to a boot loader's configuration."""
+    return re.fullmatch(ARGUMENT_PATTERN, text) is not None
 
 
 def is_service(text: str) -> bool:
@@ -120,6 +125,7 @@ PF = _text("a PF such as pci/0000:01:00.0", is_pf)
 PCI_ADDRESS = _text("a PCI address such as 0000:01:00.0", is_pci_address)
 MAC = _text("a MAC address in lower case that a NIC can have", is_mac)
 MODULE = _text("the name of a kernel module", is_module)
+ARGUMENT = _text("an argument of the kernel", is_argument)
 SERVICE = _text("the name of a service of systemd", is_service)
 PAGE_SIZE = _text("a size of huge pages such as 2M", is_page_size)
 PAGES = number("a number of huge pages", MAX_PAGES)

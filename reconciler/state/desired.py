@@ -142,6 +142,8 @@ class Desired:
     schema: int = 1
     host_name: str | None = None
     policy: Policy = field(default_factory=Policy)
+    cmdline: tuple[str, ...] | None = None
+    """Arguments of the kernel."""
     blacklist: tuple[str, ...] | None = None
     load: tuple[str, ...] | None = None
     """Modules that the host has to load."""

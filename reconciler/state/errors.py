@@ -19,6 +19,8 @@ SUMMARIES = {
     "wrong-value": "The value is none of those allowed.",
     "out-of-range": "The number is out of range.",
     "invalid-name": "The name is not allowed.",
+    "invalid-argument": "The kernel argument is not allowed.",
+    "repeated-argument": "A kernel argument is declared twice.",
     "invalid-id": "The PCI address or id is not valid.",
     "invalid-reference": "The reference can't be read.",
     "invalid-index": "The VF index can't be read.",

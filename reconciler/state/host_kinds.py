@@ -1,4 +1,4 @@
-"""The host's own tables: modules, services and huge pages."""
+"""The host's own tables: kernel arguments, modules, services and huge pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,33 @@ from reconciler.state.draft import Draft
 from reconciler.state.positions import Path
 from reconciler.state.refs import page_size, page_size_kib
 from reconciler.state.shape import show
-from reconciler.state.spec import MAX_PAGES, NODE_PATTERN, ModulesSpec, ServiceSpec
-from reconciler.state.values import check_module, check_service, same_module
+from reconciler.state.spec import MAX_PAGES, NODE_PATTERN, KernelSpec, ModulesSpec, ServiceSpec
+from reconciler.state.values import check_argument, check_module, check_service, same_module
+
+_ONE_VALUE = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
+"""Arguments that make no sense twice; others (``console=``) may have several values."""
+
+
+def build_cmdline(draft: Draft, spec: KernelSpec | None) -> tuple[str, ...] | None:
+    """The kernel's arguments, in the order of the file."""
+    if spec is None or spec.cmdline is None:
+        return None
+    found: list[str] = []
+    values: dict[str, str] = {}
+    for number, argument in enumerate(spec.cmdline):
+        key = ("kernel", "cmdline", number)
+        if not check_argument(draft.findings, key, argument):
+            continue
+        name = argument.partition("=")[0]
+        if argument in found:
+            draft.findings.error(key, "repeated-argument", f"{argument} is there twice: write it once.")
+        elif name in _ONE_VALUE and name in values:
+            detail = f"{argument} and {values[name]} contradict each other: write one of them."
+            draft.findings.error(key, "repeated-argument", detail)
+        else:
+            found.append(argument)
+            values[name] = argument
+    return tuple(found)
 
 
 def build_modules(draft: Draft, name: Literal["blacklist", "load"], spec: ModulesSpec | None) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ from reconciler.state.desired import Desired, Policy
 from reconciler.state.draft import Draft
 from reconciler.state.findings import Findings
 from reconciler.state.guests import build_domains, build_pools
-from reconciler.state.host_kinds import build_huge_pages, build_modules, build_services
+from reconciler.state.host_kinds import build_cmdline, build_huge_pages, build_modules, build_services
 from reconciler.state.pfs import build_pfs
 from reconciler.state.rules import check_rules
 from reconciler.state.shape import check_schema, check_shape
@@ -48,6 +48,7 @@ def build(file: StateSpecFile, findings: Findings) -> Desired:
     desired = Desired(
         host_name=host_name,
         policy=_build_policy(file.policy),
+        cmdline=build_cmdline(draft, file.kernel),
         blacklist=build_modules(draft, "blacklist", file.modules),
         load=build_modules(draft, "load", file.modules),
         services=build_services(draft, file.services or {}),

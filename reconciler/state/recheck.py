@@ -75,6 +75,7 @@ def _file(desired: Desired) -> Table:
             "disruption": desired.policy.disruption,
             "max_vfs_per_domain": desired.policy.max_vfs_per_domain,
         },
+        kernel=None if desired.cmdline is None else {"cmdline": list(desired.cmdline)},
         modules=_said(
             blacklist=None if desired.blacklist is None else list(desired.blacklist),
             load=None if desired.load is None else list(desired.load),

@@ -18,7 +18,11 @@ def desired_to_json(desired: Desired) -> dict[str, Any]:
     An empty list stays where it says something: ``blacklist = []`` empties the tool's own list.
     """
     document: dict[str, Any] = _without_nothing(_adapter().dump_python(desired, mode="json"))
-    for name, listed in (("blacklist", desired.blacklist), ("load", desired.load)):
+    for name, listed in (
+        ("cmdline", desired.cmdline),
+        ("blacklist", desired.blacklist),
+        ("load", desired.load),
+    ):
         if listed is not None:
             document[name] = list(listed)
     for nic in _nics(document):

@@ -19,10 +19,7 @@ from reconciler.state.spec import StateSpecFile
 
 SCHEMA = 1
 
-_LATER: tuple[tuple[str | None, ...], ...] = (
-    ("kernel",),
-    ("pf", None, "host_network"),
-)
+_LATER: tuple[tuple[str | None, ...], ...] = (("pf", None, "host_network"),)
 """Keys that the language has and this version does not carry out; None stands for any name."""
 
 

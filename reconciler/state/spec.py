@@ -19,6 +19,8 @@ from reconciler.state.refs import (
     VFS_PATTERN,
 )
 
+ARGUMENT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.,:=+@%/-]{0,254}$"
+"""An argument of the kernel that means the same to it, to a shell (GRUB's drop-ins are shell) and to GRUB itself."""
 MODULE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 SERVICE_PATTERN = r"^[A-Za-z0-9:_.\\@-]+$"
 """unit_name_is_valid of systemd (src/basic/unit-name.c)."""
@@ -108,6 +110,20 @@ class PolicySpec(Spec):
         le=MAX_INDEX,
         title="VFs per domain",
         description="A domain with more NICs than this is an error. The default is 32.",
+    )
+
+
+class KernelSpec(Spec):
+    """The kernel itself."""
+
+    model_config = ConfigDict(title="Kernel")
+
+    cmdline: list[str] | None = Field(
+        None,
+        title="Command line",
+        description="Arguments that the kernel has to be started with, such as intel_iommu=on and iommu=pt. They count "
+        "when they have their effect, however they came there. [] empties the tool's own list.",
+        json_schema_extra=_list_of(ARGUMENT_PATTERN),
     )
 
 
@@ -405,6 +421,7 @@ class StateSpecFile(Spec):
     )
     host: HostSpec | None = Field(None, title="Host", description="The machine that the file is for.")
     policy: PolicySpec | None = Field(None, title="Policy", description="What apply may do.")
+    kernel: KernelSpec | None = Field(None, title="Kernel", description="The kernel's command line.")
     modules: ModulesSpec | None = Field(None, title="Modules", description="Kernel modules.")
     services: dict[str, ServiceSpec] | None = Field(
         None,

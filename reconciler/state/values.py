@@ -13,6 +13,7 @@ from reconciler.state.positions import Path
 from reconciler.state.refs import PF_NAME_PATTERN
 from reconciler.state.shape import show
 from reconciler.state.spec import (
+    ARGUMENT_PATTERN,
     HOST_PATTERN,
     MAC_PATTERN,
     MODULE_PATTERN,
@@ -156,6 +157,34 @@ def check_service(findings: Findings, key: Path, name: str) -> bool:
     fits = re.fullmatch(SERVICE_PATTERN, name) and len(name) + len(".service") <= _MAX_UNIT_NAME
     fits = fits and not name.startswith("@")
     return _check(findings, key, name, fits, "a service's name has letters, digits, and : - _ . \\ @")
+
+
+_SYSTEM = frozenset(
+    {
+        *("root", "rootflags", "rootfstype", "rootwait", "rootdelay", "ro", "rw", "resume", "resume_offset", "ostree"),
+        *("init", "rdinit", "initrd", "noinitrd", "BOOT_IMAGE", "single", "emergency", "rescue", "mount.usr"),
+        *("systemd.unit", "systemd.machine_id", "rd.break", "rd.luks.uuid", "rd.lvm.lv", "rd.md.uuid"),
+    }
+)
+"""Kernel arguments that say which system is started, and how (Documentation/admin-guide/kernel-parameters.txt,
+kernel-command-line(7), dracut.cmdline(7)): the installation's to say, and different on each host."""
+
+
+def check_argument(findings: Findings, key: Path, argument: str) -> bool:
+    """An argument of the kernel that this tool may have it started with."""
+    detail = ""
+    if re.search(r"\s", argument.strip()):
+        detail = "write each argument as an entry of its own."
+    elif not re.fullmatch(ARGUMENT_PATTERN, argument):
+        detail = (
+            "it begins with a letter, a digit or _, and goes on with these and . , : = + @ % / - (255 characters at "
+            "most); anything else would mean something to the boot loader's shell."
+        )
+    elif argument.partition("=")[0].replace("-", "_") in _SYSTEM or argument in ("1", "2", "3", "4", "5"):
+        detail = "it says which system is started, and how: leave it to the boot loader's own configuration."
+    if detail:
+        findings.error(key, "invalid-argument", f"{show(argument)}: {detail}")
+    return not detail
 
 
 def same_module(name: str) -> str:

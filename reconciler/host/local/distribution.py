@@ -96,7 +96,8 @@ KERNEL_INSTALL = BootLoader(
         "boot/efi/EFI/Linux",
         "boot/EFI/Linux",
     ),
-    refresh=("kernel-install", "add-all"),  # since systemd 255
+    # With each kernel: `add-all` is there since systemd 255, and sees no kernels where Debian has them.
+    refresh=("kernel-install", "add"),
     # What started this boot says so (systemd.io/BOOT_LOADER_INTERFACE); entries and kernel-install are elsewhere, too.
     markers=(
         (f"{_EFI_VARIABLES}/LoaderInfo-{_BOOT_LOADER}", "systemd-boot"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import reconciler
 from reconciler.host.local import netlink
+from reconciler.host.local.boot_loader import read_boot
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.hugepages import read_huge_pages
 from reconciler.host.local.libvirt import LibvirtReader
@@ -22,7 +23,7 @@ from reconciler.host.local.processes import Processes
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.systemd import read_services
-from reconciler.host.model import HostIdentity, Modules, Pf, Snapshot, Use
+from reconciler.host.model import BootArguments, HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
 from reconciler.host.refusals import describe
@@ -53,6 +54,7 @@ class LocalReader:
         seen = self._look(snapshot, notes)
         sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
         snapshot.pfs = self._network(sysfs.pfs(), sysfs, seen)
+        snapshot.boot = self._boot(snapshot, notes)
         snapshot.modules = self._modules(notes)
         snapshot.bridges = sysfs.bridges()
         snapshot.services = read_services(self.root, self.asked.services, notes)
@@ -77,6 +79,8 @@ class LocalReader:
             self._refresh_pf(snapshot, scope.key, notes)
         elif scope.kind == "modules":
             snapshot.modules = self._modules(notes)
+        elif scope.kind == "boot":
+            snapshot.boot = self._boot(snapshot, notes)
         elif scope.kind == "hugepages":
             snapshot.hugepages = read_huge_pages(self.root, notes)
         elif scope.kind == "service":
@@ -93,6 +97,9 @@ class LocalReader:
         devices = self.root / "sys/bus/pci/devices"
         self.libvirt.examine(found, lambda address: os.path.lexists(devices / address / "physfn"))
         return found
+
+    def _boot(self, snapshot: Snapshot, notes: list[str]) -> BootArguments:
+        return read_boot(self.root, [pf.device for pf in snapshot.pfs.values() if pf.bus == "pci"], notes)
 
     def _modules(self, notes: list[str]) -> Modules:
         modules = read_modules(self.root, notes, self.asked.modules)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
+from reconciler.host.local.boot_writer import set_arguments
 from reconciler.host.local.child import WRITES, NoAnswer, call
 from reconciler.host.local.hugepages import set_huge_pages, write_own
 from reconciler.host.local.libvirt_writer import LibvirtWriter
@@ -48,6 +49,9 @@ class LocalWriter:
     def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
         self.root = root
         self.libvirt = LibvirtWriter(libvirt_uri)
+
+    def set_kernel_arguments(self, arguments: Sequence[str] | None, deadline: float) -> None:
+        set_arguments(self.root, arguments, deadline)
 
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         write_blacklist(self.root, modules, OWN_UNTIL_REBOOT if until_reboot else OWN_FILE)

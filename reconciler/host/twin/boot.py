@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from reconciler.host.twin import hugepages, kernel, libvirt, modules, networks, services
+from reconciler.host.twin import cmdline, hugepages, kernel, libvirt, modules, networks, services
 from reconciler.host.twin.errors import LibvirtRefused
 from reconciler.host.twin.state import Twin
 
@@ -26,6 +26,7 @@ def reboot(twin: Twin) -> None:
     twin.users.clear()
     modules.blacklist_until_reboot(twin, [])
     _stop_all(twin)
+    cmdline.reboot(twin)
     hugepages.reboot(twin)
     for pf in twin.pfs.values():
         card = twin.cards[pf.id]

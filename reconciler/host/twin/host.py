@@ -21,7 +21,19 @@ from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
-from reconciler.host.twin import faults, hands, hugepages, kernel, libvirt, losses, modules, networks, services, state
+from reconciler.host.twin import (
+    cmdline,
+    faults,
+    hands,
+    hugepages,
+    kernel,
+    libvirt,
+    losses,
+    modules,
+    networks,
+    services,
+    state,
+)
 from reconciler.host.twin.attributes import set_attributes
 from reconciler.host.twin.check import check
 from reconciler.host.twin.clock import advance, settle
@@ -105,6 +117,15 @@ class TwinHost:
     def losses(self) -> list[Loss]:
         """What running guests have lost so far, and until when."""
         return deepcopy(self.twin().losses)
+
+    def set_kernel_arguments(self, arguments: Sequence[str] | None, deadline: float) -> None:
+        """The boot loader's configuration."""
+
+        def words(error: Exception) -> HostError:
+            said = str(error) if isinstance(error, CommandFailed) else getattr(error, "strerror", None) or str(error)
+            return HostError("The boot loader's configuration could not be changed.", f"{said} All is as it was.")
+
+        self._do(lambda twin: cmdline.set_own(twin, arguments), words, deadline)
 
     def set_blacklist(self, names: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         """Our own modprobe.d file, or the one that a reboot takes away."""

@@ -10,7 +10,7 @@ from reconciler.host.local.libvirt_xml import OWN_ALIAS, STANDBY_ALIAS
 from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
-from reconciler.host.twin import libvirt, modules
+from reconciler.host.twin import cmdline, libvirt, modules
 from reconciler.host.twin.attributes import seen
 from reconciler.host.twin.state import Twin
 
@@ -23,6 +23,7 @@ def look(twin: Twin) -> Snapshot:
     """Everything that a plan reads."""
     snapshot = Snapshot(tool=reconciler.__version__, taken_at=now(), host=deepcopy(twin.host))
     snapshot.pfs = {key: _pf(twin, pf) for key, pf in sorted(twin.pfs.items())}
+    snapshot.boot = cmdline.look(twin)
     snapshot.modules = _modules(twin)
     snapshot.bridges = sorted(twin.bridges)
     snapshot.services = deepcopy(twin.services)
@@ -36,6 +37,8 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
     """Reads one part again, as much with it as the local reader does."""
     if scope.kind == "modules":
         snapshot.modules = _modules(twin)
+    elif scope.kind == "boot":
+        snapshot.boot = cmdline.look(twin)
     elif scope.kind == "hugepages":
         snapshot.hugepages = deepcopy(twin.hugepages)
     elif scope.kind == "service":

@@ -8,7 +8,7 @@ import reconciler
 from reconciler.drivers.table import DRIVERS
 from reconciler.host.model import Domain, Pf, Snapshot, Vf
 from reconciler.host.platform import Platform
-from reconciler.host.twin import kernel, modules
+from reconciler.host.twin import cmdline, kernel, modules
 from reconciler.host.twin.libvirt import ports_taken
 from reconciler.host.twin.state import Card, Guest, Twin
 
@@ -27,6 +27,7 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         origin=f"snapshot of {snapshot.host.name or 'a host without a name'}",
         host=deepcopy(snapshot.host),
         pfs=deepcopy(snapshot.pfs),
+        boot=deepcopy(snapshot.boot),
         modules=deepcopy(snapshot.modules),
         bridges=list(snapshot.bridges or []),
         services=deepcopy(snapshot.services),
@@ -39,6 +40,7 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         for vf in pf.vfs:
             _complete(pf, vf)
     twin.iommu = _has_iommu(twin)
+    cmdline.guess(twin)
     twin.guests = {name: _guest(domain) for name, domain in libvirt.domains.items()}
     _add_modules(twin)
     _add_users(twin, snapshot)

@@ -16,6 +16,7 @@ import reconciler
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import (
     BlacklistEntry,
+    BootArguments,
     Domain,
     GuestHardware,
     HostIdentity,
@@ -248,6 +249,8 @@ def from_profile(profile: Profile, name: str) -> Twin:
         builtin=sorted(modules.canonical(module) for module in host.builtin),
         services=Services({name: _service(name, state) for name, state in host.services.items()}, complete=True),
         iommu=host.iommu,
+        iommu_in_firmware=host.iommu or not any(word.endswith("_iommu=on") for word in host.cmdline.split()),
+        boot=BootArguments(host.cmdline.split(), next=host.cmdline.split(), loader="GRUB, with drop-ins"),
         hugepages=hugepages.empty(host.memory_gib << 20, host.numa_nodes),
         libvirt=Libvirt(available=True, version=host.libvirt),
         platform=_platform(profile),

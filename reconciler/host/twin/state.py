@@ -16,6 +16,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.files import replace_file
 from reconciler.host.model import (
     SNAPSHOT_FORMAT,
+    BootArguments,
     HostIdentity,
     HugePagePools,
     Libvirt,
@@ -172,6 +173,13 @@ class Twin:
     failing: dict[str, str] = field(default_factory=dict)
     """Services that end as soon as they are started, with what they then say."""
     iommu: bool = True
+    """There are IOMMU groups."""
+    iommu_in_firmware: bool = True
+    """VT-d or AMD-Vi is switched on."""
+    iommu_by_default: bool = False
+    """The kernel uses it without being asked."""
+    boot: BootArguments = field(default_factory=BootArguments)
+    """``groups`` and ``domains`` are looked up."""
     bridges: list[str] = field(default_factory=list)
     """The host's Linux bridges, which it makes again at each boot."""
     libvirt: Libvirt = field(default_factory=Libvirt)

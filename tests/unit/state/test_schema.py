@@ -59,7 +59,7 @@ def test_later_keys_are_not_offered() -> None:
     schema = state_schema()
     tables = [schema, *schema["definitions"].values()]
     known = {name for table in tables for name in table["properties"]}
-    later = {"kernel", "host_network"}
+    later = {"host_network"}
     assert not known & later
     for body, _ in LATER:
         assert not accepts(file(body))

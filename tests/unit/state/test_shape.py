@@ -108,7 +108,6 @@ def test_refused(text: str, expected: list[str]) -> None:
 
 
 LATER = [
-    ("[kernel]\ncmdline = 3\nfoo = 4", "6:2 kernel"),
     ("host_network = 'ignore'", "6:1 pf.int"),
 ]
 
@@ -158,7 +157,7 @@ def test_in_plain_words(text: str, words: str) -> None:
 def test_all_mistakes_in_one_run() -> None:
     text = file(
         "[pf.int.vf.9]\nvlan = '3'\n[domain.d.nic.a]\npool = 'x'\nmac = 'zz'\nqoss = 1\n"
-        "[pf.int.vf.'7-4']\n[policy]\ndisruption = 'x'\n[kernel]\n"
+        "[pf.int.vf.'7-4']\n[policy]\ndisruption = 'x'\n[kernel]\ncmdline = ['a b']\n"
     )
     assert errors(text) == [
         "6:12 pf.int.vf.9 index-beyond-vfs",
@@ -168,7 +167,7 @@ def test_all_mistakes_in_one_run() -> None:
         "11:1 domain.d.nic.a unknown-key",
         "12:12 pf.int.vf.7-4 invalid-index",
         "14:1 policy wrong-value",
-        "15:2 kernel not-supported-yet",
+        "16:12 kernel invalid-argument",
     ]
 
 

@@ -1,0 +1,1 @@
+"""``kernel.cmdline``: arguments that the kernel is started with."""

@@ -12,7 +12,10 @@ import typer
 
 from reconciler.cli.options import Options, write_new
 from reconciler.cli.output import put
+from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+
+_INTERVAL = 1.0
 
 
 class View(StrEnum):
@@ -32,13 +35,25 @@ def inspect(
         View, typer.Option("--format", help="A table, the document, or a picture: who has what, and what is free.")
     ] = View.TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Packets, bytes and drops per second of each VF, live; Ctrl-C ends it.")
+    ] = False,
+    interval: Annotated[
+        float | None, typer.Option("--interval", metavar="SECONDS", min=0.2, max=3600, help="How often (1).")
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="So many times, and end.")] = None,
 ) -> int:
     """Show the host as it is: PF, VF, driver, guest, in one table, or as a picture."""
+    from reconciler.cli.rates import refuse, watch_rates
     from reconciler.plan.inventory import build_inventory
 
     options: Options = context.obj
-    document = build_inventory(options.observe(options.reader()))
     chosen = View.JSON if as_json else view
+    if wrong := refuse(chosen, output, interval, count, watch=watch):
+        raise ReconcilerError("Wrong usage.", wrong, code=ExitCode.USAGE)
+    if watch:
+        return watch_rates(options, interval or _INTERVAL, count)
+    document = build_inventory(options.observe(options.reader()))
     if output is not None:
         write_new(output, _rendered(document, chosen), overwrite=True)
     elif chosen is View.TEXT:

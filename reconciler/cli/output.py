@@ -31,20 +31,22 @@ def complain(error: ReconcilerError) -> int:
     return error.code
 
 
-def put(text: str, *, done: bool = False) -> None:
-    """A result on stdout. A reader that has gone (`| head`) has what it wanted. Any other failure is an error, unless
-    the result is of something that is ``done`` already: then it is only told."""
+def put(text: str, *, done: bool = False) -> bool:
+    """A result on stdout. A reader that has gone (`| head`) has what it wanted: False is returned. Any other failure
+    is an error, unless the result is of something that is ``done`` already: then it is only told."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         mute(sys.stdout)
+        return False
     except OSError as error:
         mute(sys.stdout)
         failure = cannot_print(error)
         if not done:
             raise failure from None
         complain(failure)
+    return True
 
 
 def cannot_print(error: OSError) -> ReconcilerError:

@@ -27,6 +27,8 @@ PLAIN: Attributes = {
     "max_tx_rate": 0,
 }
 """A VF that nobody has set anything on."""
+RX_TX = frozenset({"rx_packets", "rx_bytes", "tx_packets", "tx_bytes"})
+DROPS = frozenset({"rx_dropped", "tx_dropped"})
 CHECKED: Attributes = {**PLAIN, "spoofchk": True}
 """The same where the driver begins with the source MAC check on."""
 
@@ -130,6 +132,9 @@ class DriverFacts:
     needs_up: bool = False
     """VF attributes can't be set while the PF is down (EAGAIN)."""
 
+    counts: frozenset[str] | None = frozenset()
+    """Which counters of each VF it reports by rtnetlink (ndo_get_vf_stats). The kernel reports all of them, those that
+    the driver doesn't fill in as 0; ``None``: not known."""
     unreported: frozenset[str] = frozenset()
     """Attributes that are set and can't be read back: missing from the report."""
     reads_late: frozenset[str] = frozenset()

@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import Snapshot
+from reconciler.host.counters import PfCounters
+from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes, Pages
 
@@ -60,6 +61,11 @@ class Reader(Protocol):
 
     def examine(self) -> Platform:
         """What only doctor wants to know, which takes longer to read; what can't be read is unknown, with a note."""
+        ...
+
+    def count(self, pfs: Sequence[Pf]) -> dict[str, PfCounters]:
+        """What the cards have counted of their VFs' traffic until now, by the PF's identity. Raises `ReconcilerError`
+        (64) for a host that is only recorded."""
         ...
 
 

@@ -4,13 +4,14 @@ it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.model import SNAPSHOT_FORMAT, Nic, Snapshot
+from reconciler.host.counters import PfCounters
+from reconciler.host.model import SNAPSHOT_FORMAT, Nic, Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import Scope
 from reconciler.json_data import read_json
@@ -97,6 +98,14 @@ class SnapshotReader:
         if self.snapshot.platform is not None:
             return self.snapshot.platform
         return Platform(notes=["This snapshot was taken without what doctor looks at: take it again."])
+
+    def count(self, pfs: Sequence[Pf]) -> dict[str, PfCounters]:
+        """Nothing counts any more."""
+        raise ReconcilerError(
+            "A recorded host has no live counters.",
+            "A snapshot is what a host was at one moment. Use `--host local` on the host itself.",
+            code=64,
+        )
 
 
 def _other(given: Any, path: str) -> str:

@@ -28,6 +28,8 @@ _SIDE, _LANE, _MIDDLE = 440, 110, 330
 _INSET, _PAD = 10, 12
 _ROW, _CELL, _PITCH = 19, 9, 12
 _TOP = 112
+_LEAST = 30
+"""Pixels with less than which a text isn't begun."""
 _IN_POOL, _TO_COME = ("free", "free, in a pool", True), ("unmade", "not made", False)
 _UNMADE = 256
 """Places of VFs that could still be made are drawn up to so many."""
@@ -131,9 +133,12 @@ class _Drawing:
     def _port(self, x: float, y: float, port: Port, *, right: bool) -> None:
         svg, wide = self.svg, _SIDE - 2 * _INSET
         room = wide - 2 * _PAD
-        names = ", ".join([port.name, *port.pf["altnames"]])
+        rest = room - width(port.count, 11) - 12
         svg.text(x + wide - _PAD, y + 22, port.count, text_anchor="end")
-        svg.text(x + _PAD, y + 22, names, room=room - width(port.count, 11) - 12, size=14, font_weight=700)
+        svg.text(x + _PAD, y + 22, port.name, room=rest, size=14, font_weight=700)
+        taken = min(width(port.name, 14 * BOLD), rest) + 8
+        if port.pf["altnames"] and rest - taken > _LEAST:
+            svg.text(x + _PAD + taken, y + 22, ", ".join(port.pf["altnames"]), room=rest - taken, fill=DIM)
         svg.text(x + _PAD, y + 38, port.facts, room=room, fill=DIM)
         y += 46
         if port.uses:

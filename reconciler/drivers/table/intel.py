@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from reconciler.drivers.facts import CHECKED, PLAIN, DriverFacts, Rate, VfCount
+from reconciler.drivers.facts import CHECKED, DROPS, PLAIN, RX_TX, DriverFacts, Rate, VfCount
 from reconciler.drivers.table.common import NO_QUERY, NO_RATES, ONLY_Q, RESET_ALL, lacking, no_qos, without
 
 _IGB = DriverFacts(
@@ -36,6 +36,7 @@ _IXGBE = DriverFacts(
     refuses=ONLY_Q,  # ixgbe_ndo_set_vf_vlan
     # ixgbe_ndo_set_vf_link_state: enable only logs that it is not supported, and returns 0
     ignored={"link_state": frozenset({"enable"})},
+    counts=RX_TX,  # ixgbe_ndo_get_vf_stats, since 5.18; Intel's own build has them among ethtool's statistics
     speed_change_clears_rate=True,  # ixgbe_check_vf_rate_limit
     # IXGBE_MAX_VFS_DRV_LIMIT, set as sriov_totalvfs; ixgbe_sriov_reinit sets the PF's queues up anew
     count=VfCount(limit=63, bounces_pf=True),
@@ -66,6 +67,7 @@ DRIVERS = {
         refuses=ONLY_Q,  # i40e_ndo_set_vf_port_vlan
         lacks=NO_QUERY,  # i40e_netdev_ops
         firmware=frozenset({"trust"}),  # i40e_ndo_set_vf_trust: EINVAL in multi-function mode
+        counts=RX_TX | DROPS,  # i40e_get_vf_stats
         # i40e_init_pf's num_req_vfs; i40e_pci_sriov_enable resets the PF when the VEB mode changes
         count=VfCount(limit=128, error=errno.EPERM, bounces_pf=True),
         fresh=CHECKED,  # i40e_alloc_vfs
@@ -86,6 +88,7 @@ DRIVERS = {
         # ice_is_supported_port_vlan_proto: double VLAN mode; ice_set_vf_bw: not with DCB; ice_set_vf_trust: not in
         # switchdev mode
         firmware=frozenset({"802.1ad", "min_tx_rate", "trust"}),
+        counts=RX_TX | DROPS,  # ice_get_vf_stats
         lacks=NO_QUERY,  # ice_netdev_ops
         count=VfCount(limit=256, error=errno.EOPNOTSUPP),  # ICE_MAX_SRIOV_VFS, ice_pci_sriov_ena
         fresh=CHECKED,  # ice_initialize_vf_entry
@@ -101,6 +104,7 @@ DRIVERS = {
         max_rate=Rate(highest=100_000),  # fm10k_ndo_set_vf_bw, FM10K_VF_TC_MAX
         ignored={"min_tx_rate": None},  # fm10k_ndo_set_vf_bw: __always_unused min_rate
         refuses=no_qos(),  # fm10k_ndo_set_vf_vlan
+        counts=RX_TX | {"rx_dropped"},  # fm10k_ndo_get_vf_stats
         lacks=lacking("spoofchk", "trust", "link_state"),  # fm10k_netdev_ops
         fresh=without(PLAIN, ("spoofchk", "trust")),
         resets_vf=frozenset({"mac", "vlan", "qos", "vlan_proto"}),  # fm10k_reset_lport

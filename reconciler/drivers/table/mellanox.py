@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from reconciler.drivers.facts import PLAIN, DriverFacts, Rate, VfCount
+from reconciler.drivers.facts import DROPS, PLAIN, RX_TX, DriverFacts, Rate, VfCount
 from reconciler.drivers.table.common import NO_QUERY, ONLY_Q, lacking, without
 
 DRIVERS = {
@@ -17,6 +17,7 @@ DRIVERS = {
         # esw_rate_limit and esw_bw_share of the QoS capabilities; the rest is EOPNOTSUPP in switchdev mode
         # (mlx5_eswitch_set_vport_{vlan,spoofchk,trust,state}: MLX5_ESWITCH_LEGACY)
         firmware=frozenset({"max_tx_rate", "min_tx_rate", "vlan", "spoofchk", "trust", "link_state"}),
+        counts=RX_TX | DROPS,  # mlx5_eswitch_get_vport_stats; drops only in legacy mode
         refuses=ONLY_Q,  # mlx5e_set_vf_vlan
         lacks=NO_QUERY,  # mlx5e_netdev_ops
         # The firmware's NUM_OF_VFS is what sriov_totalvfs says.
@@ -30,6 +31,7 @@ DRIVERS = {
         vf_driver="mlx5_core",
         lacks=lacking("mac", "vlan", "qos", "vlan_proto", "spoofchk", "trust", "min_tx_rate", "max_tx_rate"),
         unreported=frozenset({"mac"}),
+        counts=None,  # ipoib_get_vf_stats asks the HCA's driver, of which not all can
         fresh={"link_state": "auto"},
     ),
     "mlx4_core": DriverFacts(
@@ -41,6 +43,7 @@ DRIVERS = {
         rate_reads_with_vlan_qos=True,  # mlx4_get_vf_config: only in VST with a priority that has QoS
         firmware=frozenset({"max_tx_rate", "spoofchk", "802.1ad", "vlan"}),
         lacks={**NO_QUERY, "trust": errno.EOPNOTSUPP, "min_tx_rate": errno.EPROTONOSUPPORT},  # mlx4_netdev_ops
+        counts=RX_TX,  # mlx4_get_vf_stats
         zero_mac="refused-with-spoofchk",  # mlx4_set_vf_mac
         spoofchk_needs_mac=True,  # mlx4_set_vf_spoofchk
         reload_for_mac=True,  # mlx4_set_vf_mac: "will take effect only after vf restart"

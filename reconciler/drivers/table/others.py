@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from reconciler.drivers.facts import PLAIN, DriverFacts, Rate, VfCount
+from reconciler.drivers.facts import DROPS, PLAIN, RX_TX, DriverFacts, Rate, VfCount
 from reconciler.drivers.table.common import NO_QUERY, ONLY_Q, lacking, no_qos, without
 
 _EVERYTHING = tuple(PLAIN)
@@ -102,6 +102,7 @@ DRIVERS = {
         name="ionic",
         hardware="AMD Pensando DSC",
         vf_driver="ionic",
+        counts=RX_TX | DROPS,  # ionic_get_vf_stats
         refuses=ONLY_Q,  # ionic_set_vf_vlan
         lacks=NO_QUERY,
     ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import reconciler
+from reconciler.host.counters import PfCounters
 from reconciler.host.local import netlink
 from reconciler.host.local.boot_loader import read_boot
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
@@ -23,6 +25,7 @@ from reconciler.host.local.processes import Processes
 from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.systemd import read_services
+from reconciler.host.local.vf_counters import CounterReader
 from reconciler.host.model import BootArguments, HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
@@ -41,6 +44,7 @@ class LocalReader:
         self.asked = asked
         self.libvirt = LibvirtFiles(root) if libvirt_uri == FILES else LibvirtReader(libvirt_uri, root)
         self._patience = Patience()
+        self._counters = CounterReader()
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads, in one pass; what can't be read is unknown, with a note."""
@@ -100,6 +104,10 @@ class LocalReader:
 
     def _boot(self, snapshot: Snapshot, notes: list[str]) -> BootArguments:
         return read_boot(self.root, [pf.device for pf in snapshot.pfs.values() if pf.bus == "pci"], notes)
+
+    def count(self, pfs: Sequence[Pf]) -> dict[str, PfCounters]:
+        """What the cards have counted until now."""
+        return self._counters.read(pfs)
 
     def _modules(self, notes: list[str]) -> Modules:
         modules = read_modules(self.root, notes, self.asked.modules)

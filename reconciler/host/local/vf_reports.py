@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.state.desired import Attributes
 
 EXT_MASK = 1 | 8
 """RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS (include/uapi/linux/rtnetlink.h)."""
+WITH_STATISTICS = 1
 _IFLA_NUM_VF, _IFLA_VFINFO_LIST = 21, 22
 _VF_INFO = 1
 _MAC, _VLAN, _SPOOFCHK, _LINK_STATE, _RATE, _RSS_QUERY_EN, _TRUST, _VLAN_LIST = 1, 2, 4, 5, 6, 7, 9, 12
+_STATS = 8
+_COUNTERS = {0: "rx_packets", 1: "tx_packets", 2: "rx_bytes", 3: "tx_bytes", 7: "rx_dropped", 8: "tx_dropped"}
+"""IFLA_VF_STATS_*, each of 64 bits. All are always there; those that the driver doesn't fill in are 0."""
 _SWITCHES = {_SPOOFCHK: "spoofchk", _TRUST: "trust", _RSS_QUERY_EN: "query_rss"}
 _NOT_REPORTED = 0xFFFFFFFF
 """What rtnl_fill_vfinfo presets spoofchk, trust and query_rss with."""
@@ -41,6 +45,8 @@ class VfReport:
     """Whether there is a list at all; without one the driver reports no VF attributes (enic, virtio)."""
     entries: dict[int, Attributes]
     """By the index in the entry, never by position: a driver may leave entries out."""
+    counters: dict[int, dict[str, int]] = field(default_factory=dict)
+    """By index; empty unless they were asked for (`WITH_STATISTICS`)."""
 
 
 def decode(message: bytes) -> VfReport:
@@ -58,7 +64,12 @@ def decode(message: bytes) -> VfReport:
             report.count = struct.unpack_from("=I", message, offset + 4)[0]
         elif kind == _IFLA_VFINFO_LIST:
             report.listed = True
-            report.entries = _entries(message, offset + 4, report.count, length, infiniband)
+            for entry in _entries(message, offset + 4, report.count, length):
+                index, attributes, counters = _entry(entry, infiniband)
+                if index is not None:
+                    report.entries[index] = attributes
+                    if counters:
+                        report.counters[index] = counters
             break  # behind a length that has wrapped nothing else can be trusted
         if length < 4:
             raise ValueError("a link message holds an attribute without a length")
@@ -66,21 +77,19 @@ def decode(message: bytes) -> VfReport:
     return report
 
 
-def _entries(message: bytes, start: int, count: int, length: int, infiniband: bool) -> dict[int, Attributes]:
+def _entries(message: bytes, start: int, count: int, length: int) -> Iterator[bytes]:
     """Entries up to the end of the list. Where that end is past all doubt only when the length can't have
     wrapped; else the entries themselves say: as many as there are VFs, each of the one type."""
-    entries: dict[int, Attributes] = {}
+    found = 0
     offset = start
     end = start - 4 + length if count * _least_entry(message, start) < 1 << 16 else len(message)
-    while offset + 4 <= end and len(entries) < max(count, 1):
+    while offset + 4 <= end and found < max(count, 1):
         size, kind = _ATTRIBUTE.unpack_from(message, offset)
         if kind & _TYPE_MASK != _VF_INFO or size < 8 or offset + size > len(message):
-            break
-        index, attributes = _entry(message[offset + 4 : offset + size], infiniband)
-        if index is not None:
-            entries[index] = attributes
+            return
+        yield message[offset + 4 : offset + size]
+        found += 1
         offset += (size + 3) & ~3
-    return entries
 
 
 def _least_entry(message: bytes, start: int) -> int:
@@ -88,10 +97,11 @@ def _least_entry(message: bytes, start: int) -> int:
     return int(_ATTRIBUTE.unpack_from(message, start)[0]) if start + 4 <= len(message) else 0
 
 
-def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes]:
+def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[str, int]]:
     """One IFLA_VF_INFO. On IPoIB the MAC that it carries is the PF's own address, so it is left out."""
     index: int | None = None
     found: Attributes = {}
+    counters: dict[str, int] = {}
     for kind, value in _attributes(data):
         if kind == _MAC and len(value) >= 10:
             index = _number(value, 0)
@@ -108,7 +118,13 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes]:
             found["link_state"] = _LINK_STATES[_number(value, 1)]
         elif kind == _RATE and len(value) >= 12:
             found["min_tx_rate"], found["max_tx_rate"] = _number(value, 1), _number(value, 2)
-    return index, found
+        elif kind == _STATS:
+            counters = {
+                _COUNTERS[number]: int(struct.unpack_from("=Q", count)[0])
+                for number, count in _attributes(value)
+                if number in _COUNTERS and len(count) >= 8
+            }
+    return index, found, counters
 
 
 def _protocol(listed: bytes) -> Attributes:

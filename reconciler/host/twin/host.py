@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Literal, TypeVar
 
 from reconciler.clock import Clock
 from reconciler.diagnostics import ReconcilerError
+from reconciler.drivers.facts import DROPS, RX_TX
 from reconciler.host import refusals
+from reconciler.host.counters import PfCounters, choose
 from reconciler.host.guests import NoAnswer
 from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import Pf, Snapshot
@@ -113,6 +116,17 @@ class TwinHost:
     def examine(self) -> Platform:
         """What only doctor reads."""
         return examine(self.twin())
+
+    def count(self, pfs: Sequence[Pf]) -> dict[str, PfCounters]:
+        """Nobody sends anything on a simulated host: what its drivers count is 0."""
+        known = self.twin().pfs
+        nothing = dict.fromkeys(sorted(RX_TX | DROPS), 0)
+        return {
+            pf.id: choose(pf, time.monotonic(), {vf.index: dict(nothing) for vf in known[pf.id].vfs}, dict)
+            if pf.id in known
+            else PfCounters(time.monotonic(), "unknown", problem=os.strerror(errno.ENODEV))
+            for pf in pfs
+        }
 
     def losses(self) -> list[Loss]:
         """What running guests have lost so far, and until when."""

@@ -179,6 +179,11 @@ def test_without_libvirt_nobody_takes_it_for_complete() -> None:
         assert "libvirt could not be asked" in render(build_inventory(snapshot))
 
 
+def test_alternative_names_stand_beside_the_name() -> None:
+    told = texts(render_svg(build_inventory(samples.host())))
+    assert told[told.index("enp1s0") + 1] == "p1p1"
+
+
 def test_a_guest_that_waits_for_a_vf_of_a_pool_is_named() -> None:
     assert "wanted also by db1 (off)" in texts(render_svg(build_inventory(samples.host())))
 

@@ -44,6 +44,20 @@ def install_units(
     told = [*done, *(f"Left: {stranger}" for stranger in strangers)]
     put("\n".join(told or ["Nothing to do: there are none of ours." if remove else "Nothing to do: all are in place."]))
     put("\n")
+    if not remove:
+        _tell_of_libvirt(root)
     if not remove and not file.exists():
         put(f"They do nothing until there is a state file: {file}.\n")
     return ExitCode.OK
+
+
+def _tell_of_libvirt(root: Path) -> None:
+    """Whether autostart of networks and guests takes place at boot at all, which is libvirt's part."""
+    from reconciler.host.local.distribution import libvirt_daemons, usual_libvirt
+
+    if not libvirt_daemons(root):
+        put(
+            "Note: No daemon of libvirt is enabled, so guests marked autostart wait until somebody asks libvirt something, "
+            "as reconciler-guests.service does. To have them started at once: "
+            f"systemctl enable {usual_libvirt(root)[0]}.service\n"
+        )

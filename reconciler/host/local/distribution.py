@@ -153,20 +153,31 @@ class Distribution:
     boot_loader: BootLoader
     """Its usual one."""
     initramfs: Initramfs
+    libvirt: tuple[str, ...]
+    """libvirt's daemons of a new installation, the one with the guests first; see `libvirt_daemons`."""
 
+
+MONOLITHIC = ("libvirtd",)
+MODULAR = ("virtqemud", "virtnetworkd")
+"""libvirt's two ways, of whose units one or the other is enabled (libvirt.org, "Libvirt Daemons")."""
 
 DISTRIBUTIONS = (
     # update-grub(8), update-initramfs(8) of bookworm (grub2 2.06, initramfs-tools 0.142); tried in trixie's lab.
-    Distribution("Debian 12 and 13", ("debian",), r"1[23]", DROP_IN, UPDATE_INITRAMFS),
+    # libvirt-daemon-system 9.0 and 11.3 depend on libvirt-daemon, which enables libvirtd.
+    Distribution("Debian 12 and 13", ("debian",), r"1[23]", DROP_IN, UPDATE_INITRAMFS, MONOLITHIC),
     # Ubuntu Server guide, "Kernel boot parameters"; the same packages as Debian's.
-    Distribution("Ubuntu 24.04", ("ubuntu",), r"24\.04", DROP_IN, UPDATE_INITRAMFS),
+    Distribution("Ubuntu 24.04", ("ubuntu",), r"24\.04", DROP_IN, UPDATE_INITRAMFS, MONOLITHIC),
     # RHEL 9, "Managing, monitoring and updating the kernel", "Configuring kernel command-line parameters" (grubby) and
-    # "Making persistent changes to the initial RAM disk image" (dracut).
-    Distribution("RHEL 9 and its likes", ("rhel", "centos", "rocky", "almalinux", "ol"), r"9(\.\d+)?", GRUBBY, DRACUT),
+    # "Making persistent changes to the initial RAM disk image" (dracut). "Considerations in adopting RHEL 9", "Notable
+    # changes to libvirt": modular, unless it was updated from RHEL 8.
+    Distribution(
+        "RHEL 9 and its likes", ("rhel", "centos", "rocky", "almalinux", "ol"), r"9(\.\d+)?", GRUBBY, DRACUT, MODULAR
+    ),
     # SLE 15 SP6 Administration Guide, "The boot loader GRUB 2"; dracut's default image is /boot/initrd-VERSION there.
-    Distribution("openSUSE Leap 15", ("opensuse-leap", "sles"), r"15(\.\d+)?", PBL, DRACUT),
+    # SLE 15 SP6 Virtualization Guide, "libvirt daemons": modular by default (monolithic up to SP4).
+    Distribution("openSUSE Leap 15", ("opensuse-leap", "sles"), r"15(\.\d+)?", PBL, DRACUT, MODULAR),
     # openSUSE/sdbootutil, README: entries by default since 2024 where it was installed anew on UEFI.
-    Distribution("openSUSE Tumbleweed", ("opensuse-tumbleweed",), r"\d{8}", PBL, DRACUT),
+    Distribution("openSUSE Tumbleweed", ("opensuse-tumbleweed",), r"\d{8}", PBL, DRACUT, MODULAR),
 )
 
 
@@ -178,6 +189,19 @@ def find_distribution(root: Path) -> Distribution | None:
             if set(names) & set(row.ids) and re.fullmatch(row.version, release.get("VERSION_ID", "")):
                 return row
     return None
+
+
+def libvirt_daemons(root: Path) -> tuple[str, ...]:
+    """libvirt's daemons that systemd starts at boot here, by the links of `systemctl enable`: only these start networks
+    and guests that are marked autostart. One that is started by its socket does so when somebody asks it."""
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    return tuple(name for name in (*MONOLITHIC, *MODULAR) if os.path.lexists(wants / f"{name}.service"))
+
+
+def usual_libvirt(root: Path) -> tuple[str, ...]:
+    """libvirt's daemons that this distribution enables; the modular ones where it is none of the table."""
+    row = find_distribution(root)
+    return row.libvirt if row is not None else MODULAR
 
 
 def os_release(root: Path) -> dict[str, str]:

@@ -24,7 +24,9 @@ from reconciler.host.local.distribution import (
     find_distribution,
     find_initramfs,
     initramfs_image,
+    libvirt_daemons,
     os_release,
+    usual_libvirt,
 )
 
 TREES = Path(__file__).parent / "trees"
@@ -121,3 +123,13 @@ def test_the_table_is_whole() -> None:
     for tool in INITRAMFS:
         assert "{kernel}" in " ".join(tool.rebuild)
         assert all("{kernel}" in image for image in tool.images)
+
+
+@pytest.mark.parametrize("tree", ["debian-12", "debian-13", "ubuntu-24.04", "rocky-9", "opensuse-leap-15.6"])
+def test_libvirt_is_one_daemon_or_many(tree: str, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(TREES / tree, tmp_path / tree))
+    one = tree.startswith(("debian", "ubuntu"))
+    assert usual_libvirt(root) == (("libvirtd",) if one else ("virtqemud", "virtnetworkd"))
+    assert libvirt_daemons(root) == (("libvirtd",) if one else ("virtqemud",))
+    shutil.rmtree(root / "etc/systemd")  # Nothing is enabled any more.
+    assert libvirt_daemons(root) == ()

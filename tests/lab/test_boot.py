@@ -1,0 +1,118 @@
+"""The boot: with the units, VFs, pool and guests are as declared without anyone logging in; without them they are not.
+Each test begins with what the one before it leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.conftest import Host
+from tests.lab.machinery.basics import wait_until
+
+FILE = """schema = 1
+[pf.int]
+match = { name = "enp1s0" }
+link = "up"
+vfs = 7
+vf_driver = "none"
+
+[pf.int.vf.0]
+vlan = 100
+max_tx_rate = 100
+
+[pf.gone]
+match = { address = "0000:0a:00.0" }
+vfs = 4
+
+[pool.shared]
+vfs = ["int/3-6"]
+autostart = true
+
+[domain.db1.nic.fast]
+vf = "int/1"
+method = "hostdev"
+mac = "52:54:00:6d:95:01"
+
+[domain.db1.nic.data]
+pool = "shared"
+mac = "52:54:00:6d:95:02"
+
+[domain.web9.nic.data]
+pool = "shared"
+"""
+"""With a card that isn't there, and a guest that libvirt doesn't know."""
+STATE = "/etc/reconciler/host.toml"
+BOOT, GUESTS = "reconciler-boot.service", "reconciler-guests.service"
+
+
+def shown(host: Host, unit: str, *names: str) -> list[str]:
+    """Properties of a unit, as systemd has them."""
+    return [host.sh(f"systemctl show --value -p {name} {unit}").strip() for name in names]
+
+
+def running(host: Host) -> set[str]:
+    return set(host.sh("virsh list --name").split())
+
+
+def console(host: Host) -> str:
+    """What db1 has said, a line per card that it has got."""
+    return host.sh("cat /var/log/lab/db1.log")
+
+
+def test_one_command_installs_units_without_a_fault(host: Host) -> None:
+    host.sh(f"mkdir /etc/reconciler; cat >{STATE}; virsh autostart db1", input=FILE)
+    host.reconciler("install-units").expect(0).says(f"Enabled: {BOOT}", f"Enabled: {GUESTS}")
+    host.reconciler("install-units").expect(0).says("Nothing to do")
+    verified = host.lab.run("systemd-analyze verify --man=no /etc/systemd/system/reconciler-*", 120, check=False)
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+
+
+def test_after_a_reboot_all_is_there_without_anyone_logging_in(host: Host) -> None:
+    """From a fresh image: no pool was defined yet, and the guest had no NIC."""
+    host.lab.reboot()
+    vfs = host.vfs("enp1s0")
+    assert (len(vfs), vfs[0]["vlan"], vfs[0]["max_tx_rate"], vfs[1]["mac"]) == (7, 100, 100, "52:54:00:6d:95:01")
+    drivers = host.vf_drivers("enp1s0")
+    assert [drivers[index] for index in (0, 1, 2, 6)] == ["", "vfio-pci", "", ""]
+    info = host.net_info("shared")
+    assert (info["Active"], info["Autostart"]) == ("yes", "yes")
+    assert running(host) == {"db1"}
+    assert {nic.mac for nic in host.nics("db1").values()} == {"", "52:54:00:6d:95:02"}
+    assert host.nics("db1")["ua-rec-fast"].address == host.vf_address("enp1s0", 1)
+    wait_until(lambda: "95:01" in console(host) and "95:02" in console(host), "db1 has both its cards", 120)
+
+
+def test_what_is_missing_fails_no_boot_and_is_named(host: Host) -> None:
+    assert host.sh("systemctl is-system-running") == "running\n"
+    for unit in (BOOT, GUESTS):
+        assert shown(host, unit, "Result", "ExecMainStatus") == ["success", "4"]
+        (status,) = shown(host, unit, "StatusText")
+        assert status.startswith("VFs: 7 of 11; left out: domain.web9 (libvirt doesn't know this guest), pf.gone (")
+    assert "Status:" in host.sh(f"systemctl status {BOOT}")
+
+
+def test_vfs_are_made_before_the_network_is_configured_and_before_libvirt(host: Host) -> None:
+    (made,) = shown(host, BOOT, "ExecMainExitTimestampMonotonic")
+    for daemon in ("systemd-networkd.service", "libvirtd.service", GUESTS):
+        (begun,) = shown(host, daemon, "InactiveExitTimestampMonotonic")
+        assert int(made) < int(begun), daemon
+
+
+@pytest.mark.long
+def test_from_the_second_boot_on_libvirt_starts_pool_and_guest_by_itself(host: Host) -> None:
+    host.lab.reboot()
+    assert (host.net_info("shared")["Active"], running(host)) == ("yes", {"db1"})
+    assert {nic.address for nic in host.nics("db1").values()} <= {host.vf_address("enp1s0", n) for n in (1, 3, 4, 5, 6)}
+    said = host.sh(f"journalctl -b -o cat -u {GUESTS}")
+    assert "Left out because of an error" in said
+    assert "pool.shared: start" not in said
+    assert "attach" not in said
+
+
+def test_without_the_units_the_pool_is_inactive(host: Host) -> None:
+    host.reconciler("install-units --remove").expect(0).says(f"Removed: /etc/systemd/system/{BOOT}")
+    assert host.sh("ls /etc/systemd/system | grep reconciler || true") == ""
+    host.lab.reboot()
+    assert host.numvfs("enp1s0") == 0
+    info = host.net_info("shared")
+    assert (info["Active"], info["Autostart"]) == ("no", "yes")
+    assert running(host) == set()

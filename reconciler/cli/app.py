@@ -61,7 +61,9 @@ def options(
             "per host.name."
         ),
     ] = "local",
-    libvirt: Annotated[str, typer.Option(help="libvirt's connection URI.")] = "qemu:///system",
+    libvirt: Annotated[
+        str, typer.Option(help="libvirt's connection URI, or files: it is not asked, its files are read.")
+    ] = "qemu:///system",
     state_dir: Annotated[
         Path | None, typer.Option(help="Ledger and runs [default: /var/lib/reconciler; for sim:FILE it is FILE.state]")
     ] = None,

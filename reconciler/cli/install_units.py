@@ -57,7 +57,7 @@ def _tell_of_libvirt(root: Path) -> None:
 
     if not libvirt_daemons(root):
         put(
-            "Note: No daemon of libvirt is enabled, so guests marked autostart wait until somebody asks libvirt something, "
-            "as reconciler-guests.service does. To have them started at once: "
+            "Note: No daemon of libvirt is enabled, so guests marked autostart wait until somebody asks libvirt "
+            "something, as reconciler-guests.service does. To have them started at once: "
             f"systemctl enable {usual_libvirt(root)[0]}.service\n"
         )

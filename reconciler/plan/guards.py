@@ -19,7 +19,7 @@ def refusals(plan: Plan, desired: Desired, host: Snapshot, allow: Sequence[Disru
     if name is not None and name not in (host.host.name, host.host.name.partition(".")[0]):
         found.append(f"The file is for the host {name!r} and this is {host.host.name!r}.")
     steps = [_too_disruptive(action) for action in _above(plan, desired, allow)]
-    return found + list(dict.fromkeys(steps)) + _held(plan, host)
+    return found + list(dict.fromkeys(steps)) + _held(plan, host) + _blind(plan, host)
 
 
 def way_out(plan: Plan, desired: Desired, allow: Sequence[Disruption]) -> tuple[Disruption, str] | None:
@@ -62,6 +62,18 @@ def _held(plan: Plan, host: Snapshot) -> list[str]:
         if vf[0] in removed
         for holder in holders
         if holder.kind != "host" and not _is_released(host, holder, released)
+    ]
+
+
+def _blind(plan: Plan, host: Snapshot) -> list[str]:
+    """Where libvirt was not asked, it isn't known what it has set on the VFs of guests that run."""
+    if not host.libvirt.by_files or not plan.actions or host.vfio_open == {}:
+        return []
+    who = sorted({str(process) for processes in (host.vfio_open or {}).values() for process in processes})
+    return [
+        "libvirt was not asked, which is for the boot, before any guest has a VF. "
+        + (f"Devices of VFIO are in use by {', '.join(who)}" if who else "It is not known who uses devices of VFIO")
+        + ": apply without --early, and without --libvirt files."
     ]
 
 

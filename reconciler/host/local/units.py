@@ -27,6 +27,7 @@ SYSUSERS = "etc/sysusers.d"
 ENABLED: dict[str, bool] = {
     "reconciler-boot.service": False,
     "reconciler-guests.service": False,
+    "reconciler-drift.timer": True,
 }
 """Those that are enabled, and whether they are started at once, too. The others are put in place only."""
 

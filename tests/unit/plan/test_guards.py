@@ -111,3 +111,15 @@ def test_a_guest_without_which_the_count_would_hang_is_refused_with_whoever_else
     vf.driver, snapshot.vfio_open = "vfio-pci", {101: [Process(9, "qemu-system-x86", "web"), Process(10, "dpdk")]}
     found = refused(GROW + NIC, snapshot, "management")
     assert found == ["pf.int: VF 1 is held by process dpdk (pid 10), and can't be removed before that lets go of it."]
+
+
+def test_once_guests_run_libvirt_has_to_be_asked() -> None:
+    snapshot = host(igb(1, 2))
+    snapshot.libvirt.by_files = True
+    assert refused(GROW, snapshot) == []
+    snapshot.vfio_open = {101: [Process(7, "qemu-system-x86", "web")]}
+    (found,) = refused(GROW, snapshot)
+    assert "in use by qemu-system-x86 (pid 7, guest web): apply without --early" in found
+    assert refused(GROW.replace("4", "2"), snapshot) == []
+    snapshot.vfio_open = None
+    assert "not known who" in refused(GROW, snapshot)[0]

@@ -5,15 +5,7 @@ from __future__ import annotations
 from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.doctor.facts import Facts, Found
 from reconciler.host.platform import OwnerLine
-
-_HOW_TO_STOP = {
-    "NetworkManager": "Remove sriov-* from the profile (`nmcli connection modify NAME remove sriov`).",
-    "systemd-networkd": "Remove the [SR-IOV] sections and SR-IOVVirtualFunctions= there, then `networkctl reload`.",
-    "netplan": "Remove virtual-function-count and link: there, then `netplan generate`.",
-    "sriov-network-operator": "Leave the node to the operator, or take it out of its policies' nodeSelector.",
-    "os-net-config": "Remove the sriov_pf and sriov_vf entries there.",
-}
-_OTHERWISE = "Remove the line, or comment it out."
+from reconciler.kinds.owners import HOW_TO_STOP, OTHERWISE
 
 
 def check_owners(facts: Facts) -> Found:
@@ -60,7 +52,7 @@ def _conflict(lines: list[OwnerLine]) -> Finding:
         first.owner,
         f"{first.path}:{first.line} configures VFs: {first.text}{more}.{which}",
         "Two that set the same VFs undo each other's work, mostly at boot; a changed VF count takes VFs from guests.",
-        _HOW_TO_STOP.get(first.owner, _OTHERWISE),
+        HOW_TO_STOP.get(first.owner, OTHERWISE),
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reconciler.host.platform import Platform
-from reconciler.state.desired import Attributes, Pages
+from reconciler.host.platform import OwnerName, Platform
+from reconciler.state.desired import Attributes, AttributeValue, Pages
 
 SNAPSHOT_FORMAT = "reconciler-snapshot/1"
 
@@ -414,6 +414,34 @@ class Hang:
 
 
 @dataclass(slots=True)
+class Claim:
+    """What a file of another tool says of a PF, or of one of its VFs."""
+
+    owner: OwnerName
+    path: str
+    line: int
+    """1-based."""
+    pf: str
+    """Identity of the PF."""
+    field: str
+    """``vfs``, ``mtu``, ``link``, ``autoprobe``, or an attribute of a VF."""
+    value: AttributeValue
+    """As the state file would write it."""
+    vf: int | None = None
+    """Index of the VF; ``None``: the PF itself."""
+
+
+@dataclass(slots=True)
+class Owners:
+    """Who else configures the PFs."""
+
+    claims: list[Claim] | None = None
+    """``None``: nobody has looked."""
+    unread: list[str] = field(default_factory=list)
+    """Files that could not be read or understood, in full sentences."""
+
+
+@dataclass(slots=True)
 class HostIdentity:
     """Which machine and which boot this is."""
 
@@ -456,6 +484,7 @@ class Snapshot:
     """The host's Linux bridges, sorted; ``None``: not known."""
     services: Services = field(default_factory=Services)
     hugepages: HugePagePools = field(default_factory=HugePagePools)
+    owners: Owners = field(default_factory=Owners)
     libvirt: Libvirt = field(default_factory=Libvirt)
     vfio_open: dict[int, list[Process]] | None = None
     """Open VFIO groups by IOMMU group number; ``None``: unknown (reading /proc/*/fd takes root)."""

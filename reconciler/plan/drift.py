@@ -11,6 +11,7 @@ from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
+from reconciler.plan.checks_owners import check_owners
 from reconciler.plan.checks_pools import check_pools
 from reconciler.plan.document import Source
 from reconciler.plan.drift_document import LABELS, MOVED, Drift, DriftField, Label
@@ -35,6 +36,7 @@ def find_drift(
     drift.diagnostics = [d for d in resolution.diagnostics if d.severity != "note"]
     # Nothing that is declared differs for it: worth knowing, and no drift.
     drift.diagnostics += [replace(d, severity="warning") for d in check_pools(resolution, observed, observed)]
+    drift.diagnostics += [d for d in check_owners(resolution, observed) if d.severity != "note"]
     counts = dict.fromkeys(LABELS, 0)
     for state in states:
         item = _label(desired, observed, state)

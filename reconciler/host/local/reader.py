@@ -12,6 +12,7 @@ from reconciler.host.counters import PfCounters
 from reconciler.host.local import netlink
 from reconciler.host.local.boot_loader import read_boot
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
+from reconciler.host.local.claims.read import read_claims
 from reconciler.host.local.hugepages import read_huge_pages
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.libvirt_files import FILES, LibvirtFiles
@@ -63,6 +64,7 @@ class LocalReader:
         snapshot.bridges = sysfs.bridges()
         snapshot.services = read_services(self.root, self.asked.services, notes)
         snapshot.hugepages = read_huge_pages(self.root, notes)
+        snapshot.owners = read_claims(self.root, snapshot.pfs)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
 

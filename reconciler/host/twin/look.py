@@ -28,6 +28,7 @@ def look(twin: Twin) -> Snapshot:
     snapshot.bridges = sorted(twin.bridges)
     snapshot.services = deepcopy(twin.services)
     snapshot.hugepages = deepcopy(twin.hugepages)
+    snapshot.owners = deepcopy(twin.owners)
     snapshot.libvirt = _libvirt(twin)
     _processes(twin, snapshot)
     return snapshot

@@ -32,6 +32,7 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         bridges=list(snapshot.bridges or []),
         services=deepcopy(snapshot.services),
         hugepages=deepcopy(snapshot.hugepages),
+        owners=deepcopy(snapshot.owners),
         libvirt=libvirt,
         platform=deepcopy(snapshot.platform) if snapshot.platform is not None else Platform(notes=[_NOT_RECORDED]),
     )

@@ -22,6 +22,7 @@ from reconciler.host.model import (
     Libvirt,
     Modules,
     Network,
+    Owners,
     Pf,
     Process,
     Services,
@@ -168,6 +169,8 @@ class Twin:
     """Drivers that are part of the kernel."""
     services: Services = field(default_factory=lambda: Services({}, complete=True))
     hugepages: HugePagePools = field(default_factory=HugePagePools)
+    owners: Owners = field(default_factory=lambda: Owners([]))
+    """Who else configures its cards, as it was recorded."""
     most_pages: dict[str, int] = field(default_factory=dict)
     """By size: more than so many are not to be had on a node, since its memory is fragmented."""
     failing: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,91 @@
+"""Files of other tools, read without being led astray: only small regular ones that are text. What can't be read is
+said, and nothing is waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_MOST_BYTES = 256 * 1024
+"""Of each file; what configures cards stands in small ones."""
+_MOST_FILES = 400
+"""Of each folder."""
+_BACKUPS = ("~", ".bak", ".orig", ".rej", ".swp", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rpmsave", ".rpmnew")
+OWN = "reconciler"
+"""In the names of our own files."""
+
+
+@dataclass(slots=True)
+class Files:
+    """Files below a root; ``unread``: why something was not read, in full sentences."""
+
+    root: Path
+    unread: list[str] = field(default_factory=list)
+
+    def shown(self, path: Path) -> str:
+        """Its path on the host."""
+        return f"/{path.relative_to(self.root)}"
+
+    def text(self, path: Path) -> str | None:
+        """A file's text; ``None`` when it isn't there, or, with a note, when it is nothing that can be read."""
+        try:
+            return _text(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.ENOTDIR:
+                self.note(path, f"{error.strerror}")
+            return None
+
+    def note(self, path: Path, why: str) -> None:
+        """Says why a file was not understood."""
+        self.unread.append(f"{self.shown(path)} was not read: {why}. What it says of network cards is not known.")
+
+    def folder(self, name: str, ending: str = "") -> list[Path]:
+        """The files of a folder with this ending, by name, without backups and our own; none if it isn't there."""
+        place = self.root / name
+        try:
+            names = sorted(os.listdir(place))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self.note(place, f"{error.strerror}")
+            return []
+        wanted = [n for n in names if n.endswith(ending) and not n.endswith(_BACKUPS) and OWN not in n and n[0] != "."]
+        if len(wanted) > _MOST_FILES:
+            self.note(place, f"it has {len(wanted)} files, of which only {_MOST_FILES} were looked at")
+        return [place / n for n in wanted[:_MOST_FILES] if not (place / n).is_dir()]
+
+    def layered(self, folders: Iterable[str], ending: str) -> list[Path]:
+        """Files of several folders, by name: of those with one name the first folder's counts, which masks the others
+        also with an empty file or a link to /dev/null."""
+        found: dict[str, Path] = {}
+        for folder in folders:
+            for path in self.folder(folder, ending):
+                found.setdefault(path.name, path)
+        return [path for _, path in sorted(found.items()) if not _masked(path)]
+
+
+def _masked(path: Path) -> bool:
+    return path.is_symlink() and (os.readlink(path) == os.devnull or not path.exists())
+
+
+def _text(path: Path) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if found.st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has more than {_MOST_BYTES // 1024} KiB", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(_MOST_BYTES)
+    finally:
+        os.close(descriptor)
+    if b"\0" in data:
+        raise OSError(errno.EINVAL, "it is no text", str(path))
+    return data.decode("utf-8", errors="replace")

@@ -170,6 +170,10 @@ class DataHost:
     def set_autoprobe(self, pf: str, enabled: bool) -> None:
         self._do("pf.set_autoprobe", pf=pf, autoprobe=enabled)
 
+    def set_host_network(self, pfs: Sequence[str], deadline: float) -> None:
+        self.calls.append("pf.set_host_network")
+        self.state.host_network.ignored = sorted(pfs)
+
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         current = self.state.pfs[pf].num_vfs
         if current and count and current != count:

@@ -9,6 +9,7 @@ from reconciler.host.model import Snapshot
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet, Writer
 from reconciler.kinds.nic.operations import nic_address
 from reconciler.kinds.operation import Args
+from reconciler.kinds.pf.host_network import ignored_after
 from reconciler.kinds.pool.operations import pool_addresses
 from reconciler.kinds.services.operations import find as find_service
 from reconciler.kinds.vf.operations import find_vf, target
@@ -66,6 +67,12 @@ def _set_huge_pages(begin: Begin, host: Snapshot, args: Args, deadline: float) -
         return
     own = {**(host.hugepages.own or {}), args["size"]: args["boot"]}
     begin().set_huge_pages_at_boot({size: pages for size, pages in own.items() if pages is not None} or None)
+
+
+def _set_host_network(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
+    if host.host_network.ignored is None:
+        raise HostError("Our own files could not be read.", "Which VFs the host's network leaves alone is not known.")
+    begin().set_host_network(ignored_after(host, args), deadline)
 
 
 def _define_pool(begin: Begin, host: Snapshot, args: Args, deadline: float) -> None:
@@ -148,6 +155,7 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
     "modules.load": lambda w, h, a, d: w().load_module(a["module"], d),
     "service.set": _set_service,
     "hugepages.set": _set_huge_pages,
+    "pf.set_host_network": _set_host_network,
     "pf.set_link": lambda w, h, a, d: w().set_link(a["pf"], a["link"] == "up"),
     "pf.wait_link": lambda w, h, a, d: None,
     "pf.set_mtu": lambda w, h, a, d: w().set_mtu(a["pf"], a["mtu"]),

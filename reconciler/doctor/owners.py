@@ -32,7 +32,7 @@ def check_owners(facts: Facts) -> Found:
             f"NetworkManager {'runs' if manager.active else 'starts at boot'}, and takes every VF that gets an "
             "interface of the host.",
             "It may set such a VF up and ask for an address on it before a guest gets it.",
-            'Keep the host\'s driver away from VFs (vf_driver = "none"), or list them in unmanaged-devices.',
+            'Keep the host\'s driver away from VFs (vf_driver = "none"), or declare host_network = "ignore" on the PF.',
         )
 
 

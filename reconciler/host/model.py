@@ -442,6 +442,16 @@ class Owners:
 
 
 @dataclass(slots=True)
+class HostNetwork:
+    """Who keeps off the netdevs of VFs."""
+
+    ignored: list[str] | None = None
+    """Identities of the PFs that our own files are about, sorted; ``None``: not known."""
+    managed: dict[str, str] = field(default_factory=dict)
+    """Who manages the netdev of a VF (``NetworkManager``, ``systemd-networkd``), by its PCI address."""
+
+
+@dataclass(slots=True)
 class HostIdentity:
     """Which machine and which boot this is."""
 
@@ -484,6 +494,7 @@ class Snapshot:
     """The host's Linux bridges, sorted; ``None``: not known."""
     services: Services = field(default_factory=Services)
     hugepages: HugePagePools = field(default_factory=HugePagePools)
+    host_network: HostNetwork = field(default_factory=HostNetwork)
     owners: Owners = field(default_factory=Owners)
     libvirt: Libvirt = field(default_factory=Libvirt)
     vfio_open: dict[int, list[Process]] | None = None

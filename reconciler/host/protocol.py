@@ -14,14 +14,14 @@ from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes, Pages
 
-ScopeKind = Literal["boot", "modules", "service", "hugepages", "pf", "domain", "pool"]
+ScopeKind = Literal["boot", "modules", "service", "hugepages", "host_network", "pf", "domain", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
     NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")``,
-    ``Scope("hugepages", "")``, ``Scope("boot", "")``."""
+    ``Scope("hugepages", "")``, ``Scope("boot", "")``, ``Scope("host_network", "")``."""
 
     kind: ScopeKind
     key: str
@@ -185,6 +185,11 @@ class Writer(Protocol):
     def set_mtu(self, pf: str, mtu: int) -> None: ...
 
     def set_autoprobe(self, pf: str, enabled: bool) -> None: ...
+
+    def set_host_network(self, pfs: Sequence[str], deadline: float) -> None:
+        """Replaces our own files that keep NetworkManager and systemd-networkd off the netdevs of these PFs' VFs, and
+        has them read; without a PF the files are removed."""
+        ...
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None: ...
 

@@ -87,6 +87,7 @@ def copy_host(host: Snapshot) -> Snapshot:
     twin.modules = copy.deepcopy(host.modules)
     twin.services = copy.deepcopy(host.services)
     twin.hugepages = copy.deepcopy(host.hugepages)
+    twin.host_network = copy.deepcopy(host.host_network)
     twin.libvirt = replace(
         host.libvirt,
         domains={

@@ -17,6 +17,7 @@ from reconciler.kinds.hugepages.operations import now_of
 from reconciler.kinds.kernel.effects import has_effect
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, find_standby, sriov_nics
+from reconciler.kinds.pf.host_network import managed
 from reconciler.kinds.pool.operations import live_addresses
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS, is_zero
 from reconciler.plan.planner import make_plan
@@ -142,6 +143,8 @@ class _Adopter:
                 self.result.left_out.append(f"{name} of {pf.netdev}: {why}")
         if pf.num_vfs is not None:
             table["vfs"] = pf.num_vfs
+        if pf.id in (self.host.host_network.ignored or []) and not managed(self.host, pf):
+            table["host_network"] = "ignore"
         driver = self._vf_driver(pf)
         if driver is not None:
             table["vf_driver"] = driver

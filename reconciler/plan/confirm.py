@@ -12,6 +12,7 @@ _LASTING = frozenset(
     {
         "kernel.set_cmdline",
         "modules.set_load",
+        "pf.set_host_network",
         "pool.set_autostart",
         "pool.undefine",
         "nic.update",

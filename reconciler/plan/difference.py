@@ -36,6 +36,8 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
         facts["modules.blacklist"] = {"entries": host.modules.own}
     if any(action.op == "modules.set_load" for action in actions):
         facts["modules.load"] = {"entries": host.modules.own_load}
+    if any(action.op == "pf.set_host_network" for action in actions):
+        facts["host_network"] = {"ignore": host.host_network.ignored}
     for name in sorted({kernel_name(action.args["module"]) for action in actions if "module" in action.args}):
         facts[f"module {name}"] = {"loaded": name in (host.modules.loaded or [])}
     for name in sorted({action.args["service"] for action in actions if "service" in action.args}):

@@ -70,6 +70,11 @@ def _autoprobe(args: Args) -> str:
     return f"{'let' if args['autoprobe'] else 'do not let'} the host's VF driver take new VFs"
 
 
+def _host_network(args: Args) -> str:
+    who = "NetworkManager and systemd-networkd"
+    return f"have {who} leave its VFs alone" if args["host_network"] else f"let {who} have its VFs again"
+
+
 _DRIVERS = {
     "none": "unbind from its driver",
     "kernel": "bind to the host's VF driver",
@@ -147,6 +152,7 @@ _SENTENCES: dict[str, Callable[[Args], str]] = {
     "modules.load": lambda args: f"load {args['module']}",
     "service.set": _service,
     "hugepages.set": _huge_pages,
+    "pf.set_host_network": _host_network,
     "pf.set_link": lambda args: f"set the link {args['link']}",
     "pf.wait_link": lambda args: "wait for the carrier",
     "pf.set_mtu": lambda args: f"set the MTU to {args['mtu']}",

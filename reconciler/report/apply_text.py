@@ -11,6 +11,11 @@ from reconciler.report.style import Style, clean, listed, paragraph, plural, quo
 from reconciler.report.verdict import host_name
 
 _ADVICE = (
+    (
+        "pf.set_host_network",
+        "A file of theirs may go before ours (/etc/systemd/network/00-reconciler.network): networkctl status "
+        "INTERFACE, nmcli device show INTERFACE",
+    ),
     ("pf.", "The driver may have said more: journalctl -k --since -10min"),
     ("vf.", "The driver may have said more: journalctl -k --since -10min"),
     ("pool.", "libvirt may have said more: journalctl -u libvirtd -u virtnetworkd --since -10min"),

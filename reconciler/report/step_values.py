@@ -15,6 +15,7 @@ _FIELDS = {
     "kernel.set_cmdline": "arguments",
     "modules.set_blacklist": "modules",
     "modules.set_load": "modules",
+    "pf.set_host_network": "host_network",
     "pf.set_link": "link",
     "pf.set_mtu": "mtu",
     "pf.set_autoprobe": "autoprobe",

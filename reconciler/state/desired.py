@@ -66,6 +66,8 @@ class DesiredPf:
     vfs: int | None = None
     vf_driver: VfDriver | None = None
     optional: bool = False
+    host_network: Literal["ignore"] | None = None
+    """``ignore``: NetworkManager and systemd-networkd leave the VFs' netdevs alone."""
     vf_defaults: Attributes = field(default_factory=dict)
     vf: dict[int, DesiredVf] = field(default_factory=dict)
 

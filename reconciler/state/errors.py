@@ -14,7 +14,6 @@ SUMMARIES = {
     "schema-unknown": "The schema is unknown.",
     # keys and values
     "unknown-key": "The key is unknown.",
-    "not-supported-yet": "The key is not supported yet.",
     "wrong-type": "The value has the wrong type.",
     "wrong-value": "The value is none of those allowed.",
     "out-of-range": "The number is out of range.",

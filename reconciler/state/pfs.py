@@ -32,6 +32,7 @@ def _build_pf(draft: Draft, name: str, spec: PfSpec) -> DesiredPf:
         vfs=spec.vfs,
         vf_driver=spec.vf_driver,
         optional=bool(spec.optional),
+        host_network=spec.host_network,
         vf_defaults=defaults,
         vf=_build_vfs(draft, name, spec.vf or {}),
     )

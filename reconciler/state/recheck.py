@@ -113,6 +113,7 @@ def _pf(pf: DesiredPf) -> Table:
         vfs=pf.vfs,
         vf_driver=pf.vf_driver,
         optional=pf.optional,
+        host_network=pf.host_network,
         vf_defaults=_attributes(pf.vf_defaults),
         vf={str(index): _vf(vf) for index, vf in pf.vf.items()},
     )

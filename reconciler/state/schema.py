@@ -51,6 +51,8 @@ def _plain(node: Any) -> Any:
     node = {key: _plain(item) for key, item in node.items() if key != "default"}
     if "$defs" in node:
         node["definitions"] = node.pop("$defs")
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
     if "$ref" in node:
         node["$ref"] = node["$ref"].replace("#/$defs/", "#/definitions/")
     choices = node.pop("anyOf", None)

@@ -19,9 +19,6 @@ from reconciler.state.spec import StateSpecFile
 
 SCHEMA = 1
 
-_LATER: tuple[tuple[str | None, ...], ...] = (("pf", None, "host_network"),)
-"""Keys that the language has and this version does not carry out; None stands for any name."""
-
 
 def check_schema(raw: dict[str, Any], findings: Findings) -> bool:
     """Whether the file speaks the language of this version; if not, complaining of the rest is idle."""
@@ -36,7 +33,6 @@ def check_schema(raw: dict[str, Any], findings: Findings) -> bool:
 
 def check_shape(raw: dict[str, Any], findings: Findings) -> StateSpecFile:
     """The model of the file without what is wrong in it, which goes to ``findings``. Changes ``raw``."""
-    _refuse_later_keys(raw, findings)
     while True:
         try:
             return StateSpecFile.model_validate(raw)
@@ -61,27 +57,6 @@ def show(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= 60 else text[:59] + "…"
-
-
-# ---------------------------------------------------------------------------- keys of a later version
-
-
-def _refuse_later_keys(raw: dict[str, Any], findings: Findings) -> None:
-    for pattern in _LATER:
-        for key in _matching(raw, pattern):
-            findings.error(key, "not-supported-yet", f'"{key[-1]}" comes with a later version.')
-            _take_out(raw, key)
-
-
-def _matching(table: Any, pattern: tuple[str | None, ...]) -> list[Path]:
-    """The key paths of the file that fit a pattern."""
-    if not isinstance(table, dict):
-        return []
-    first, rest = pattern[0], pattern[1:]
-    names = list(table) if first is None else [first] if first in table else []
-    if not rest:
-        return [(name,) for name in names]
-    return [(name, *tail) for name in names for tail in _matching(table[name], rest)]
 
 
 def _at(raw: Any, key: Path) -> Any:

@@ -286,6 +286,11 @@ class PfSpec(Spec):
         description="What a VF is bound to while no guest has it: none, vfio-pci or the kernel's own driver.",
     )
     optional: bool | None = Field(None, title="Optional", description="The card may be missing.")
+    host_network: Literal["ignore"] | None = Field(
+        None,
+        title="Host network",
+        description="ignore: NetworkManager and systemd-networkd keep their hands off the VFs' interfaces.",
+    )
     vf_defaults: VfDefaultsSpec | None = Field(
         None,
         title="Defaults of the VFs",

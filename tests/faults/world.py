@@ -80,7 +80,16 @@ def _noting(name: str) -> Any:
 for _name in (
     *("set_blacklist", "unload_module", "load_module", "set_link", "set_mtu", "set_autoprobe", "set_numvfs"),
     *("bind_vf", "_set_vf", "define_pool", "create_pool", "start_pool", "stop_pool", "set_pool_autostart"),
-    *("undefine_pool", "attach_nic", "detach_nic", "update_nic", "add_root_ports", "drop_root_ports", "set_bridge"),
+    *(
+        "set_host_network",
+        "undefine_pool",
+        "attach_nic",
+        "detach_nic",
+        "update_nic",
+        "add_root_ports",
+        "drop_root_ports",
+        "set_bridge",
+    ),
 ):
     setattr(FaultyHost, _name, _noting(_name))
 

@@ -21,7 +21,10 @@ INVALID = {
         f"schema = 1\n{NETDEV}vfs = 2\n[pf.int.vf.1]\nmin_tx_rate = 9\nmax_tx_rate = 5\n",
         "min_tx_rate",
     ),
-    "later.toml": ('schema = 1\n[kernel]\ncmdline = ["iommu=pt"]\n', "not supported yet"),
+    "word.toml": (
+        'schema = 1\n[pf.int]\nmatch = { name = "enp1s0" }\nhost_network = "managed"\n',
+        'allowed are "ignore"',
+    ),
     "schema.toml": ("schema = 7\n", "schema"),
     "pf-markup.toml": ('schema = 1\n[pf."[bold]x"]\nvfs = 2\n', "[bold]x"),
     "pf-path.toml": ('schema = 1\n[pf."../etc"]\nvfs = 2\n', "../etc"),

@@ -13,6 +13,7 @@ from reconciler.host.local import netlink
 from reconciler.host.local.boot_loader import read_boot
 from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
 from reconciler.host.local.claims.read import read_claims
+from reconciler.host.local.host_network import read_host_network
 from reconciler.host.local.hugepages import read_huge_pages
 from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.libvirt_files import FILES, LibvirtFiles
@@ -64,6 +65,7 @@ class LocalReader:
         snapshot.bridges = sysfs.bridges()
         snapshot.services = read_services(self.root, self.asked.services, notes)
         snapshot.hugepages = read_huge_pages(self.root, notes)
+        snapshot.host_network = read_host_network(self.root, snapshot.pfs, notes)
         snapshot.owners = read_claims(self.root, snapshot.pfs)
         snapshot.libvirt = self.libvirt.read(self._is_vf(snapshot))
         return snapshot
@@ -89,6 +91,8 @@ class LocalReader:
             snapshot.boot = self._boot(snapshot, notes)
         elif scope.kind == "hugepages":
             snapshot.hugepages = read_huge_pages(self.root, notes)
+        elif scope.kind == "host_network":
+            snapshot.host_network = read_host_network(self.root, snapshot.pfs, notes)
         elif scope.kind == "service":
             self._refresh_service(snapshot, scope.key, notes)
         elif scope.kind == "domain":

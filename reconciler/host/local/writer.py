@@ -14,6 +14,7 @@ from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.boot_writer import set_arguments
 from reconciler.host.local.child import WRITES, NoAnswer, call
+from reconciler.host.local.host_network import write_host_network
 from reconciler.host.local.hugepages import set_huge_pages, write_own
 from reconciler.host.local.libvirt_writer import LibvirtWriter
 from reconciler.host.local.modules import (
@@ -90,6 +91,9 @@ class LocalWriter:
 
     def set_autoprobe(self, pf: str, enabled: bool) -> None:
         sysfs_writes.write(self.root, self._device(pf) / "sriov_drivers_autoprobe", str(int(enabled)), _SHORT)
+
+    def set_host_network(self, pfs: Sequence[str], deadline: float) -> None:
+        write_host_network(self.root, pfs, deadline)
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         sysfs_writes.set_numvfs(self.root, self._device(pf) / "sriov_numvfs", count, deadline)

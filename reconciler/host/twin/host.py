@@ -218,6 +218,17 @@ class TwinHost:
         words = _sysfs(f"{int(enabled)} to {device_path(pf)}/sriov_drivers_autoprobe", _SHORT)
         self._do(lambda twin: kernel.set_autoprobe(twin, pf, enabled), words, _SHORT, pf)
 
+    def set_host_network(self, pfs: Sequence[str], deadline: float) -> None:
+        """Our own rules of udev."""
+
+        def act(twin: Twin) -> None:
+            twin.host_network.ignored = sorted(pfs)
+            listed = {vf.address for pf in pfs if pf in twin.pfs for vf in twin.pfs[pf].vfs}
+            known = twin.host_network.managed
+            twin.host_network.managed = {vf: who for vf, who in known.items() if vf not in listed}
+
+        self._do(act, _own_file("/etc/udev/rules.d/60-reconciler.rules"), deadline)
+
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         """How many VFs."""
         self._pf(pf)

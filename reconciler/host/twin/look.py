@@ -28,6 +28,7 @@ def look(twin: Twin) -> Snapshot:
     snapshot.bridges = sorted(twin.bridges)
     snapshot.services = deepcopy(twin.services)
     snapshot.hugepages = deepcopy(twin.hugepages)
+    snapshot.host_network = deepcopy(twin.host_network)
     snapshot.owners = deepcopy(twin.owners)
     snapshot.libvirt = _libvirt(twin)
     _processes(twin, snapshot)
@@ -42,6 +43,8 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
         snapshot.boot = cmdline.look(twin)
     elif scope.kind == "hugepages":
         snapshot.hugepages = deepcopy(twin.hugepages)
+    elif scope.kind == "host_network":
+        snapshot.host_network = deepcopy(twin.host_network)
     elif scope.kind == "service":
         snapshot.services = deepcopy(twin.services)
     elif scope.kind != "pf":

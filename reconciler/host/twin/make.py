@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.drivers.table import DRIVERS
-from reconciler.host.model import Domain, Pf, Snapshot, Vf
+from reconciler.host.model import Domain, HostNetwork, Pf, Snapshot, Vf
 from reconciler.host.platform import Platform
 from reconciler.host.twin import cmdline, kernel, modules
 from reconciler.host.twin.libvirt import ports_taken
@@ -32,6 +32,7 @@ def from_snapshot(snapshot: Snapshot) -> Twin:
         bridges=list(snapshot.bridges or []),
         services=deepcopy(snapshot.services),
         hugepages=deepcopy(snapshot.hugepages),
+        host_network=HostNetwork(snapshot.host_network.ignored or [], dict(snapshot.host_network.managed)),
         owners=deepcopy(snapshot.owners),
         libvirt=libvirt,
         platform=deepcopy(snapshot.platform) if snapshot.platform is not None else Platform(notes=[_NOT_RECORDED]),

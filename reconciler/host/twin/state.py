@@ -18,6 +18,7 @@ from reconciler.host.model import (
     SNAPSHOT_FORMAT,
     BootArguments,
     HostIdentity,
+    HostNetwork,
     HugePagePools,
     Libvirt,
     Modules,
@@ -169,6 +170,7 @@ class Twin:
     """Drivers that are part of the kernel."""
     services: Services = field(default_factory=lambda: Services({}, complete=True))
     hugepages: HugePagePools = field(default_factory=HugePagePools)
+    host_network: HostNetwork = field(default_factory=lambda: HostNetwork([]))
     owners: Owners = field(default_factory=lambda: Owners([]))
     """Who else configures its cards, as it was recorded."""
     most_pages: dict[str, int] = field(default_factory=dict)

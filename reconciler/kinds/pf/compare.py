@@ -6,13 +6,15 @@ from typing import Any
 
 from reconciler.host.model import Pf, Snapshot
 from reconciler.kinds.field_state import FieldState, Status
+from reconciler.kinds.pf.host_network import compare_host_network
 from reconciler.kinds.resolution import Resolution, vf_count
 from reconciler.state.address import address
 from reconciler.state.desired import DesiredPf
 
 
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
-    """Fields ``link``, ``mtu``, ``vfs`` and ``vf_driver`` (who takes new VFs) of every declared PF that is there."""
+    """Fields ``link``, ``mtu``, ``vfs``, ``vf_driver`` (who takes new VFs) and ``host_network`` of every declared PF
+    that is there."""
     states = []
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs.get(identity)
@@ -20,6 +22,7 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
         for field, declared, observed in _fields(desired, pf):
             status = _status(field, declared, observed, pf)
             states.append(FieldState(where, field, identity, declared, observed, status))
+        states += compare_host_network(where, desired, pf, host)
     return states
 
 

@@ -1,4 +1,5 @@
-"""Steps on a PF, in the order that the kernel wants: link, MTU, autoprobe, count through 0, wait for the link."""
+"""Steps on a PF, in the order that the kernel wants: who keeps off its VFs, link, MTU, autoprobe, count through 0, wait
+for the link."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from reconciler.kinds.action import Action, Impact, Step
 from reconciler.kinds.builder import Builder, copy_pf
 from reconciler.kinds.impact import impact_on_pf, impact_on_vfs
 from reconciler.kinds.pf.compare import autoprobe
+from reconciler.kinds.pf.host_network import OP as SET_HOST_NETWORK
+from reconciler.kinds.pf.host_network import compare_host_network, managed
 from reconciler.kinds.resolution import vf_count
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC, Attributes, DesiredPf
@@ -19,9 +22,24 @@ def plan(builder: Builder) -> None:
     for name, identity in builder.resolution.pfs.items():
         desired = builder.resolution.desired.pfs[name]
         where = address("pf", name)
+        _host_network(builder, desired, builder.host.pfs[identity], where)
         _link_and_mtu(builder, desired, builder.host.pfs[identity], where)
         _autoprobe(builder, desired, builder.host.pfs[identity], where)
         _count(builder, desired, builder.host.pfs[identity], where)
+
+
+def _host_network(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
+    """Before VFs are made: they appear to nobody then. What they are managed for now is lost to the host."""
+    if not any(state.differs for state in compare_host_network(where, desired, pf, builder.host)):
+        return
+    before = "ignore" if pf.id in (builder.host.host_network.ignored or []) else None
+    builder.add(
+        SET_HOST_NETWORK,
+        where,
+        {"pf": pf.id, "host_network": desired.host_network},
+        impact=impact_on_vfs(builder.resolution.holders, [(pf.id, index) for index in managed(builder.host, pf)]),
+        undo=[Step(SET_HOST_NETWORK, where, {"pf": pf.id, "host_network": before})],
+    )
 
 
 def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:

@@ -78,6 +78,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "set_service_at_boot": lambda: writer.set_service_at_boot("irqbalance.service", False),
     "set_huge_pages": lambda: writer.set_huge_pages("2M", 3, SECONDS),
     "set_huge_pages_at_boot": lambda: writer.set_huge_pages_at_boot({"2M": 3}),
+    "set_host_network": lambda: writer.set_host_network([PF], SECONDS),
     "load_module": lambda: writer.load_module("igbvf", SECONDS),
     "a unit of systemd": lambda: arm("reconciler-tried", 600, ["true"]),
     "the ledger": lambda: write_ledger(Path("/var/lib/reconciler"), {}),

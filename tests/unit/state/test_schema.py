@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 from reconciler.state.schema import state_schema
 from tests.unit.state.support import STATES, errors, file
 from tests.unit.state.test_rules import TABLES
-from tests.unit.state.test_shape import CASES, LATER
+from tests.unit.state.test_shape import CASES
 
 ROOT = Path(__file__).parents[3]
 CHECK = Path(sys.executable).parent / "check-jsonschema"
@@ -53,16 +53,6 @@ def test_everything_is_described() -> None:
         assert table["description"]
         for field in table["properties"].values():
             assert "$ref" in field or (field["title"] and field["description"])
-
-
-def test_later_keys_are_not_offered() -> None:
-    schema = state_schema()
-    tables = [schema, *schema["definitions"].values()]
-    known = {name for table in tables for name in table["properties"]}
-    later = {"host_network"}
-    assert not known & later
-    for body, _ in LATER:
-        assert not accepts(file(body))
 
 
 @pytest.mark.parametrize("path", sorted(STATES.glob("*.toml")), ids=lambda path: path.name)

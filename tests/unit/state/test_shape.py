@@ -107,22 +107,10 @@ def test_refused(text: str, expected: list[str]) -> None:
     assert errors(text) == expected
 
 
-LATER = [
-    ("host_network = 'ignore'", "6:1 pf.int"),
-]
-
-
-@pytest.mark.parametrize(("body", "where"), LATER)
-def test_keys_of_a_later_version(body: str, where: str) -> None:
-    assert errors(file(body)) == [f"{where} not-supported-yet"]
-    (error,) = found(file(body))
-    assert "not supported yet" in error.summary
-    assert "did you mean" not in error.detail
-
-
 WORDS = [
     ("schema = 2", "reads schema = 1"),
     ("schema = 1\npolcy = 1", 'did you mean "policy"?'),
+    (file("host_network = 'managed'"), 'host_network = "managed": allowed are "ignore".'),
     ("schema = 1\nzzz = 1", '"zzz" is no key of the file.'),
     (file("[pf.int.vf.0]\nspoofcheck = true"), 'is no key of [pf.int.vf.0]; did you mean "spoofchk"?'),
     (file("[pf.int.vf.0]\nVLAN = 3"), 'did you mean "vlan"?'),

@@ -1,0 +1,154 @@
+"""The two files of our own that keep NetworkManager and networkd off VFs, and who has VFs all the same."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from reconciler.host.local import host_network
+from reconciler.host.local.child import NoAnswer
+from reconciler.host.local.host_network import NETWORK, RULES, read_host_network, write_host_network
+from reconciler.host.model import HostNetwork, Pf
+from reconciler.host.protocol import HostError
+from tests.unit.host.tree import Tree
+
+ADDRESS, VF = "0000:01:00.0", "0000:01:10.0"
+PFS = {f"pci/{ADDRESS}": Pf("pci", ADDRESS, "enp1s0")}
+INT = f"pci/{ADDRESS}"
+
+
+class Commands:
+    """Stands in for every command: notes it and answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, running: Sequence[str] = (), **answers: str) -> None:
+        self.asked: list[str] = []
+        self.running, self.answers = running, answers
+        monkeypatch.setattr(host_network, "run", self)
+
+    def __call__(self, argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+        assert seconds > 0
+        if argv[0] == "systemctl":
+            return subprocess.CompletedProcess(argv, int(argv[-1].removesuffix(".service") not in self.running), "", "")
+        self.asked.append(" ".join(argv))
+        answer = self.answers.get(argv[0], "")
+        if answer == "missing":
+            raise FileNotFoundError
+        if answer == "silent":
+            raise NoAnswer
+        return subprocess.CompletedProcess(argv, int(answer.startswith("!")), answer, answer)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A PF with a VF that has a netdev, on a running systemd with udev."""
+    tree = Tree(tmp_path)
+    tree.pf(vfs=1)
+    tree.netdev("enp1s0v0", f"sys/devices/pci/{VF}")
+    tree.write("run/udev/control", "")
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    return tmp_path
+
+
+def state(root: Path, word: str) -> None:
+    index = (root / "sys/class/net/enp1s0v0/ifindex").read_text().strip()
+    path = root / "run/systemd/netif/links" / index
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# private\nADMIN_STATE={word}\nOPER_STATE=off\n")
+
+
+def test_written_read_and_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(monkeypatch, ["systemd-networkd"])
+    assert read_host_network(root, PFS, []) == HostNetwork([])
+    write_host_network(root, [INT, "pci/0000:02:00.0"], 10.0)
+    assert read_host_network(root, PFS, []) == HostNetwork([INT, "pci/0000:02:00.0"])
+    for name in (RULES, NETWORK):
+        assert (root / name).read_text().startswith("# Written by reconciler")
+    assert commands.asked == [
+        "udevadm control --reload",
+        "udevadm trigger --settle --action=change /sys/class/net/enp1s0v0",
+        "networkctl reload",
+    ]
+    write_host_network(root, [], 10.0)
+    assert not (root / RULES).exists()
+    assert not (root / NETWORK).exists()
+    assert commands.asked[4].endswith("/sys/class/net/enp1s0v0")  # Whose mark goes.
+
+
+def test_nobody_is_told_who_does_not_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(monkeypatch)
+    (root / "run/udev/control").unlink()
+    write_host_network(root, [INT], 10.0)
+    assert commands.asked == []
+
+
+def test_a_networkd_that_read_its_files_too_early_is_asked_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(monkeypatch, ["systemd-networkd"])
+    monkeypatch.setattr(host_network, "_MOMENT", 0.01)
+    state(root, "configured")
+    write_host_network(root, [INT], 10.0)
+    assert commands.asked[-1] == "networkctl reconfigure enp1s0v0"
+
+
+@pytest.mark.parametrize(
+    ("word", "running", "managed"),
+    [
+        ("configuring", ["systemd-networkd"], {VF: "systemd-networkd"}),
+        ("configured", [], {}),  # Its files stay when it is stopped.
+        ("unmanaged", ["systemd-networkd"], {}),
+    ],
+)
+def test_what_networkd_manages(
+    root: Path, monkeypatch: pytest.MonkeyPatch, word: str, running: list[str], managed: dict[str, str]
+) -> None:
+    Commands(monkeypatch, running)
+    state(root, word)
+    assert read_host_network(root, PFS, []).managed == managed
+
+
+@pytest.mark.parametrize(
+    ("answer", "managed", "notes"),
+    [
+        ("GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:30 (disconnected)\n\nGENERAL.DEVICE:lo\nGENERAL.STATE:100 (x)\n",
+         {VF: "NetworkManager"}, 0),
+        ("GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:10 (unmanaged)\n", {}, 0),
+        ("silent", {}, 1),
+        ("missing", {}, 1),
+        ("!no", {}, 1),
+    ],
+)  # fmt: skip
+def test_what_networkmanager_manages(
+    root: Path, monkeypatch: pytest.MonkeyPatch, answer: str, managed: dict[str, str], notes: int
+) -> None:
+    Commands(monkeypatch, ["NetworkManager"], nmcli=answer)
+    (root / "run/NetworkManager").mkdir(parents=True)
+    said: list[str] = []
+    assert read_host_network(root, PFS, said).managed == managed
+    assert len(said) == notes
+
+
+def test_half_of_it_is_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Commands(monkeypatch)
+    write_host_network(root, [INT], 10.0)
+    (root / NETWORK).write_text((root / NETWORK).read_text().replace("yes", "no"))
+    assert read_host_network(root, PFS, []).ignored == []
+
+
+def test_files_of_others_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(monkeypatch)
+    (root / RULES).parent.mkdir(parents=True)
+    (root / RULES).write_text("# mine\n")
+    with pytest.raises(HostError, match="not written by reconciler"):
+        write_host_network(root, [INT], 10.0)
+    assert (root / RULES).read_text() == "# mine\n"
+    assert commands.asked == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("!Access denied", 77), ("!boom", 1), ("missing", 1), ("silent", 1)])
+def test_a_command_that_fails(root: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
+    Commands(monkeypatch, udevadm=answer)
+    with pytest.raises(HostError) as caught:
+        write_host_network(root, [INT], 10.0)
+    assert caught.value.code == code

@@ -36,21 +36,25 @@ def choose(
 ) -> PfCounters:
     """Which of its two ways the driver reports by. The kernel answers with zeros for a driver that has no counters
     (net/core/rtnetlink.c, rtnl_fill_vfinfo), so that the driver table decides; of one that isn't in it, or was built
-    out of tree, what is not 0 is believed. ``ethtool``: reads its statistics, where they are needed."""
+    out of tree, what is not 0 is believed. ``ethtool``: reads its statistics, where rtnetlink may not be the way."""
     known = None if pf.out_of_tree else facts(pf.driver, pf.device_id).counts
-    if known:
-        return PfCounters(taken, "rtnetlink", {vf: only(counters, known) for vf, counters in reported.items()})
+    filled = any(any(counters.values()) for counters in reported.values())
+    if known and filled:
+        return _reported(taken, reported, known)
     by_name = ethtool()
     if by_name:
         return PfCounters(taken, "ethtool", by_name)
-    if known is None and any(any(counters.values()) for counters in reported.values()):
+    if known:
+        return _reported(taken, reported, known)
+    if known is None and filled:
         return PfCounters(taken, "rtnetlink", dict(reported))
     return PfCounters(taken, "none")
 
 
-def only(counters: Counters, names: frozenset[str]) -> Counters:
-    """Those of these names."""
-    return {name: value for name, value in counters.items() if name in names}
+def _reported(taken: float, reported: Mapping[int, Counters], names: frozenset[str]) -> PfCounters:
+    """What the driver fills in of what the kernel reports."""
+    kept = {vf: {name: value for name, value in counters.items() if name in names} for vf, counters in reported.items()}
+    return PfCounters(taken, "rtnetlink", kept)
 
 
 def per_vf(names: Sequence[str], values: Sequence[int]) -> dict[int, Counters]:

@@ -9,12 +9,12 @@ from reconciler.report.style import Style, clean, plural, table
 from reconciler.report.verdict import host_name
 
 _COLUMNS = {
-    "packets/s in": "rx_packets",
-    "bytes/s in": "rx_bytes",
-    "drops/s in": "rx_dropped",
-    "packets/s out": "tx_packets",
-    "bytes/s out": "tx_bytes",
-    "drops/s out": "tx_dropped",
+    "packets in": "rx_packets",
+    "bytes in": "rx_bytes",
+    "drops in": "rx_dropped",
+    "packets out": "tx_packets",
+    "bytes out": "tx_bytes",
+    "drops out": "tx_dropped",
 }
 _NONE, _UNKNOWN = "-", "?"
 _WORDS = {"guest": "", "process": "process ", "host": "the host: ", "unknown": "? "}
@@ -32,7 +32,8 @@ def render_rates(document: dict[str, Any], *, seconds: float, at: str, color: bo
     shown = sorted(sorted(rows, key=lambda row: -_traffic(row[1]))[:room], key=rows.index)
     if shown:
         head = ["PF", "VF", "held by", *_COLUMNS]
-        body = table([head, *([pf["netdev"], str(vf["index"]), _who(vf), *_cells(vf)] for pf, vf in shown)])
+        rates = ([pf["netdev"], str(vf["index"]), _who(vf), *_cells(vf)] for pf, vf in shown)
+        body = table(_to_the_right([head, *rates]))
         lines += ["", style.paint(body[0], "dim"), *body[1:]]
     if len(shown) < len(rows):
         lines.append(f"and {plural(len(rows) - len(shown), 'VF')} with less traffic: a higher terminal shows them")
@@ -71,6 +72,13 @@ def _traffic(vf: dict[str, Any]) -> float:
 def _who(vf: dict[str, Any]) -> str:
     told = [f"{_WORDS.get(holder['kind'], '')}{holder['who']}" for holder in vf["holders"]]
     return "; ".join(told) or _NONE
+
+
+def _to_the_right(rows: list[list[str]]) -> list[list[str]]:
+    """Rows with their figures one below the other."""
+    first = len(rows[0]) - len(_COLUMNS)
+    widths = [max(len(row[column]) for row in rows) for column in range(first, len(rows[0]))]
+    return [row[:first] + [cell.rjust(wide) for cell, wide in zip(row[first:], widths, strict=True)] for row in rows]
 
 
 def _cells(vf: dict[str, Any]) -> list[str]:

@@ -88,6 +88,12 @@ def test_what_a_driver_does_not_fill_in_is_no_zero() -> None:
     assert set(i40e.vfs[0]) == RX_TX | DROPS
 
 
+def test_a_quiet_card_of_a_driver_that_counts_is_quiet_and_an_old_build_may_have_names() -> None:
+    assert choose(igb(1, driver="ixgbe", device_id="154d"), 1.0, {0: ZERO}, dict).source == "rtnetlink"
+    named = choose(igb(1, driver="ixgbe", device_id="154d"), 1.0, {0: ZERO}, lambda: {0: {"rx_bytes": 5}})
+    assert (named.source, named.vfs) == ("ethtool", {0: {"rx_bytes": 5}})
+
+
 def test_zeros_of_a_driver_that_counts_nothing_are_none() -> None:
     assert choose(igb(1), 1.0, {0: ZERO}, dict).source == "none"
 

@@ -1,7 +1,8 @@
-"""Reading JSON that somebody may have written by hand, or to do harm."""
+"""JSON: reading what somebody may have written by hand, or to do harm; writing documents."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -11,3 +12,14 @@ def read_json(data: bytes | str) -> Any:
     from pydantic_core import from_json
 
     return from_json(data, allow_inf_nan=False)
+
+
+def to_text(document: Any) -> str:
+    """A document for people and programs, in the order in which it was made: the text of ``json.dumps`` with
+    ``indent=2`` and ``ensure_ascii=False``, which takes fifteen times as long in Python 3.11 to 3.13."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return to_json(document, indent=2).decode() + "\n"
+    except PydanticSerializationError:  # Halves of surrogate pairs: the path of a file whose name is not UTF-8.
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 
 from reconciler.cli.interrupts import Interrupted
@@ -12,10 +13,14 @@ from reconciler.exit_codes import ExitCode
 
 _GLOBAL_WITH_VALUE = ("--host", "--libvirt", "--state-dir", "--color")
 _GLOBAL_FLAGS = ("-v", "--verbose")
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
+"""Python's own 700 are for programs whose objects come and go. Those of a plan stay: looking through them over and over
+took a third of the time for 10,000 VFs."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     open_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments in (["--version"], ["-V"]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reconciler.disruption import severity
 from reconciler.kinds.action import Action, Impact
 from reconciler.kinds.builder import Builder
@@ -25,6 +23,7 @@ def changes_of(builder: Builder, states: list[FieldState]) -> list[Change]:
     for action in builder.actions:
         actions.setdefault(action.address, []).append(action)
     desired = builder.resolution.desired
+    chosen = {nic.address: nic.why for nic in builder.resolution.nics}
     changes = []
     for where, fields in by_address.items():
         own = actions.get(where, [])
@@ -33,7 +32,7 @@ def changes_of(builder: Builder, states: list[FieldState]) -> list[Change]:
                 address=where,
                 op=_op(fields, own),
                 fields=[FieldChange(f.field, f.observed, f.declared) for f in fields],
-                reason=_reason(builder, where, fields, own),
+                reason=_reason(builder, where, fields, own, chosen.get(where, "")),
                 impact=_impact(own),
                 line=desired.line(where, fields[0].field),
             )
@@ -63,7 +62,8 @@ def _op(fields: list[FieldState], actions: list[Action]) -> ChangeOp:
     return "update"
 
 
-def _reason(builder: Builder, where: str, fields: list[FieldState], actions: list[Action]) -> str:
+def _reason(builder: Builder, where: str, fields: list[FieldState], actions: list[Action], chosen: str) -> str:
+    """``chosen``: why a NIC that names only a PF gets this VF."""
     if where == BLACKLIST:
         return modules_reason(builder, [field.field for field in fields])
     if where.startswith("services."):
@@ -86,17 +86,7 @@ def _reason(builder: Builder, where: str, fields: list[FieldState], actions: lis
         return "libvirt lists a pool's VFs only once, when it is started"
     if "autoprobe" in names and len(fields) == 1:
         return "a VF that is made or given back must find the declared driver"
-    return _chosen(builder, where, names)
-
-
-def _chosen(builder: Builder, where: str, names: dict[str, Any]) -> str:
-    """Why a NIC that names only a PF gets this VF."""
-    if "live" not in names and "persistent" not in names:
-        return ""
-    for nic in builder.resolution.nics:
-        if nic.address == where:
-            return nic.why
-    return ""
+    return chosen if "live" in names or "persistent" in names else ""
 
 
 def _impact(actions: list[Action]) -> Impact:

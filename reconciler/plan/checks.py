@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.drivers.table import DRIVERS, facts
-from reconciler.host.model import Snapshot
+from reconciler.host.model import Domain, Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import Holder, VfId, predicted_address
 from reconciler.kinds.modules.operations import kernel_name
@@ -125,13 +125,16 @@ def _promised(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     """A VF that a NIC names, and that another device of a definition names too: of this guest, where libvirt refuses
     it, or of another one that is off."""
     ours = {id(device) for nic in resolution.nics for device in (nic.live, nic.config) if device is not None}
+    named: dict[str, list[Domain]] = {}
+    for domain in host.libvirt.domains.values():
+        foreign = (device.vf_address for device in domain.config if device.vf_address and id(device) not in ours)
+        for found in dict.fromkeys(foreign):
+            named.setdefault(found, []).append(domain)
     for nic in resolution.nics:
-        where = _pci_address(host, nic.vf)
-        for domain in host.libvirt.domains.values() if where and nic.nic.state == "present" else ():
+        where = _pci_address(host, nic.vf) if nic.nic.state == "present" else None
+        for domain in named.get(where or "", []):
             same = domain.name == nic.domain.name
-            if (domain.running and not same) or not any(
-                device.vf_address == where and id(device) not in ours for device in domain.config
-            ):
+            if domain.running and not same:
                 continue
             yield Diagnostic(
                 severity="error" if same else "warning",

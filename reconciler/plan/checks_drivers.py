@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from reconciler.diagnostics import Diagnostic, Severity
 from reconciler.drivers.facts import ENOTSUPP, DriverFacts
 from reconciler.drivers.readback import GROUPS, assumed, complete, matches, reported
 from reconciler.drivers.rules import Refusal, Situation, kept, refusal, remarks, unsafe
 from reconciler.drivers.table import facts
-from reconciler.host.model import Pf, Snapshot
+from reconciler.host.model import Nic, Pf, Snapshot
 from reconciler.kinds.holders import VfId
 from reconciler.kinds.nic.compare import must_move
 from reconciler.kinds.nic.intent import NicIntent
@@ -26,13 +26,16 @@ def check_drivers(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
     """Counts and attributes that the drivers of the declared PFs don't take, or alter; and a note on drivers that the
     table doesn't know, or that are other builds than those it describes."""
     found = list(_notes(resolution, host))
-    wanted = _wanted(resolution, host)
+    wanted: dict[str, list[tuple[int, Fields]]] = {}
+    for vf, fields in _wanted(resolution, host):
+        wanted.setdefault(vf[0], []).append((vf[1], fields))
+    guests = _Guests.of(resolution, host)
     for name, identity in resolution.pfs.items():
         desired, pf = resolution.desired.pfs[name], host.pfs[identity]
         if pf.driver is None:
             continue
         found += _count(resolution, desired, pf)
-        found += _Card(resolution, host, desired, pf).attributes(wanted)
+        found += _Card(resolution, host, guests, desired, pf).attributes(wanted.get(pf.id, []))
     return list(dict.fromkeys(found))
 
 
@@ -64,11 +67,30 @@ def _first_of_pool(resolution: Resolution, nic: NicIntent) -> list[VfId]:
     return list(by_pf.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Guests:
+    """Who has which VF now, made once for all VFs."""
+
+    running: dict[str, list[tuple[str, Nic]]] = field(default_factory=dict)
+    """Running guests and their NICs, by the VF's PCI address."""
+    declared: dict[int, NicIntent] = field(default_factory=dict)
+    """By the identity of the live NIC, which is an object of the observed host."""
+
+    @classmethod
+    def of(cls, resolution: Resolution, host: Snapshot) -> _Guests:
+        found = cls(declared={id(item.live): item for item in resolution.nics if item.live is not None})
+        for domain in host.libvirt.domains.values():
+            for nic in domain.live if domain.running else ():
+                if nic.vf_address:
+                    found.running.setdefault(nic.vf_address, []).append((domain.name, nic))
+        return found
+
+
 class _Card:
     """The checks of one PF's VFs."""
 
-    def __init__(self, resolution: Resolution, host: Snapshot, desired: DesiredPf, pf: Pf) -> None:
-        self.resolution, self.host, self.desired, self.pf = resolution, host, desired, pf
+    def __init__(self, resolution: Resolution, host: Snapshot, guests: _Guests, desired: DesiredPf, pf: Pf) -> None:
+        self.resolution, self.host, self.guests, self.desired, self.pf = resolution, host, guests, desired, pf
         self.known = facts(pf.driver, pf.device_id)
         self.up = desired.link == "up" if desired.link is not None else pf.up
         there = bool(self.up and pf.up and pf.carrier)
@@ -76,17 +98,17 @@ class _Card:
         self.speed = pf.speed if there else None
         self.remade = desired.vfs is not None and desired.vfs != pf.num_vfs
 
-    def attributes(self, wanted: list[tuple[VfId, Fields]]) -> Iterator[Diagnostic]:
-        """Findings on all attributes of all VFs that there will be."""
-        mine = [(vf[1], fields) for vf, fields in wanted if vf[0] == self.pf.id]
+    def attributes(self, wanted: list[tuple[int, Fields]]) -> Iterator[Diagnostic]:
+        """Findings on all attributes of all VFs that there will be; ``wanted`` is by index."""
         count = vf_count(self.desired, self.pf)
         least = {index: int(self._before(index).get("min_tx_rate", 0)) for index in range(count)}
-        for index, fields in mine:
+        for index, fields in wanted:
             if index < count and "min_tx_rate" in fields:
                 least[index] = int(fields["min_tx_rate"].value)
-        for index, fields in mine:
+        total = sum(least.values())
+        for index, fields in wanted:
             if index < count:
-                yield from self._vf(index, fields, sum(least.values()) - least[index])
+                yield from self._vf(index, fields, total - least[index])
 
     def _before(self, index: int) -> Attributes:
         vf = None if self.remade else self.pf.vf(index)
@@ -125,15 +147,8 @@ class _Card:
         """The running guest that keeps a VF throughout the plan, so that what is declared for the VF is set under it.
         MAC and VLAN of an interface that nobody declares are libvirt's, and are not set."""
         vf = None if self.remade else self.pf.vf(index)
-        here = [
-            (domain.name, nic)
-            for domain in self.host.libvirt.domains.values()
-            if domain.running and vf is not None and vf.address
-            for nic in domain.live
-            if nic.vf_address == vf.address
-        ]
-        for guest, nic in here:
-            ours = next((item for item in self.resolution.nics if item.live is nic), None)
+        for guest, nic in self.guests.running.get((vf.address if vf is not None else None) or "", []):
+            ours = self.guests.declared.get(id(nic))
             if ours is None and nic.method == "hostdev":
                 return guest
             if ours is not None and ours.nic.state == "present" and not must_move(self.host, ours, nic):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Domain, GuestHardware, Snapshot
 from reconciler.kinds.domain.ports import free_ports, slots_of
-from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.nic.intent import NicIntent
 from reconciler.kinds.nic.pair import new_ports
 from reconciler.kinds.resolution import Resolution
 from reconciler.plan.checks_failover import check_failover
+from reconciler.plan.checks_macs import Macs
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC, AttributeValue
 
@@ -21,17 +21,21 @@ _GIB = 1024 * 1024
 
 def check_guests(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     """All findings."""
+    by_guest: dict[str, list[NicIntent]] = {}
+    for nic in resolution.nics:
+        by_guest.setdefault(nic.domain.name, []).append(nic)
     for name in resolution.desired.domains:
         domain = host.libvirt.domains.get(name)
         if domain is None or domain.hardware is None:
             continue
-        nics = [nic for nic in resolution.nics if nic.domain.name == name]
+        nics = by_guest.get(name, [])
         yield from _root_ports(resolution, domain)
         yield from _slots(resolution, host, domain, domain.hardware, nics)
         yield from _memory_limit(resolution, domain, domain.hardware, nics)
+    macs = Macs(resolution, host)
     for nic in resolution.nics:
         if nic.nic.state == "present":
-            yield from _same_mac(resolution, host, nic)
+            yield from macs.used_twice(nic)
             yield from check_failover(resolution, host, nic)
             if nic.live is None and nic.config is None:  # Once it is there it was told.
                 yield from _mac(resolution, nic)
@@ -157,49 +161,3 @@ def _effective(resolution: Resolution, nic: NicIntent, name: str) -> AttributeVa
         return nic.nic.attributes.get(name)
     intent = resolution.intents.get(nic.vf, {}).get(name)
     return intent.value if intent is not None else None
-
-
-def _same_mac(resolution: Resolution, host: Snapshot, nic: NicIntent) -> Iterator[Diagnostic]:
-    """Another one on this host with the NIC's MAC: the switch in the card gives a frame to one of them."""
-    mac = nic.mac if nic.nic.method != "hostdev" else nic.nic.attributes.get("mac")
-    others = list(_with_mac(resolution, host, nic, str(mac))) if mac not in (None, ZERO_MAC) else []
-    if others:
-        yield resolution.finding(
-            "warning",
-            "mac-used-twice",
-            "Another device of this host has the same MAC.",
-            f"{mac} is also that of {', '.join(others)}. Frames for it reach only one of them: give one another MAC.",
-            nic.address,
-        )
-
-
-def _with_mac(resolution: Resolution, host: Snapshot, nic: NicIntent, mac: str) -> Iterator[str]:
-    mine = [device for device in (nic.live, nic.config) if device is not None]
-    for domain in host.libvirt.domains.values():
-        for device in domain.live if domain.running else domain.config:
-            paired = domain.name == nic.domain.name and device.teaming == "persistent" and device.alias == nic.standby
-            if device.mac == mac and not paired and not any(device is own for own in mine):
-                yield f"guest {domain.name} ({device.alias or 'a NIC'})"
-    for pf in host.pfs.values():
-        if pf.mac == mac:
-            yield f"the PF {pf.netdev}"
-    on = _vfs_of(host, nic)
-    for pf in host.pfs.values():
-        for vf in pf.vfs:
-            known = (vf.attributes or {}).get("mac") == mac and (pf.id, vf.index) not in on
-            if known and not _belongs(resolution, host, (pf.id, vf.index)):
-                yield f"VF {vf.index} of {pf.netdev}"
-
-
-def _vfs_of(host: Snapshot, nic: NicIntent) -> set[VfId | None]:
-    """The VFs that it has or is to have."""
-    addresses = vfs_by_address(host)
-    has = {addresses.get(device.vf_address or "") for device in (nic.live, nic.config) if device is not None}
-    return {*has, nic.vf}
-
-
-def _belongs(resolution: Resolution, host: Snapshot, vf: VfId) -> bool:
-    """Whether a guest has the VF, which is told already, or will be set by this very plan."""
-    return "mac" in resolution.intents.get(vf, {}) or any(
-        holder.kind == "guest" for holder in resolution.holders.get(vf, [])
-    )

@@ -5,7 +5,6 @@ The field names are the JSON names. A minor addition keeps ``/1``; readers ignor
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from reconciler.diagnostics import Diagnostic, ReconcilerError
 from reconciler.disruption import worst
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import HostIdentity
-from reconciler.json_data import read_json
+from reconciler.json_data import read_json, to_text
 from reconciler.kinds.action import Action, Impact, Json, Step
 from reconciler.plan.capacity import Capacity
 from reconciler.plan.saved import problems_of_actions, problems_of_desired
@@ -149,7 +148,7 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
 
 def dump_plan(plan: Plan) -> str:
     """The document as text: the same plan gives the same bytes."""
-    return json.dumps(plan_to_json(plan), indent=2, ensure_ascii=False) + "\n"
+    return to_text(plan_to_json(plan))
 
 
 def load_plan(data: bytes, path: str) -> Plan:

@@ -69,7 +69,7 @@ def _reason(builder: Builder, where: str, fields: list[FieldState], actions: lis
     if where.startswith("services."):
         return services_reason(builder, actions)
     if where == CMDLINE:
-        return "the kernel reads its arguments at boot: a reboot brings them into effect, which is left to you"
+        return "the kernel reads its arguments at boot; rebooting is left to you" if actions else ""
     names = {field.field: field for field in fields}
     vfs = names.get("vfs")
     if vfs is not None and isinstance(vfs.declared, int) and vfs.observed and vfs.declared:

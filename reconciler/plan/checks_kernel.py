@@ -9,7 +9,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.kernel.compare import compare, own_arguments, without_effect
-from reconciler.kinds.kernel.effects import has_effect, is_lasting, why_not
+from reconciler.kinds.kernel.effects import has_effect, is_lasting, switches_on, takes_an_iommu, why_not
 from reconciler.kinds.kernel.operations import ADDRESS
 from reconciler.kinds.resolution import Resolution
 
@@ -23,7 +23,10 @@ def check_kernel(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]
     if declared is None:
         return
     failed = without_effect(declared, host)
+    off = any(map(switches_on, failed))  # Without an IOMMU there is no more to say of its mode.
     for argument in failed:
+        if off and takes_an_iommu(argument):
+            continue
         yield _error(
             resolution,
             "kernel-argument-without-effect",

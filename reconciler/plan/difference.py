@@ -31,7 +31,7 @@ def facts_of(host: Snapshot, actions: Collection[Action]) -> Facts:
     touched["pf"] |= {a.args["nic"]["vf"][0] for a in actions if a.args.get("nic", {}).get("vf")}
     facts: Facts = {name: _pf(asdict(pf)) for name in sorted(touched["pf"]) if (pf := host.pfs.get(name)) is not None}
     if any(action.op == "kernel.set_cmdline" for action in actions):
-        facts["kernel.cmdline"] = {"own": host.boot.own, "next": host.boot.next}
+        facts["kernel.cmdline"] = {"entries": host.boot.own}
     if any(action.op == "modules.set_blacklist" for action in actions):
         facts["modules.blacklist"] = {"entries": host.modules.own}
     if any(action.op == "modules.set_load" for action in actions):

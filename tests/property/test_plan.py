@@ -15,6 +15,7 @@ from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import StateFileError
 from reconciler.host.model import (
+    BootArguments,
     Domain,
     HugePagePools,
     Network,
@@ -102,7 +103,27 @@ def hosts(draw: st.DrawFn) -> Snapshot:
     sizes = {size: draw(_pages()) for size in ("2M", "1G")}
     own = draw(st.sampled_from([None, None, {"2M": 8}, {"1G": {"node0": 1}}]))
     observed.hugepages = HugePagePools(sizes, own, 64 << 20, dict.fromkeys(NODES, 32 << 20))
+    observed.boot = draw(_boot())
     return observed
+
+
+ARGUMENTS = ["intel_iommu=on", "iommu=pt", "quiet", "hugepagesz=1G"]
+
+
+@st.composite
+def _boot(draw: st.DrawFn) -> BootArguments:
+    some = st.lists(st.sampled_from(ARGUMENTS), unique=True)
+    own, others = draw(some), draw(some)
+    groups = draw(st.sampled_from([0, 3]))
+    return BootArguments(
+        running=draw(some),
+        own=own or None,
+        next=[*others, *(argument for argument in own if argument not in others and draw(st.integers(0, 5)))],
+        since_boot=draw(st.booleans()),
+        loader="GRUB",
+        groups=groups,
+        domains=draw(st.sampled_from([["identity"], ["DMA"], None])) if groups else None,
+    )
 
 
 SERVICES = ["irqbalance", "numad", "ssh"]
@@ -175,6 +196,8 @@ def files(draw: st.DrawFn) -> dict:  # type: ignore[type-arg]
         state["hugepages"] = draw(st.dictionaries(st.sampled_from(["2M", "1G", "16M"]), pages, min_size=1))
         declared = st.sampled_from(["running", "stopped"])
         state["services"] = draw(st.dictionaries(st.sampled_from(SERVICES), declared, min_size=1))
+    if draw(st.integers(0, 2)) == 0:
+        state["kernel"] = {"cmdline": draw(st.lists(st.sampled_from(ARGUMENTS), unique=True))}
     for name, netdev in (("int", "enp1s0"), ("ext", "enp2s0")):
         pf: dict = {"match": {"name": netdev}, "link": "up"}  # type: ignore[type-arg]
         count = draw(st.integers(0, 7))
@@ -249,6 +272,8 @@ def facts_of(snapshot: Snapshot) -> dict:  # type: ignore[type-arg]
     for domain in found["libvirt"]["domains"].values():
         for side in ("live", "config"):
             domain[side].sort(key=lambda nic: (nic["alias"] or "", nic["mac"] or ""))
+    boot = snapshot.boot  # The boot loader follows our own file, also where it did not before.
+    found["boot"] = {"own": boot.own, "others": set(boot.next or ()) - set(boot.own or ())}
     units = snapshot.services.units or {}
     found["services"] = {name: (now_of(unit) == "running", starts_at_boot(unit)) for name, unit in units.items()}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from reconciler.host.model import Snapshot
 from reconciler.kinds.field_state import FieldState, Status
-from reconciler.kinds.kernel.effects import has_effect, is_lasting
+from reconciler.kinds.kernel.effects import has_effect, is_lasting, switches_on, takes_an_iommu
 from reconciler.kinds.kernel.operations import ADDRESS, EFFECT
 from reconciler.kinds.resolution import Resolution
 
@@ -54,13 +54,16 @@ def _effect(declared: tuple[str, ...], host: Snapshot, *, written: bool) -> Fiel
 def without_effect(declared: tuple[str, ...], host: Snapshot) -> list[str]:
     """Arguments that the boot loader had for this boot and that did not come into effect: to write them again would
     change nothing. The ledger knows in which boot they were written; of what it doesn't know, the configuration's time
-    tells."""
+    tells. Passthrough mode is not judged before there is an IOMMU."""
     boot, applied = host.boot, host.ledger.get(ADDRESS, {}).get(EFFECT)
     known = applied.value if applied is not None and isinstance(applied.value, list) else []
-    return [
+    failed = [
         argument
         for argument in declared
         if has_effect(argument, boot) is False
         and argument in (boot.next or ())
         and (applied.boot_id != host.host.boot_id if applied and argument in known else not boot.since_boot)
     ]
+    if any(switches_on(argument) and argument not in failed for argument in declared):
+        return [argument for argument in failed if not (boot.groups == 0 and takes_an_iommu(argument))]
+    return failed

@@ -37,9 +37,14 @@ def is_lasting(argument: str, boot: BootArguments) -> bool | None:
     return None if boot.next is None and boot.loader else False
 
 
-def of_iommu(argument: str) -> bool:
-    """Whether firmware has a say in its effect."""
-    return argument in _ON or argument in _PASSTHROUGH
+def switches_on(argument: str) -> bool:
+    """Whether there is an IOMMU because of it."""
+    return argument in _ON
+
+
+def takes_an_iommu(argument: str) -> bool:
+    """Whether it says how an IOMMU that is on is used."""
+    return argument in _PASSTHROUGH
 
 
 def why_not(argument: str, boot: BootArguments) -> str:

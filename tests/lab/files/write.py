@@ -71,6 +71,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "drop_root_ports": lambda: writer.drop_root_ports("db1", []),
     "set_link": lambda: writer.set_link(OTHER_PF, True),
     "set_numvfs": lambda: writer.set_numvfs(OTHER_PF, 1, SECONDS),
+    "set_kernel_arguments": lambda: writer.set_kernel_arguments(["iommu.strict=0"], SECONDS),
     "set_blacklist": lambda: writer.set_blacklist(["igbvf"]),
     "unload_module": lambda: writer.unload_module("igbvf", SECONDS),
     "set_loaded_at_boot": lambda: writer.set_loaded_at_boot(["igb"]),

@@ -58,7 +58,12 @@ def read_host_network(root: Path, pfs: Mapping[str, Pf], notes: list[str]) -> Ho
     found.ignored = sorted({f"pci/{address}" for address in listed})
     netdevs = dict(_netdevs(root, [pf.device for pf in pfs.values() if pf.bus == "pci"]))
     if netdevs:
-        managers = {**_by_networkd(root, netdevs.values()), **_by_networkmanager(root, notes)}
+        try:
+            managers = {**_by_networkd(root, netdevs.values()), **_by_networkmanager(root)}
+        except (OSError, NoAnswer) as error:
+            why = error.strerror if isinstance(error, OSError) else "no answer in time"
+            notes.append(f"Who manages the interfaces of VFs is not known: {why}.")
+            return HostNetwork()
         found.managed = {vf: managers[name] for vf, name in netdevs.items() if name in managers}
     return found
 
@@ -90,26 +95,23 @@ def _admin_state(root: Path, name: str) -> str:
     return next((line.partition("=")[2] for line in lines if line.startswith("ADMIN_STATE=")), "")
 
 
-def _by_networkmanager(root: Path, notes: list[str]) -> dict[str, str]:
+def _by_networkmanager(root: Path) -> dict[str, str]:
     if not (root / "run/NetworkManager").is_dir() or not _runs(root, _MANAGER):
         return {}
-    try:
-        done = run(["nmcli", "-t", "-f", "GENERAL.DEVICE,GENERAL.STATE", "device", "show"], _SECONDS)
-    except (FileNotFoundError, NoAnswer):
-        done = None
-    if done is None or done.returncode != 0:
-        notes.append("Which interfaces NetworkManager manages is not known: nmcli does not answer.")
-        return {}
+    done = run(["nmcli", "-t", "-f", "GENERAL.DEVICE,GENERAL.STATE", "device", "show"], _SECONDS)
+    if done.returncode != 0:
+        raise OSError(0, f"nmcli says {done.stderr.strip() or f'exit code {done.returncode}'}")
     return {match["name"]: _MANAGER for match in _STATE.finditer(done.stdout) if int(match["state"]) > _UNMANAGED}
 
 
 def _runs(root: Path, service: str) -> bool:
+    """Raises OSError, NoAnswer when systemd doesn't say."""
     if not booted(root):
         return False
-    try:
-        return run(["systemctl", "is-active", "--quiet", f"{service}.service"], _SECONDS).returncode == 0
-    except (FileNotFoundError, NoAnswer):
-        return False
+    done = run(["systemctl", "is-active", f"{service}.service"], _SECONDS)
+    if not done.stdout.strip():
+        raise OSError(0, f"systemctl says {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout.strip() in ("active", "reloading", "refreshing")
 
 
 # ---------------------------------------------------------------------------- writing
@@ -130,7 +132,12 @@ def write_host_network(root: Path, pfs: Sequence[str], seconds: float) -> None:
         if names:
             paths = [f"/sys/class/net/{name}" for name in names]
             _command(["udevadm", "trigger", "--settle", "--action=change", *paths], until)
-    if _runs(root, _NETWORKD):
+    try:
+        networkd = _runs(root, _NETWORKD)
+    except (OSError, NoAnswer) as error:
+        why = error.strerror if isinstance(error, OSError) else "no answer in time"
+        raise HostError("The host's network could not be told of the VFs.", f"{_NETWORKD}: {why}.") from error
+    if networkd:
         _command(["networkctl", "reload"], until)
         _again(root, [name for vf, name in _netdevs(root, addresses)], until)
 

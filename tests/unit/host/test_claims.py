@@ -333,6 +333,13 @@ def test_garbage_says_nothing(tmp_path: Path, content: bytes) -> None:
     assert read_claims(tmp_path, PFS) == Owners([])
 
 
+def test_a_masked_unit_is_no_file_that_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system/a.service").symlink_to(os.devnull)
+    (tmp_path / "etc/systemd/system/b.service").symlink_to("/nowhere")
+    assert read_claims(tmp_path, PFS) == Owners([])
+
+
 def test_without_a_pf_nothing_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "etc/netplan").mkdir(parents=True)
     (tmp_path / "etc/netplan/a.yaml").write_text("[")

@@ -31,7 +31,9 @@ class Commands:
     def __call__(self, argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
         assert seconds > 0
         if argv[0] == "systemctl":
-            return subprocess.CompletedProcess(argv, int(argv[-1].removesuffix(".service") not in self.running), "", "")
+            active = argv[-1].removesuffix(".service") in self.running
+            word = self.answers.get("systemctl", "active" if active else "inactive")
+            return subprocess.CompletedProcess(argv, int(not active), f"{word}\n", "")
         self.asked.append(" ".join(argv))
         answer = self.answers.get(argv[0], "")
         if answer == "missing":
@@ -109,24 +111,25 @@ def test_what_networkd_manages(
 
 
 @pytest.mark.parametrize(
-    ("answer", "managed", "notes"),
+    ("answer", "managed", "known"),
     [
         ("GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:30 (disconnected)\n\nGENERAL.DEVICE:lo\nGENERAL.STATE:100 (x)\n",
-         {VF: "NetworkManager"}, 0),
-        ("GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:10 (unmanaged)\n", {}, 0),
-        ("silent", {}, 1),
-        ("missing", {}, 1),
-        ("!no", {}, 1),
+         {VF: "NetworkManager"}, True),
+        ("GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:10 (unmanaged)\n", {}, True),
+        ("silent", {}, False),
+        ("missing", {}, False),
+        ("!no", {}, False),
     ],
 )  # fmt: skip
 def test_what_networkmanager_manages(
-    root: Path, monkeypatch: pytest.MonkeyPatch, answer: str, managed: dict[str, str], notes: int
+    root: Path, monkeypatch: pytest.MonkeyPatch, answer: str, managed: dict[str, str], known: bool
 ) -> None:
     Commands(monkeypatch, ["NetworkManager"], nmcli=answer)
     (root / "run/NetworkManager").mkdir(parents=True)
     said: list[str] = []
-    assert read_host_network(root, PFS, said).managed == managed
-    assert len(said) == notes
+    found = read_host_network(root, PFS, said)
+    assert found.managed == managed
+    assert (found.ignored is not None, said == []) == (known, known)
 
 
 def test_half_of_it_is_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,3 +155,13 @@ def test_a_command_that_fails(root: Path, monkeypatch: pytest.MonkeyPatch, answe
     with pytest.raises(HostError) as caught:
         write_host_network(root, [INT], 10.0)
     assert caught.value.code == code
+
+
+def test_a_systemd_that_does_not_say_who_runs_leaves_it_unknown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Commands(monkeypatch, systemctl="")
+    state(root, "configured")
+    said: list[str] = []
+    assert read_host_network(root, PFS, said).ignored is None
+    assert "systemctl says" in said[0]
+    with pytest.raises(HostError, match="could not be told"):
+        write_host_network(root, [INT], 10.0)

@@ -31,7 +31,9 @@ class Files:
         return f"/{path.relative_to(self.root)}"
 
     def text(self, path: Path) -> str | None:
-        """A file's text; ``None`` when it isn't there, or, with a note, when it is nothing that can be read."""
+        """A file's text; ``None`` when it isn't there or masked, or, with a note, when it can't be read."""
+        if _masked(path):
+            return None  # As `systemctl mask` makes them.
         try:
             return _text(path)
         except FileNotFoundError:

@@ -41,8 +41,8 @@ _RESTARTS = 15.0
 """Seconds that libvirt gets to come back."""
 
 
-_ALL_OR_NOTHING = frozenset({"vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
-"""One value in one request: the kernel takes it or leaves it."""
+_ALL_OR_NOTHING = frozenset({"kernel.set_cmdline", "vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
+"""One value in one request: the kernel takes it or leaves it. And what puts all back that it changed."""
 
 
 _NO_ANSWER = (errno.ETIMEDOUT, errno.ENOBUFS, errno.EPROTO, errno.EIO)

@@ -23,6 +23,7 @@ _ADVICE = (
     ("nic.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
     ("domain.", "libvirt may have said more: journalctl -u libvirtd -u virtqemud --since -10min"),
     ("service.", "systemd may have said more: systemctl status, and journalctl -u, with the service's name"),
+    ("kernel.", "What update-grub, or the boot loader's other command, says when it is called by hand"),
     ("hugepages.", "How memory is fragmented: cat /proc/buddyinfo"),
     ("modules.unload", "Something may still use the module: lsmod has the count of its users."),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -28,25 +29,22 @@ def set_arguments(root: Path, arguments: Sequence[str] | None, seconds: float) -
     """Makes these ours, in place of those that were. Raises HostError; then the files are as they were before."""
     loader = find_boot_loader(root)
     if loader is None:
-        raise HostError(_FAILED, read_boot(root, (), []).trouble)
+        raise HostError(_FAILED, read_boot(root, (), []).trouble, errno=errno.ECANCELED)
     try:
         text = read_own(root, own_file(loader))
         before = parse_own(text) if text is not None else []
         change = _Change(root, loader, before, list(arguments or ()), time.monotonic() + min(seconds, loader.seconds))
         kept = _Kept(root, [own_file(loader), *_touched(root, loader)])
     except OSError as error:
-        raise _unwritable(error) from error
+        raise _taken_back(error, []) from error
     try:
         _WAYS[loader.means](change, arguments is None)
         change.verify()
     except (HostError, OSError) as error:
-        kept.put_back()
-        change.make_images_again()
-        if isinstance(error, OSError):
-            raise _unwritable(error) from error
-        raise HostError(
-            error.summary, f"{error.detail} All is as it was.", errno=error.errno, code=error.code
-        ) from error
+        left = kept.put_back()
+        if not change.make_images_again():
+            left.append("the kernels' images")
+        raise _taken_back(error, left) from error
 
 
 class _Change:
@@ -82,11 +80,14 @@ class _Change:
             said = "; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]) or "it said nothing"
             raise HostError(_FAILED, f"{' '.join(argv)} failed with exit code {done.returncode}: {said}.")
 
-    def make_images_again(self) -> None:
+    def make_images_again(self) -> bool:
         """Of what was put back, where the arguments are in the kernels' images. What failed once may fail again."""
-        if any(path.suffix == ".efi" for path in configuration(self.root, self.loader)):
-            with contextlib.suppress(HostError, OSError):
+        try:
+            if any(path.suffix == ".efi" for path in configuration(self.root, self.loader)):
                 _refresh(self)
+        except (HostError, OSError):
+            return False
+        return True
 
     def verify(self) -> None:
         """What was generated has our arguments for every kernel, no longer those that were, and all of others'."""
@@ -118,20 +119,27 @@ class _Kept:
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self.files = {root / name: _content(root / name) for name in dict.fromkeys(names)}
 
-    def put_back(self) -> None:
-        """Those that are otherwise now; a file that can't be written now could not be changed either."""
+    def put_back(self) -> list[str]:
+        """Those that are otherwise now; the ones that could not be."""
+        left = []
         for path, (content, mode) in self.files.items():
-            with contextlib.suppress(OSError):
-                if _content(path)[0] == content:
-                    continue
-                if content is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    beside = path.with_name(f".{path.name}.reconciler")
-                    beside.write_bytes(content)
-                    beside.chmod(mode)
-                    os.replace(beside, path)
-                sync_folder(path.parent)
+            try:
+                if _content(path)[0] != content:
+                    _put(path, content, mode)
+            except OSError:
+                left.append(str(path))
+        return left
+
+
+def _put(path: Path, content: bytes | None, mode: int) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        beside = path.with_name(f".{path.name}.reconciler")
+        beside.write_bytes(content)
+        beside.chmod(mode)
+        os.replace(beside, path)
+    sync_folder(path.parent)
 
 
 def _content(path: Path) -> tuple[bytes | None, int]:
@@ -244,10 +252,13 @@ _WAYS: dict[str, Callable[[_Change, bool], None]] = {
 
 
 def _unwritable(error: OSError) -> HostError:
-    where = error.filename or "a file"
-    return HostError(
-        _FAILED,
-        f"{where}: {error.strerror or error}. All is as it was.",
-        errno=error.errno or 0,
-        code=77 if isinstance(error, PermissionError) else 1,
-    )
+    code = 77 if isinstance(error, PermissionError) else 1
+    return HostError(_FAILED, f"{error.filename or 'A file'}: {error.strerror or error}.", code=code)
+
+
+def _taken_back(error: HostError | OSError, left: Sequence[str]) -> HostError:
+    """With an error number when nothing is left of it: then nothing was written."""
+    told = _unwritable(error) if isinstance(error, OSError) else error
+    if left:
+        return HostError(told.summary, f"{told.detail} And {', '.join(left)} could not be put back.", code=told.code)
+    return HostError(told.summary, f"{told.detail} All is as it was.", errno=errno.ECANCELED, code=told.code)

@@ -137,7 +137,11 @@ class TwinHost:
 
         def words(error: Exception) -> HostError:
             said = str(error) if isinstance(error, CommandFailed) else getattr(error, "strerror", None) or str(error)
-            return HostError("The boot loader's configuration could not be changed.", f"{said} All is as it was.")
+            return HostError(
+                "The boot loader's configuration could not be changed.",
+                f"{said}. All is as it was.",
+                errno=errno.ECANCELED,
+            )
 
         self._do(lambda twin: cmdline.set_own(twin, arguments), words, deadline)
 

@@ -3,6 +3,7 @@ what the commands do."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -275,6 +276,7 @@ def test_where_it_fails_all_is_as_it_was(
     with pytest.raises(HostError, match="could not be changed") as caught:
         set_arguments(root, WANTED, 60.0)
     assert "All is as it was." in caught.value.detail
+    assert caught.value.errno == errno.ECANCELED
     assert ("no space left on device" if how == "fails" else "lacks") in caught.value.detail
     assert files(root) == before
 
@@ -318,6 +320,23 @@ def test_a_command_that_is_not_there_or_does_not_end(tmp_path: Path, monkeypatch
         assert words in caught.value.detail
         assert files(root) == before
     assert killed == [(99, 9)]
+
+
+def test_what_could_not_be_put_back_is_said(
+    tmp_path: Path, commands: Callable[[Path], Commands], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, "debian-12")
+    stand_in = commands(root)
+    stand_in.fails = "update-grub"
+
+    def refuse(path: Path, *rest: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(boot_writer, "_put", refuse)
+    with pytest.raises(HostError) as caught:
+        set_arguments(root, WANTED, 60.0)
+    assert f"And {root / DROP_IN_FILE}, {root / 'boot/grub/grub.cfg'} could not be put back." in caught.value.detail
+    assert caught.value.errno == 0
 
 
 def test_without_a_boot_loader_nothing_is_written(tmp_path: Path) -> None:

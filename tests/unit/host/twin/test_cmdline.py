@@ -13,7 +13,7 @@ from reconciler.host.twin import boot, cmdline
 from reconciler.host.twin.look import look
 from reconciler.host.twin.make import from_snapshot
 from reconciler.host.twin.profiles import from_profile, read_profile
-from reconciler.host.twin.state import Twin, load, save
+from reconciler.host.twin.state import Fault, Twin, load, save
 
 FILE = 'schema = 1\n[kernel]\ncmdline = ["intel_iommu=on", "iommu=pt"]\n'
 
@@ -94,6 +94,16 @@ def test_without_a_boot_loader(tmp_path: Path, capsys: pytest.CaptureFixture[str
     desk = Desk(tmp_path, twin)
     assert (desk("apply", "--yes"), desk.twin.writes) == (1, 0)
     assert "no boot loader is known here" in capsys.readouterr().out
+
+
+def test_what_fails_is_one_error_and_all_is_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = off()
+    twin.faults = [Fault(1, "errno", 28)]
+    desk = Desk(tmp_path, twin)
+    assert desk("apply", "--yes") == 1
+    assert "No space left on device. All is as it was." in capsys.readouterr().out
+    assert (desk.twin.boot.own, desk.twin.boot.next) == (None, ["quiet"])
+    assert desk("apply", "--yes") == 0
 
 
 def test_a_twin_of_a_host_starts_as_that_did() -> None:

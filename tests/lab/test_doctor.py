@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import READY, Host
-from tests.lab.machinery import hardware
+from tests.lab.conftest import Host
 from tests.lab.machinery.basics import wait_until
-from tests.lab.machinery.core import Lab
 
 LIBVIRT = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
 
@@ -148,15 +146,12 @@ def test_a_recorded_host_is_examined_elsewhere(host: Host) -> None:
 
 
 @pytest.fixture
-def without_iommu(lab_machine: Lab, monkeypatch: pytest.MonkeyPatch) -> Host:
+def without_iommu(host: Host) -> Host:
     """The lab, booted with a command line that leaves the IOMMU off."""
-    line = hardware.KERNEL_COMMAND_LINE.replace("intel_iommu=on", "intel_iommu=off")
-    assert line != hardware.KERNEL_COMMAND_LINE
-    with monkeypatch.context() as patch:
-        patch.setattr(hardware, "KERNEL_COMMAND_LINE", line)
-        lab_machine.restore(READY)
-    lab_machine.reboot()
-    return Host(lab_machine)
+    host.sh("sed -i s/intel_iommu=on/intel_iommu=off/ /etc/default/grub && update-grub")
+    host.lab.reboot()
+    assert "intel_iommu=off" in host.sh("cat /proc/cmdline")
+    return host
 
 
 def test_an_iommu_that_is_off_is_seen_by_its_effect(without_iommu: Host) -> None:

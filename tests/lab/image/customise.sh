@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs as the last hook of mmdebstrap on the tree of the lab's Debian: finishes the system, and leaves in
-# /lab-out the disk, the kernel, and the programs that the host runs from the image (QEMU, Python).
+# /lab-out the disk, and the programs that the host runs from the image (QEMU, Python).
 set -eu
 # The folder that the build was started in may not be open to this user.
 cd /
@@ -18,7 +18,7 @@ install -m 600 "$root/lab-in/key.pub" "$root/root/.ssh/authorized_keys"
 # Identity and boot. An empty machine-id would make each first boot a "first boot".
 echo lab >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 lab\n' >"$root/etc/hosts"
-echo '/dev/vda / ext4 rw,noatime 0 0' >"$root/etc/fstab"
+echo '/dev/vda1 / ext4 rw,noatime 0 0' >"$root/etc/fstab"
 chroot "$root" systemd-machine-id-setup
 chroot "$root" systemctl enable systemd-networkd.service ssh.service
 # Nothing may become busy by itself: the clock jumps by days when a snapshot is restored, and each of these
@@ -78,16 +78,39 @@ cp -rL "$root/usr/share/qemu" "$out/share/qemu"
 cp -rL "$root/usr/share/seabios" "$out/share/seabios"
 cp -r "$root"/usr/lib/python3.* "$out/python/lib/"
 find "$out/python" -type l -delete
-cp "$root/boot/vmlinuz-$release" "$out/vmlinuz"
-cp "$root/boot/initrd.img-$release" "$out/initrd"
 chmod -R u+rwX,go+rX "$out"
 echo "$release" >"$out/kernel-release"
-rm -f "$root/boot/initrd.img-$release"
 
-# The disk. A bind mount shows the tree without what mmdebstrap has mounted into it.
+# The boot loader, as grub-install would put it there, which wants a real disk to look at: its modules, and its core,
+# which goes to the gap before the partition and says what goes wrong on the serial port. This grub.cfg is for the first
+# boot only; preparing the lab has update-grub make the real one, out of the same arguments.
+grub=$root/boot/grub/i386-pc
+mkdir -p "$grub"
+cp "$root"/usr/lib/grub/i386-pc/*.mod "$root"/usr/lib/grub/i386-pc/*.lst "$root/usr/lib/grub/i386-pc/boot.img" "$grub/"
+printf 'serial\nterminal_output serial\n' >"$root/lab-early.cfg"
+chroot "$root" grub-mkimage --format=i386-pc --output=/boot/grub/i386-pc/core.img '--prefix=(hd0,msdos1)/boot/grub' \
+    --config=/lab-early.cfg biosdisk part_msdos ext2 normal linux serial terminal
+rm "$root/lab-early.cfg"
+# shellcheck source=rootfs/etc/default/grub
+. "$root/etc/default/grub"
+cat >"$root/boot/grub/grub.cfg" <<END
+linux /boot/vmlinuz-$release root=/dev/vda1 $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT
+initrd /boot/initrd.img-$release
+boot
+END
+
+# The disk: one partition from 1 MiB on, and GRUB before it. A bind mount shows the tree without what mmdebstrap has
+# mounted into it.
 bare=$(mktemp -d)
 mount --bind "$root" "$bare"
-mke2fs -q -t ext4 -L lab -E lazy_itable_init=0 -d "$bare" "$out/disk.raw" 4G
+truncate -s 4097M "$out/disk.raw"
+mke2fs -q -t ext4 -L lab -E offset=1048576,lazy_itable_init=0 -d "$bare" "$out/disk.raw" 4G
+write() { dd of="$out/disk.raw" conv=notrunc status=none "$@"; }
+write if="$grub/boot.img"
+write if="$grub/core.img" seek=1
+# The partition table: bootable, Linux, 4 GiB from sector 2048 on; and three empty entries, where boot.img has code.
+{ printf '\200\376\377\377\203\376\377\377\000\010\000\000\000\000\200\000'; head -c 48 /dev/zero; } |
+    write bs=1 seek=446
 umount "$bare"
 rmdir "$bare"
 mv "$out" "$root/lab-out"

@@ -30,15 +30,6 @@ CARDS = (
     PhysicalFunction("pf2", "enp3s0", "0000:03:00.0", "52:54:00:1a:b0:02", 2),
 )
 
-KERNEL_COMMAND_LINE = " ".join(
-    (
-        "root=/dev/vda rw console=ttyS0 systemd.show_status=false",
-        "intel_iommu=on iommu=pt",
-        # Under emulation these only cost time.
-        "mitigations=off nowatchdog",
-    )
-)
-
 
 def arguments(port: int) -> list[str]:
     """QEMU's arguments, with paths relative to the lab's own folder; ssh is reached on 127.0.0.1:`port`."""
@@ -48,7 +39,6 @@ def arguments(port: int) -> list[str]:
         # `max` under emulation has AMD's SVM: guests in the lab are real KVM guests.
         *("-cpu", "max", "-smp", str(PROCESSORS), "-m", "4096"),
         *("-device", "intel-iommu,intremap=on,caching-mode=on"),
-        *("-append", KERNEL_COMMAND_LINE),
         # A lab is thrown away, so nothing has to survive a power cut of the host.
         *("-drive", "file=disk.qcow2,if=none,id=disk0,cache=unsafe,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk0,addr=2"),

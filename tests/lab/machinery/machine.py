@@ -66,7 +66,6 @@ class Machine:
             *image.command("qemu-system-x86_64"),
             *("-name", self._tag),
             *("-L", str(share / "qemu"), "-L", str(share / "seabios")),
-            *("-kernel", str(image.dir / "vmlinuz"), "-initrd", str(image.dir / "initrd")),
             *("-serial", "file:serial.log", "-qmp", "unix:qmp,server=on,wait=off"),
             *hardware.arguments(port),
             *(["-loadvm", snapshot] if snapshot else []),

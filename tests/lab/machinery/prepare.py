@@ -50,6 +50,7 @@ def _prepare(base: image.Image, dependencies: Path, target: Path) -> None:
     try:
         boot.wait(machine, shell)
         settle(shell)
+        _boot_loader(shell)
         say("putting in Python dependencies, netdevsim and guests")
         _send(shell, "mkdir -p /opt/reconciler/src && " + python.replace("deps"), archive(dependencies))
         _netdevsim(shell, base)
@@ -91,6 +92,16 @@ def _send(shell: Shell, command: str, data: bytes) -> None:
     done = shell.bytes(command, 300, data)
     if done.returncode:
         raise LabError(f"in the lab: {command}: {done.stderr.decode(errors='replace')}")
+
+
+def _boot_loader(shell: Shell) -> None:
+    """Have the lab's own update-grub make the menu that all later boots go by: the arguments have to stay the same."""
+    shell.run("update-grub", 300)
+    now = shell.run("cat /proc/cmdline").stdout.split()
+    menu = shell.run("grep -o '^[[:blank:]]*linux[[:blank:]].*' /boot/grub/grub.cfg | head -1").stdout.split()
+    # update-grub says `ro` before our arguments, whose `rw` comes later and counts.
+    if set(menu[2:]) - {"ro"} != {word for word in now if not word.startswith("BOOT_IMAGE=")}:
+        raise LabError(f"update-grub changes the kernel's arguments: {' '.join(now)} becomes {' '.join(menu)}")
 
 
 def _netdevsim(shell: Shell, base: image.Image) -> None:

@@ -31,6 +31,9 @@ ENABLED: dict[str, bool] = {
 }
 """Those that are enabled, and whether they are started at once, too. The others are put in place only."""
 
+_MEASURED = "reconciler-drift.service"
+"""Its metrics stay in memory when it ends, and are not to be collected any more once it is gone."""
+
 _HEADER = (
     "# Written by reconciler install-units, which also overwrites and removes it. Changes of yours: "
     "systemctl edit {name}\n"
@@ -152,6 +155,9 @@ def remove(files: list[UnitFile]) -> list[str]:
     units = [file.name for file in ours if file.is_unit]
     if units:
         _command(["systemctl", "disable", "--now", "--", *units], "The units were not disabled")
+        if _MEASURED in units:
+            _state(["systemctl", "reset-failed", "--", _MEASURED])  # Nothing is cleaned of one that has failed.
+            _command(["systemctl", "clean", "--what=runtime", "--", _MEASURED], "The metrics were not removed")
     for file in ours:
         _delete(file.path)
     if units:

@@ -127,4 +127,4 @@ def _thing_size(key: Path) -> int:
         return 4
     if len(key) > 2 and (key[0], key[2]) == ("pf", "vf_defaults"):
         return 3
-    return 2 if key and key[0] in ("pf", "pool", "domain", "modules", "services", "hugepages") else 1
+    return 2 if key and key[0] in ("pf", "pool", "domain", "kernel", "modules", "services", "hugepages") else 1

@@ -155,7 +155,7 @@ def test_all_mistakes_in_one_run() -> None:
         "11:1 domain.d.nic.a unknown-key",
         "12:12 pf.int.vf.7-4 invalid-index",
         "14:1 policy wrong-value",
-        "16:12 kernel invalid-argument",
+        "16:12 kernel.cmdline invalid-argument",
     ]
 
 

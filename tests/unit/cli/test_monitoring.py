@@ -118,6 +118,16 @@ def test_without_the_library_one_sentence(applied: Inside, monkeypatch: pytest.M
     assert applied.run(*SIM, "drift", "host.toml").returncode == ExitCode.OK
 
 
+def test_a_kernel_argument_waits_for_the_reboot(applied: Inside) -> None:
+    applied.write("host.toml", 'schema = 1\n[kernel]\ncmdline = ["nosmt"]\n')
+    assert applied.run(*SIM, "apply", "host.toml", "--yes").returncode == ExitCode.OK
+    assert applied.run(*SIM, "drift", "host.toml", "--metrics", "r.prom").returncode == ExitCode.OK
+    assert (metrics(applied)["in_sync"], metrics(applied)["pending_reboot"]) == (1, 1)
+    applied.run("sim", "run", "host.sim", "reboot")
+    assert applied.run(*SIM, "drift", "host.toml", "--metrics", "r.prom").returncode == ExitCode.OK
+    assert (metrics(applied)["in_sync"], metrics(applied)["pending_reboot"]) == (1, 0)
+
+
 def last_apply(folder: Inside) -> float:
     assert folder.run(*SIM, "drift", "host.toml", "--metrics", "a.prom").returncode in (0, 2)
     return metrics(folder, "a.prom")["last_apply_timestamp_seconds"]

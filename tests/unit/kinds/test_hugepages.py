@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.apply.ledger import read_ledger, record, write_ledger
 from reconciler.host.model import GuestHardware, HugePagePools, NodePages, PagesOfSize, Snapshot
+from reconciler.kinds.hugepages.compare import compare
 from reconciler.kinds.operations import OPERATIONS
+from reconciler.kinds.resolve import resolve
 from reconciler.plan.confirm import halves_of
 from reconciler.plan.difference import differences
 from reconciler.plan.document import Plan
@@ -211,3 +214,11 @@ def test_drift_of_huge_pages() -> None:
         ("now", "unrecorded", 8, 4),
         ("boot", "unrecorded", 8, None),
     ]
+
+
+@pytest.mark.parametrize("declared", ["8", "{ node0 = 4, node1 = 4 }"])
+def test_what_was_applied_is_remembered(declared: str, tmp_path: Path) -> None:
+    wanted, snapshot = desired(f"[hugepages]\n2M = {declared}"), having(M2=pages(4, 4))
+    assert record(snapshot.ledger, compare(resolve(wanted, snapshot), snapshot), snapshot, "run", set())
+    write_ledger(tmp_path, snapshot.ledger)
+    assert read_ledger(tmp_path) == (snapshot.ledger, "")

@@ -24,7 +24,8 @@ def check_owners(facts: Facts) -> Found:
     if not any(line.makes_vfs for line in concerned):
         yield Checked("other owners", "no other tool's file makes VFs or sets what they are like")
     manager = (facts.platform.services or {}).get("NetworkManager")
-    if manager is not None and (manager.active or manager.enabled):
+    kept_off = all(pf.id in (facts.host.host_network.ignored or ()) for pf in facts.pfs)
+    if manager is not None and (manager.active or manager.enabled) and not kept_off:
         yield Finding(
             "note",
             "networkmanager-runs",

@@ -249,3 +249,11 @@ def test_ports_are_counted_against_what_the_file_adds() -> None:
     found = by_code(diagnose(sound(), platform(), desired(CARD.replace("2", "2") + nics)))
     assert found["no-free-root-port"].severity == "problem"
     assert "3 more NICs" in found["no-free-root-port"].seen
+
+
+def test_a_networkmanager_that_is_kept_off_is_no_news() -> None:
+    snapshot, facts = sound(), platform()
+    facts.services = {"NetworkManager": Service(True, True)}
+    assert "networkmanager-runs" in by_code(diagnose(snapshot, facts))
+    snapshot.host_network.ignored = list(snapshot.pfs)
+    assert "networkmanager-runs" not in by_code(diagnose(snapshot, facts))

@@ -8,6 +8,8 @@ from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
 from reconciler.kinds.holders import Holder, VfId, find_holders
 from reconciler.kinds.modules.operations import kernel_name
+from reconciler.kinds.pf.host_network import OP as SET_HOST_NETWORK
+from reconciler.kinds.pf.host_network import managed
 from reconciler.kinds.pool.compare import in_use
 from reconciler.kinds.vf.operations import find_vf
 
@@ -74,6 +76,8 @@ def _touched(host: Snapshot, action: Action) -> list[VfId]:
     if action.op in ("vf.bind", "vf.set"):
         return [(args["pf"], args["vf"])] if "pf" in args else []
     pf = host.pfs.get(args.get("pf", ""))
+    if pf is not None and action.op == SET_HOST_NETWORK:
+        return [(pf.id, index) for index in managed(host, pf)]
     if pf is None or (
         action.op == "pf.set_mtu" and not (pf.up is not False and facts(pf.driver, pf.device_id).mtu_bounces_pf)
     ):

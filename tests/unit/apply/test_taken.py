@@ -129,3 +129,13 @@ def test_on_a_card_that_was_pulled_nothing_is_appearing() -> None:
     bind = action("vf.bind", pf=PF, vf=1, driver="vfio-pci")
     assert not appearing(host(igb(2)), bind)
     assert unnamed(host(igb(2)), bind) == []
+
+
+def test_who_keeps_a_vf_from_the_hosts_network_takes_it_from_those_who_manage_it_alone() -> None:
+    snapshot = held_by_host()
+    leave = action("pf.set_host_network", pf=PF, host_network="ignore")
+    assert unnamed(snapshot, leave) == []  # Somebody's own address is not what NetworkManager or networkd made.
+    snapshot.host_network.managed = {snapshot.pfs[PF].vfs[1].address or "": "systemd-networkd"}
+    assert len(unnamed(snapshot, leave)) == 1
+    assert unnamed(snapshot, action("pf.set_host_network", HOST, pf=PF, host_network="ignore")) == []
+    assert unnamed(held_by_guest(), leave) == []

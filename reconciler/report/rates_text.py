@@ -50,12 +50,12 @@ def _remarks(document: dict[str, Any], style: Style) -> list[str]:
         told.append("No PF was found (no network card whose driver can make VFs).")
     for pf in document["pfs"]:
         name, count = f"{pf['netdev']} ({pf['driver'] or 'no driver'})", plural(len(pf["vfs"]), "VF")
-        if pf["source"] == "none":
-            told.append(f"{name}: this driver reports none ({count}, {pf['used_vfs']} in use)")
-        elif pf["source"] == "unknown":
+        if pf["source"] == "unknown":
             told.append(style.paint(f"{name}: the counters can't be read: {pf['problem']}", "yellow"))
         elif not pf["vfs"]:
             told.append(f"{name}: no VFs")
+        elif pf["source"] == "none":
+            told.append(f"{name}: this driver reports none ({count}, {pf['used_vfs']} in use)")
     if not document["libvirt"]["available"]:
         told.append(style.paint("libvirt could not be asked, so guests are not known.", "yellow"))
     return told

@@ -94,7 +94,7 @@ class Options:
         if desired is None:
             asked = Asked(services=None if whole else ())
         else:
-            asked = Asked(tuple(desired.services), tuple(desired.load or ()))
+            asked = Asked(tuple(desired.services), tuple(desired.load or ()), tuple(desired.blacklist or ()))
         return open_reader(self.host, self.libvirt, host_name or (desired.host_name if desired else None), asked)
 
     def observe(self, reader: Reader) -> Snapshot:

@@ -188,6 +188,11 @@ class Modules:
     """Of these, those that this kernel doesn't have, with one that nearly has the name, or ""."""
     undecided: list[str] = field(default_factory=list)
     """Of these, those that may be part of the kernel or not: its list of modules can't be read here."""
+    initramfs: list[str] | None = field(default_factory=list)
+    """Of the modules that are to be kept away, those that the initramfs of this kernel has; not read, and so empty,
+    where it is not older than what keeps them away. ``None``: can't be read."""
+    initramfs_old: bool = False
+    """It was made before the files that keep modules away, and so has a copy of modprobe.d without them."""
 
 
 @dataclass(slots=True)

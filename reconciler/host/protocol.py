@@ -20,8 +20,9 @@ ScopeKind = Literal["boot", "modules", "service", "hugepages", "host_network", "
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
-    NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")``,
-    ``Scope("hugepages", "")``, ``Scope("boot", "")``, ``Scope("host_network", "")``."""
+    NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")`` (or ``NAME …``, of
+    which it matters whether the initramfs has them), ``Scope("hugepages", "")``, ``Scope("boot", "")``,
+    ``Scope("host_network", "")``."""
 
     kind: ScopeKind
     key: str
@@ -35,6 +36,8 @@ class Asked:
     """Names; ``None``: all that there are."""
     modules: Collection[str] = ()
     """Kernel modules of which it matters whether the kernel has them."""
+    kept_away: Collection[str] = ()
+    """Kernel modules of which it matters whether the initramfs has them."""
 
 
 NOTHING = Asked()
@@ -158,6 +161,10 @@ class Writer(Protocol):
 
     def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
         """Replaces our own modules-load.d file atomically; ``None`` removes it."""
+        ...
+
+    def rebuild_initramfs(self, deadline: float) -> None:
+        """Makes that of the running kernel anew, with modprobe's configuration as it is now."""
         ...
 
     def unload_module(self, module: str, deadline: float) -> None: ...

@@ -11,6 +11,7 @@ from reconciler.kinds.action import Action, Step, Undo
 _LASTING = frozenset(
     {
         "kernel.set_cmdline",
+        "modules.rebuild_initramfs",
         "modules.set_load",
         "pf.set_host_network",
         "pool.set_autostart",

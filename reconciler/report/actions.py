@@ -147,6 +147,7 @@ def _update(args: Args) -> str:
 _SENTENCES: dict[str, Callable[[Args], str]] = {
     "kernel.set_cmdline": _cmdline,
     "modules.set_blacklist": _blacklist,
+    "modules.rebuild_initramfs": lambda args: f"rebuild the initramfs, which has {listed(args['modules'])}",
     "modules.set_load": _load_at_boot,
     "modules.unload": lambda args: f"unload {args['module']}",
     "modules.load": lambda args: f"load {args['module']}",

@@ -25,6 +25,7 @@ _ADVICE = (
     ("service.", "systemd may have said more: systemctl status, and journalctl -u, with the service's name"),
     ("kernel.", "What update-grub, or the boot loader's other command, says when it is called by hand"),
     ("hugepages.", "How memory is fragmented: cat /proc/buddyinfo"),
+    ("modules.rebuild_initramfs", "By hand it is: update-initramfs -u, or dracut --force. Is there room on /boot?"),
     ("modules.unload", "Something may still use the module: lsmod has the count of its users."),
 )
 

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from reconciler.host.local.child import NoAnswer, run
+from reconciler.host.local.initramfs import OWN_FILE, fill_initramfs, note_of
 from reconciler.host.local.modules_load import canonical, fill_load
 from reconciler.host.local.own_files import FOLDERS, configuration_files, is_own, replace_own
 from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
 from reconciler.state.checks import is_module
 
-OWN_FILE = "etc/modprobe.d/reconciler.conf"
 OWN_UNTIL_REBOOT = "run/modprobe.d/reconciler-unconfirmed.conf"
 """Of another name: a file of the same one in /etc would mask it."""
 _DIRECTORIES = tuple(f"{folder}/modprobe.d" for folder in (*FOLDERS, "lib"))
@@ -23,9 +23,9 @@ _UDEV_SECONDS = 10.0
 _KERNEL_ARGUMENTS = ("modprobe.blacklist=", "module_blacklist=")
 
 
-def read_modules(root: Path, notes: list[str], asked: Collection[str] = ()) -> Modules:
+def read_modules(root: Path, notes: list[str], asked: Collection[str] = (), kept_away: Collection[str] = ()) -> Modules:
     """Everything about modules; what can't be read is ``None``, with a note. ``asked``: those of which it matters
-    whether the kernel has them."""
+    whether the kernel has them; ``kept_away``: whether the initramfs has them."""
     modules = Modules(loaded=_loaded(root, notes))
     fill_load(root, modules, asked, notes)
     try:
@@ -40,6 +40,7 @@ def read_modules(root: Path, notes: list[str], asked: Collection[str] = ()) -> M
         modules.own, modules.blacklist = own, others + list(_kernel_arguments(root))
     except OSError as error:
         notes.append(f"The module blacklist can't be read: {error.filename}: {error.strerror}.")
+    fill_initramfs(root, modules, kept_away, notes)
     return modules
 
 
@@ -82,7 +83,8 @@ def _loaded(root: Path, notes: list[str]) -> list[str] | None:
 
 def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_FILE) -> None:
     """Replaces our own file, or removes it with ``None``."""
-    lines = [f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules or ())]
+    names = [canonical(module) for module in dict.fromkeys(modules or ())]
+    lines = [note_of(root, names) if name == OWN_FILE else "", *(f"blacklist {module}\n" for module in names)]
     replace_own(root, name, "the list", "".join(lines) if modules is not None else None)
 
 

@@ -86,7 +86,7 @@ class LocalReader:
         if scope.kind == "pf":
             self._refresh_pf(snapshot, scope.key, notes)
         elif scope.kind == "modules":
-            snapshot.modules = self._modules(notes)
+            snapshot.modules = self._modules(notes, scope.key.split())
         elif scope.kind == "boot":
             snapshot.boot = self._boot(snapshot, notes)
         elif scope.kind == "hugepages":
@@ -115,8 +115,8 @@ class LocalReader:
         """What the cards have counted until now."""
         return self._counters.read(pfs)
 
-    def _modules(self, notes: list[str]) -> Modules:
-        modules = read_modules(self.root, notes, self.asked.modules)
+    def _modules(self, notes: list[str], kept_away: Sequence[str] = ()) -> Modules:
+        modules = read_modules(self.root, notes, self.asked.modules, {*self.asked.kept_away, *kept_away})
         modules.devices = devices_by_driver(self.root)
         return modules
 

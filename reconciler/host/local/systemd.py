@@ -19,6 +19,8 @@ _PROPERTIES = (
 )
 _SECONDS = 20.0
 """For an answer; systemd that is reloading its units answers late."""
+_ALL_SECONDS = 60.0
+"""For all services: systemd reads the files of those that it hasn't loaded."""
 _MOMENT = 1.0
 """Seconds after which a service that was started is taken for one that runs."""
 _LINES, _WIDTH = 4, 200
@@ -40,7 +42,11 @@ def read_services(root: Path, names: Collection[str] | None, notes: list[str]) -
     try:
         return _all() if names is None else _some(list(names))
     except (OSError, NoAnswer) as error:
-        why = error.strerror if isinstance(error, OSError) else f"it did not answer in {_SECONDS:g} s"
+        why = (
+            error.strerror
+            if isinstance(error, OSError)
+            else f"it did not answer in {_ALL_SECONDS if names is None else _SECONDS:g} s"
+        )
         notes.append(f"Services are not known: systemctl failed: {why}.")
         return Services(None)
 
@@ -51,10 +57,10 @@ def booted(root: Path) -> bool:
 
 
 def _all() -> Services:
-    loaded = _show([f"*{_SUFFIX}"])
+    loaded = _show([f"*{_SUFFIX}"], seconds=_ALL_SECONDS)
     known = {name for unit in loaded for name in unit["Names"].split()}
     files = [name for name in _unit_files() if f"{name}{_SUFFIX}" not in known]
-    shown = [*loaded, *(_show([f"{name}{_SUFFIX}" for name in files]) if files else [])]
+    shown = [*loaded, *(_show([f"{name}{_SUFFIX}" for name in files], seconds=_ALL_SECONDS) if files else [])]
     found: dict[str, ServiceUnit] = {}
     for unit in shown:
         if unit["LoadState"] != "not-found" and unit["UnitFileState"] != "transient":
@@ -83,8 +89,8 @@ def _unit_files() -> list[str]:
     return [name for name in names if not name.endswith("@")]
 
 
-def _show(units: Sequence[str], properties: str = _PROPERTIES) -> list[Properties]:
-    text = _ask(["show", f"--property={properties}", "--", *units])
+def _show(units: Sequence[str], properties: str = _PROPERTIES, seconds: float = _SECONDS) -> list[Properties]:
+    text = _ask(["show", f"--property={properties}", "--", *units], seconds)
     return parse(text)
 
 
@@ -94,8 +100,8 @@ def parse(text: str) -> list[Properties]:
     return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks if block]
 
 
-def _ask(argv: Sequence[str]) -> str:
-    done = run(["systemctl", *argv], _SECONDS)
+def _ask(argv: Sequence[str], seconds: float = _SECONDS) -> str:
+    done = run(["systemctl", *argv], seconds)
     if done.returncode != 0 and not done.stdout:
         raise OSError(0, done.stderr.strip() or f"exit code {done.returncode}")
     return done.stdout

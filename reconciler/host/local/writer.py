@@ -16,9 +16,9 @@ from reconciler.host.local.boot_writer import set_arguments
 from reconciler.host.local.child import WRITES, NoAnswer, call
 from reconciler.host.local.host_network import write_host_network
 from reconciler.host.local.hugepages import set_huge_pages, write_own
+from reconciler.host.local.initramfs import OWN_FILE, rebuild
 from reconciler.host.local.libvirt_writer import LibvirtWriter
 from reconciler.host.local.modules import (
-    OWN_FILE,
     OWN_UNTIL_REBOOT,
     load,
     tell_udev,
@@ -60,6 +60,9 @@ class LocalWriter:
 
     def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
         write_load(self.root, modules)
+
+    def rebuild_initramfs(self, deadline: float) -> None:
+        rebuild(self.root, deadline)
 
     def unload_module(self, module: str, deadline: float) -> None:
         unload(module, deadline)

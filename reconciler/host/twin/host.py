@@ -153,7 +153,7 @@ class TwinHost:
             if until_reboot:
                 modules.blacklist_until_reboot(twin, listed or [])
             else:
-                twin.modules.own = listed
+                twin.modules.own, twin.modules.initramfs_old = listed, True
 
         self._do(act, _own_file("/etc/modprobe.d/reconciler.conf"))
 
@@ -166,6 +166,15 @@ class TwinHost:
             )
 
         self._do(act, _own_file("/etc/modules-load.d/reconciler.conf"))
+
+    def rebuild_initramfs(self, deadline: float) -> None:
+        """update-initramfs or dracut."""
+
+        def act(twin: Twin) -> float:
+            twin.modules.initramfs_old = False
+            return modules.REBUILD
+
+        self._do(act, _command("the initramfs could not be rebuilt"), deadline)
 
     def unload_module(self, module: str, deadline: float) -> None:
         """rmmod."""

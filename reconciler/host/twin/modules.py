@@ -24,6 +24,9 @@ _AUTOLOAD, _NETDEV, _NETDEV_DOWN, _NAME = 0.3, 0.5, 1.0, 0.4
 """Seconds: until udev has loaded a module; per VF until its netdev is there, while the PF is up or down (igbvf waits
 for a PF in reset); from eth0 to its lasting name."""
 
+REBUILD = 20.0
+"""Seconds that it takes to make an initramfs."""
+
 
 def canonical(module: str) -> str:
     """A module's name as the kernel spells it."""

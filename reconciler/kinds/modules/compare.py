@@ -23,7 +23,8 @@ def own_list(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
 
 
 def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
-    """Fields ``entries`` (the configuration) and ``loaded`` (the kernel)."""
+    """Fields ``entries`` (the configuration), ``loaded`` (the kernel) and ``initramfs`` (modules that it has and would
+    load)."""
     declared = resolution.desired.blacklist
     if declared is None:
         return []
@@ -45,6 +46,11 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     else:
         loaded = sorted(set(names) & set(host.modules.loaded))
         states.append(FieldState(ADDRESS, "loaded", ADDRESS, [], loaded, "different" if loaded else "same"))
+    has = host.modules.initramfs
+    if has is None:
+        states.append(FieldState(ADDRESS, "initramfs", ADDRESS, [], None, "unknown"))
+    elif host.modules.initramfs_old and set(names) & set(has):
+        states.append(FieldState(ADDRESS, "initramfs", ADDRESS, [], sorted(set(names) & set(has)), "different"))
     return states
 
 

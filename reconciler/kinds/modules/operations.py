@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.host.model import BlacklistEntry, Snapshot
+from reconciler.host.protocol import Scope
 from reconciler.kinds.operation import Args, Operation, modules_scope
 from reconciler.state.checks import MODULE, each, flag, nothing_or, table
 
@@ -31,6 +32,15 @@ def _set_blacklist(host: Snapshot, args: Args) -> None:
         host.modules.blacklist = others + ours
     else:
         host.modules.own = None if modules is None else list(modules)
+        host.modules.initramfs_old = True
+
+
+def _rebuilt(host: Snapshot, args: Args) -> bool:
+    return not host.modules.initramfs_old
+
+
+def _rebuild(host: Snapshot, args: Args) -> None:
+    host.modules.initramfs_old = False
 
 
 def _load_is_set(host: Snapshot, args: Args) -> bool:
@@ -75,6 +85,15 @@ OPERATIONS = (
         modules_scope,
         _blacklist_set,
         _set_blacklist,
+    ),
+    # Room for every module of the kernel, and for a host that packs it with xz.
+    Operation(
+        "modules.rebuild_initramfs",
+        table({"modules": each(MODULE)}),
+        lambda args: Scope("modules", " ".join(args["modules"])),
+        _rebuilt,
+        _rebuild,
+        deadline=lambda args: 600.0,
     ),
     Operation("modules.set_load", table({"modules": nothing_or(each(MODULE))}), modules_scope, _load_is_set, _set_load),
     Operation("modules.unload", _ONE, modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),

@@ -13,8 +13,9 @@ from reconciler.kinds.modules.operations import kernel_name
 
 
 def plan(builder: Builder) -> None:
-    """Blacklists, then unloads."""
+    """Blacklists, then unloads, then makes an initramfs without the modules."""
     desired = builder.resolution.desired
+    rebuild = _rebuild(builder)
     for state in compare(builder.resolution, builder.host):
         if not state.differs or desired.blacklist is None:
             continue
@@ -24,12 +25,22 @@ def plan(builder: Builder) -> None:
                 ADDRESS,
                 {"modules": own_list(desired.blacklist, builder.host)},
                 makes="blacklist",
-                undo=[Step("modules.set_blacklist", ADDRESS, {"modules": builder.host.modules.own})],
+                undo=[Step("modules.set_blacklist", ADDRESS, {"modules": builder.host.modules.own}), *rebuild],
             )
-        else:
+        elif state.field == "loaded":
             for module in state.observed:
                 _unload(builder, module)
+    if rebuild and builder.host.modules.initramfs_old:
+        builder.add("modules.rebuild_initramfs", ADDRESS, rebuild[0].args, needs=["blacklist"], makes="initramfs")
     _plan_load(builder)
+
+
+def _rebuild(builder: Builder) -> list[Step]:
+    """What makes the initramfs anew, where that has one of the modules: nothing else is worth the time. To take a
+    blacklist back, it is made once more when the list is as before: so this is a part of the list's undo."""
+    names = {kernel_name(module) for module in builder.resolution.desired.blacklist or ()}
+    has = sorted(names & set(builder.host.modules.initramfs or ()))
+    return [Step("modules.rebuild_initramfs", ADDRESS, {"modules": has})] if has else []
 
 
 def _plan_load(builder: Builder) -> None:
@@ -105,9 +116,12 @@ def _others(builder: Builder, module: str) -> list[str]:
 
 def reason(builder: Builder, fields: list[str]) -> str:
     """Why the module has to go, and whose VFs lose their driver."""
+    states = {state.field: state for state in compare(builder.resolution, builder.observed)}
     if "loaded" not in fields:
-        return "a module that is blacklisted is not loaded when its VFs appear"
-    loaded = compare(builder.resolution, builder.observed)[-1].observed
+        return "a module that is blacklisted is not loaded when its VFs appear" + (
+            ", nor before that from an initramfs that knows of it" if "initramfs" in fields else ""
+        )
+    loaded = states["loaded"].observed
     parts = []
     for module in loaded:
         by_pf: dict[str, int] = {}

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.host.local import modules
 from reconciler.host.local.child import NoAnswer
+from reconciler.host.local.initramfs import OWN_FILE
 from reconciler.host.model import BlacklistEntry
 from reconciler.host.protocol import HostError
 from tests.unit.host.tree import Tree
@@ -70,7 +71,7 @@ def test_our_own_file_stands_apart(tmp_path: Path) -> None:
     Tree(tmp_path)
     (tmp_path / "etc").mkdir()
     modules.write_blacklist(tmp_path, ["igbvf", "snd-pcsp", "igbvf"])
-    path = tmp_path / modules.OWN_FILE
+    path = tmp_path / OWN_FILE
     assert path.read_text().startswith("# Written by reconciler")
     assert path.read_text().endswith("blacklist igbvf\nblacklist snd_pcsp\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -85,9 +86,9 @@ def test_our_own_file_stands_apart(tmp_path: Path) -> None:
 
 
 def test_somebody_elses_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
-    path = Tree(tmp_path).write(modules.OWN_FILE, "blacklist igbvf\n")
+    path = Tree(tmp_path).write(OWN_FILE, "blacklist igbvf\n")
     found = modules.read_modules(tmp_path, [])
-    assert (found.own, found.blacklist) == (None, [BlacklistEntry("igbvf", f"/{modules.OWN_FILE}", 1)])
+    assert (found.own, found.blacklist) == (None, [BlacklistEntry("igbvf", f"/{OWN_FILE}", 1)])
     for wanted in (["iavf"], None):
         with pytest.raises(HostError, match="not written by reconciler"):
             modules.write_blacklist(tmp_path, wanted)

@@ -98,6 +98,7 @@ def hosts(draw: st.DrawFn) -> Snapshot:
         )
     observed = host(*pfs, domains=_guests(draw, pfs), networks=networks, loaded=loaded)
     units = {name: draw(_services(name)) for name in draw(st.sets(st.sampled_from(SERVICES)))}
+    observed.modules.initramfs = draw(st.sampled_from([[], ["igbvf"]]))
     observed.bridges = ["br0", "br1"]
     observed.services = Services(units, complete=True)
     sizes = {size: draw(_pages()) for size in ("2M", "1G")}

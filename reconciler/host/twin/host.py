@@ -153,7 +153,8 @@ class TwinHost:
             if until_reboot:
                 modules.blacklist_until_reboot(twin, listed or [])
             else:
-                twin.modules.own, twin.modules.initramfs_old = listed, True
+                twin.modules.own = listed
+                twin.modules.initramfs_old |= bool(twin.modules.initramfs)
 
         self._do(act, _own_file("/etc/modprobe.d/reconciler.conf"))
 

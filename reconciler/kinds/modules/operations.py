@@ -32,7 +32,7 @@ def _set_blacklist(host: Snapshot, args: Args) -> None:
         host.modules.blacklist = others + ours
     else:
         host.modules.own = None if modules is None else list(modules)
-        host.modules.initramfs_old = True
+        host.modules.initramfs_old |= bool(host.modules.initramfs)  # Of one without such modules it doesn't matter.
 
 
 def _rebuilt(host: Snapshot, args: Args) -> bool:

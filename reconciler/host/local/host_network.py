@@ -108,7 +108,7 @@ def _runs(root: Path, service: str) -> bool:
     """Raises OSError, NoAnswer when systemd doesn't say."""
     if not booted(root):
         return False
-    done = run(["systemctl", "is-active", f"{service}.service"], _SECONDS)
+    done = run(["systemctl", "is-active", "--", f"{service}.service"], _SECONDS)
     if not done.stdout.strip():
         raise OSError(0, f"systemctl says {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout.strip() in ("active", "reloading", "refreshing")
@@ -131,7 +131,7 @@ def write_host_network(root: Path, pfs: Sequence[str], seconds: float) -> None:
         _command(["udevadm", "control", "--reload"], until)
         if names:
             paths = [f"/sys/class/net/{name}" for name in names]
-            _command(["udevadm", "trigger", "--settle", "--action=change", *paths], until)
+            _command(["udevadm", "trigger", "--settle", "--action=change", "--", *paths], until)
     try:
         networkd = _runs(root, _NETWORKD)
     except (OSError, NoAnswer) as error:
@@ -158,7 +158,7 @@ def _again(root: Path, names: Sequence[str], until: float) -> None:
         time.sleep(0.1)
     left = [name for name in names if _admin_state(root, name) in _TAKEN]
     if left:
-        _command(["networkctl", "reconfigure", *left], until)
+        _command(["networkctl", "reconfigure", "--", *left], until)
 
 
 def _command(argv: Sequence[str], until: float) -> None:

@@ -70,7 +70,7 @@ def test_written_read_and_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -
         assert (root / name).read_text().startswith("# Written by reconciler")
     assert commands.asked == [
         "udevadm control --reload",
-        "udevadm trigger --settle --action=change /sys/class/net/enp1s0v0",
+        "udevadm trigger --settle --action=change -- /sys/class/net/enp1s0v0",
         "networkctl reload",
     ]
     write_host_network(root, [], 10.0)
@@ -91,7 +91,7 @@ def test_a_networkd_that_read_its_files_too_early_is_asked_again(root: Path, mon
     monkeypatch.setattr(host_network, "_MOMENT", 0.01)
     state(root, "configured")
     write_host_network(root, [INT], 10.0)
-    assert commands.asked[-1] == "networkctl reconfigure enp1s0v0"
+    assert commands.asked[-1] == "networkctl reconfigure -- enp1s0v0"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,12 @@ def running(host: Host) -> set[str]:
     return set(host.sh("virsh list --name").split())
 
 
+def figures(host: Host) -> None:
+    """How long the boot took, and its slowest units (pytest -rP shows it)."""
+    print(host.sh("systemd-analyze time; systemd-analyze blame --no-pager | head -12"))
+    print(host.sh("journalctl -b -o short-monotonic --no-hostname -u 'reconciler-*' | grep -E 'systemd|appl|\\[|Done' || true"))
+
+
 def console(host: Host) -> str:
     """What db1 has said, a line per card that it has got."""
     return host.sh("cat /var/log/lab/db1.log")
@@ -92,6 +98,7 @@ def test_what_is_missing_fails_no_boot_and_is_named(host: Host) -> None:
 
 
 def test_vfs_are_made_before_the_network_is_configured_and_before_libvirt(host: Host) -> None:
+    figures(host)
     (made,) = shown(host, BOOT, "ExecMainExitTimestampMonotonic")
     for daemon in ("systemd-networkd.service", "libvirtd.service", GUESTS):
         (begun,) = shown(host, daemon, "InactiveExitTimestampMonotonic")
@@ -113,6 +120,7 @@ def test_without_the_units_the_pool_is_inactive(host: Host) -> None:
     host.reconciler("install-units --remove").expect(0).says(f"Removed: /etc/systemd/system/{BOOT}")
     assert host.sh("ls /etc/systemd/system | grep reconciler || true") == ""
     host.lab.reboot()
+    figures(host)
     assert host.numvfs("enp1s0") == 0
     info = host.net_info("shared")
     assert (info["Active"], info["Autostart"]) == ("no", "yes")

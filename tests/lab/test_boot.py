@@ -56,7 +56,11 @@ def running(host: Host) -> set[str]:
 def figures(host: Host) -> None:
     """How long the boot took, and its slowest units (pytest -rP shows it)."""
     print(host.sh("systemd-analyze time; systemd-analyze blame --no-pager | head -12"))
-    print(host.sh("journalctl -b -o short-monotonic --no-hostname -u 'reconciler-*' | grep -E 'systemd|appl|\\[|Done' || true"))
+    print(
+        host.sh(
+            "journalctl -b -o short-monotonic --no-hostname -u 'reconciler-*' | grep -E 'systemd|appl|\\[|Done' || true"
+        )
+    )
 
 
 def console(host: Host) -> str:
@@ -71,6 +75,17 @@ def test_one_command_installs_units_without_a_fault(host: Host) -> None:
     host.sh("systemctl disable --now reconciler-drift.timer")  # Its unit fails for a card that can't be looked at.
     verified = host.lab.run("systemd-analyze verify --man=no /etc/systemd/system/reconciler-*", 120, check=False)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_unit_that_asks_for_more_time_gets_it(host: Host, asks: bool) -> None:
+    """As each step of an apply does: systemd's word that it takes it from a oneshot service, too."""
+    code = "import time; from reconciler.host.local.service_manager import take_longer; "
+    code += f"{'take_longer(60); ' if asks else ''}time.sleep(14)"
+    limits = "-p Type=oneshot -p NotifyAccess=main -p TimeoutStartSec=7s -E PYTHONPATH=/opt/reconciler/src"
+    ended = host.lab.run(f"systemd-run --wait --quiet --collect {limits} python3 -c '{code}'", 120, check=False)
+    assert (ended.returncode == 0) is asks
 
 
 def test_after_a_reboot_all_is_there_without_anyone_logging_in(host: Host) -> None:

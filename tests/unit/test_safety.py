@@ -121,7 +121,8 @@ def _check_command(call: ast.Call, command: ast.List, name: str) -> bool:
     free = [
         number
         for number, item in enumerate(command.elts)
-        if words[number] is None and not ast.unparse(item).startswith(("f'--", 'f"--', "*passed_on", "*argv", "*(f"))
+        if words[number] is None
+        and not ast.unparse(item).startswith(("f'--", 'f"--', "*passed_on", "*by_keyword", "*argv", "*(f"))
     ]
     if free:
         assert "--" in words[: free[0]], f"{name}: {ast.unparse(call)}"

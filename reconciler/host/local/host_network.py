@@ -133,10 +133,14 @@ def write_host_network(root: Path, pfs: Sequence[str], seconds: float) -> None:
             paths = [f"/sys/class/net/{name}" for name in names]
             _command(["udevadm", "trigger", "--settle", "--action=change", "--", *paths], until)
     try:
-        networkd = _runs(root, _NETWORKD)
+        networkd, theirs = _runs(root, _NETWORKD), _by_networkmanager(root)
     except (OSError, NoAnswer) as error:
         why = error.strerror if isinstance(error, OSError) else "no answer in time"
-        raise HostError("The host's network could not be told of the VFs.", f"{_NETWORKD}: {why}.") from error
+        raise HostError("The host's network could not be told of the VFs.", f"Who manages them: {why}.") from error
+    for _, name in _netdevs(root, addresses):
+        if name in theirs:  # NetworkManager goes by the mark when an interface appears (seen with 1.52).
+            by_keyword = ["ifname", name]  # nmcli knows no ``--``.
+            _command(["nmcli", "device", "set", *by_keyword, "managed", "no"], until)
     if networkd:
         _command(["networkctl", "reload"], until)
         _again(root, [name for vf, name in _netdevs(root, addresses)], until)

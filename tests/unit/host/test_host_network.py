@@ -165,3 +165,11 @@ def test_a_systemd_that_does_not_say_who_runs_leaves_it_unknown(root: Path, monk
     assert "systemctl says" in said[0]
     with pytest.raises(HostError, match="could not be told"):
         write_host_network(root, [INT], 10.0)
+
+
+def test_networkmanager_lets_go_of_what_it_has(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    has = "GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:70 (connecting)\n\nGENERAL.DEVICE:enp1s0\nGENERAL.STATE:100 (x)\n"
+    commands = Commands(monkeypatch, ["NetworkManager"], nmcli=has)
+    (root / "run/NetworkManager").mkdir(parents=True)
+    write_host_network(root, [INT], 10.0)
+    assert commands.asked[-1] == "nmcli device set ifname enp1s0v0 managed no"

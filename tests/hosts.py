@@ -137,8 +137,8 @@ class DataHost:
     def set_blacklist(self, modules: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         self._do("modules.set_blacklist", modules=modules, until_reboot=until_reboot)
 
-    def rebuild_initramfs(self, deadline: float) -> None:
-        self._do("modules.rebuild_initramfs", modules=[])
+    def rebuild_initramfs(self, modules: Sequence[str], deadline: float) -> None:
+        self._do("modules.rebuild_initramfs", modules=list(modules))
 
     def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
         self._do("modules.set_load", modules=modules)

@@ -150,7 +150,7 @@ _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {
     "modules.set_blacklist": lambda w, h, a, d: w().set_blacklist(
         a["modules"], until_reboot=a.get("until_reboot", False)
     ),
-    "modules.rebuild_initramfs": lambda w, h, a, d: w().rebuild_initramfs(d),
+    "modules.rebuild_initramfs": lambda w, h, a, d: w().rebuild_initramfs(a["modules"], d),
     "modules.set_load": lambda w, h, a, d: w().set_loaded_at_boot(a["modules"]),
     "modules.unload": lambda w, h, a, d: w().unload_module(a["module"], d),
     "modules.load": lambda w, h, a, d: w().load_module(a["module"], d),

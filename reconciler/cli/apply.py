@@ -154,7 +154,7 @@ def _apply_file(
     targets = scope.targets
     if scope.early:
         options, targets = replace(options, libvirt=FILES), early_targets(desired)
-    reader = options.reader(desired)
+    reader = options.reader(desired, early=scope.early)
     refuse_recorded(options)
     if scope.early:
         if not targets:

@@ -26,7 +26,7 @@ _MARGIN = 120.0
 
 def early_targets(desired: Desired) -> list[str]:
     """The addresses that --early is about: of pools and domains what is the kernel's, VFs for NICs. Services would wait
-    for the boot that waits for us, and huge pages are made by systemd-tmpfiles."""
+    for the boot that waits for us, and huge pages are made by systemd-tmpfiles; the initramfs has time until later."""
     from reconciler.state.address import address
 
     modules = {"blacklist": desired.blacklist, "load": desired.load}

@@ -86,15 +86,19 @@ class Options:
         """Columns of the terminal that results go to; 0, for no wrapping, when they go elsewhere."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
-    def reader(self, desired: Desired | None = None, *, host_name: str | None = None, whole: bool = False) -> Reader:
-        """The host to read, with what this state file names of it, or the ``whole``."""
+    def reader(
+        self, desired: Desired | None = None, *, host_name: str | None = None, whole: bool = False, early: bool = False
+    ) -> Reader:
+        """The host to read, with what this state file names of it, or the ``whole``. ``early`` in boot the initramfs is
+        left alone: the network, and libvirt, would wait for it to be unpacked, and made anew."""
         from reconciler.host.open import open_reader
         from reconciler.host.protocol import Asked
 
         if desired is None:
             asked = Asked(services=None if whole else ())
         else:
-            asked = Asked(tuple(desired.services), tuple(desired.load or ()), tuple(desired.blacklist or ()))
+            kept_away = () if early else tuple(desired.blacklist or ())
+            asked = Asked(tuple(desired.services), tuple(desired.load or ()), kept_away)
         return open_reader(self.host, self.libvirt, host_name or (desired.host_name if desired else None), asked)
 
     def observe(self, reader: Reader) -> Snapshot:

@@ -189,10 +189,10 @@ class Modules:
     undecided: list[str] = field(default_factory=list)
     """Of these, those that may be part of the kernel or not: its list of modules can't be read here."""
     initramfs: list[str] | None = field(default_factory=list)
-    """Of the modules that are to be kept away, those that the initramfs of this kernel has; not read, and so empty,
-    where it is not older than what keeps them away. ``None``: can't be read."""
-    initramfs_old: bool = False
-    """It was made before the files that keep modules away, and so has a copy of modprobe.d without them."""
+    """Of the modules that are to be kept away, those that the initramfs of an installed kernel has; ``None``: can't be
+    read."""
+    initramfs_old: list[str] = field(default_factory=list)
+    """Of these, those that one would load all the same: it has a copy of modprobe.d from before."""
 
 
 @dataclass(slots=True)

@@ -163,8 +163,9 @@ class Writer(Protocol):
         """Replaces our own modules-load.d file atomically; ``None`` removes it."""
         ...
 
-    def rebuild_initramfs(self, deadline: float) -> None:
-        """Makes that of the running kernel anew, with modprobe's configuration as it is now."""
+    def rebuild_initramfs(self, modules: Sequence[str], deadline: float) -> None:
+        """Makes that of each installed kernel anew that has one of these modules, with modprobe's configuration as it
+        is now."""
         ...
 
     def unload_module(self, module: str, deadline: float) -> None: ...

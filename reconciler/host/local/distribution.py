@@ -120,7 +120,6 @@ class Initramfs:
     """Prints a path per line, also with other columns before it."""
     images: tuple[str, ...]
     """Where the image of a kernel is, below the root; the first that is there."""
-    seconds: float = 600.0
 
 
 UPDATE_INITRAMFS = Initramfs(
@@ -250,13 +249,31 @@ def find_initramfs(root: Path) -> Initramfs | None:
     if tool in listers or not listers:
         return tool
     other = listers[0]
-    return Initramfs(tool.command, tool.rebuild, other.lister, other.listing, tool.images, tool.seconds)
+    return Initramfs(tool.command, tool.rebuild, other.lister, other.listing, tool.images)
 
 
-def initramfs_image(root: Path, tool: Initramfs, kernel: str) -> Path | None:
-    """The image that this kernel starts with; ``None``: there is none."""
-    paths = (root / name.format(kernel=kernel) for name in tool.images)
-    return next((path for path in paths if path.is_file()), None)
+def initramfs_images(root: Path, tool: Initramfs, running: str) -> dict[str, Path]:
+    """The images that there are, by kernel, the running one first. Of the others those of kernels that are installed:
+    neither a copy that somebody kept, nor the rescue image of dracut, which serves any kernel."""
+    modules = [root / folder for folder in ("lib/modules", "usr/lib/modules")]
+    installed = {name for folder in modules for name in _listed(folder)}
+    kernels = [name.removeprefix("vmlinuz-") for name in _listed(root / "boot") if name.startswith("vmlinuz-")]
+    # A unit of systemd with ProtectKernelModules= sees no modules; the rescue kernel has none anywhere.
+    others = [k for k in kernels if k in installed or (not installed and not k.startswith("0-rescue-"))]
+    found = {}
+    for kernel in dict.fromkeys([running, *others]):
+        paths = (root / name.format(kernel=kernel) for name in tool.images)
+        image = next((path for path in paths if path.is_file()), None)
+        if image is not None:
+            found[kernel] = image
+    return found
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def command_there(root: Path, name: str) -> bool:

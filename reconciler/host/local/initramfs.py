@@ -1,79 +1,81 @@
-"""The initramfs of the running kernel, as far as a blacklist goes: a module that it has may be loaded there, before the
-real root's modprobe.d counts. It has a copy of modprobe.d, of the time when it was made (hooks/kmod of initramfs-tools,
-modules.d/90kernel-modules of dracut).
+"""The initramfs of the installed kernels, as far as a blacklist goes: a module that one has may be loaded there, before
+the real root's modprobe.d counts. It has a copy of modprobe.d, of the time when it was made (hooks/kmod of
+initramfs-tools, modules.d/90kernel-modules of dracut).
 
-Listing one takes seconds: it is all unpacked for that. So that is done only where something hangs on it: not where it
-was made after the files that blacklist, and not where our own file says that this very image has none of its modules.
+Listing one takes seconds: it is all unpacked for that. So what is in it is kept in a record until it is another file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import time
 from collections.abc import Collection
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.files import read_regular, replace_file
 from reconciler.host.local.child import NoAnswer, run
-from reconciler.host.local.distribution import Initramfs, find_initramfs, initramfs_image
+from reconciler.host.local.distribution import Initramfs, find_initramfs, initramfs_images
 from reconciler.host.model import Modules
 from reconciler.host.protocol import HostError
 
 OWN_FILE = "etc/modprobe.d/reconciler.conf"
-_NONE_IN = "# None of these is in the initramfs "
+RECORD = "run/reconciler-initramfs.json"
+"""What was found in which image; written by whoever may, and never needed."""
 _MODULE = re.compile(r"([^/\s]+)\.ko(?:\.\w+)?")
 _LIST_SECONDS = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    modules: frozenset[str]
+    """Names, as the kernel spells them."""
+    own_file: bool
+    """It has a copy of our own file of modprobe.d."""
+
+
 def fill_initramfs(root: Path, modules: Modules, names: Collection[str], notes: list[str]) -> None:
-    """Which of these modules, that are to be kept away, it has, and whether it is older than what keeps them away."""
+    """Which of these modules, that are to be kept away, the images have, and which of them an image would load
+    although a file keeps them away."""
     by_kernel = {entry.module for entry in modules.blacklist or [] if entry.file == "/proc/cmdline"}
     wanted = {name.replace("-", "_") for name in names} - by_kernel
-    found = _find(root)
-    if not wanted or found is None or modules.blacklist is None:
+    tool = find_initramfs(root)
+    if not wanted or tool is None or modules.blacklist is None:
         return
-    tool, image = found
-    try:
-        modules.initramfs_old, listed = _compare(root, modules, wanted, image)
-        needed = modules.initramfs_old or not wanted <= listed
-        if needed and not _known_without(root, image, modules.own or [], wanted):
-            modules.initramfs = sorted(wanted & set(_paths(tool, image, image.stat().st_mtime_ns)[0]))
-    except (OSError, HostError) as error:
-        modules.initramfs = None
-        notes.append(f"The initramfs {image} can't be read: {getattr(error, 'detail', '') or error}.")
+    has, old = set[str](), set[str]()
+    for image in initramfs_images(root, tool, _kernel(root)).values():
+        try:
+            made = image.stat().st_mtime_ns
+            content = _content(root, tool, image)
+            there = wanted & content.modules
+            old |= {name for name in there if _is_old(root, modules, name, made, own_file=content.own_file)}
+        except (OSError, HostError) as error:
+            modules.initramfs = None
+            notes.append(f"The initramfs {image} can't be read: {getattr(error, 'detail', '') or error}.")
+            return
+        has |= there
+    modules.initramfs, modules.initramfs_old = sorted(has), sorted(old)
 
 
-def note_of(root: Path, names: Collection[str]) -> str:
-    """The line for our own file that spares later runs the listing; "" where the initramfs has one of the modules, or
-    where that isn't known."""
-    found = _find(root)
-    if found is None or not names:
-        return ""
-    tool, image = found
-    try:
-        has = set(_paths(tool, image, image.stat().st_mtime_ns)[0])
-        return "" if has & set(names) else f"{_NONE_IN}{_identity(image)}.\n"
-    except (OSError, HostError):
-        return ""  # It is only listed again.
-
-
-def rebuild(root: Path, seconds: float) -> None:
-    """Makes the initramfs of the running kernel anew, with modprobe.d as it is now, and looks whether it has our own
-    file."""
-    found = _find(root)
-    if found is None:
+def rebuild(root: Path, names: Collection[str], seconds: float) -> None:
+    """Makes every initramfs anew that has one of these modules, with modprobe.d as it is now, and looks whether it has
+    our own file."""
+    tool = find_initramfs(root)
+    images = initramfs_images(root, tool, _kernel(root)) if tool is not None else {}
+    if tool is None or not images:
         raise HostError(
             "The initramfs can't be rebuilt.", "No tool that makes it is known here (dracut, initramfs-tools)."
         )
-    tool, image = found
-    _run([word.format(kernel=_kernel(root), image=image) for word in tool.rebuild], seconds)
-    if (root / OWN_FILE).exists() and OWN_FILE not in _paths(tool, image, image.stat().st_mtime_ns)[1]:
-        raise HostError("The initramfs lacks a file.", f"{image} was rebuilt and does not have /{OWN_FILE}.")
-
-
-def _find(root: Path) -> tuple[Initramfs, Path] | None:
-    tool = find_initramfs(root)
-    image = initramfs_image(root, tool, _kernel(root)) if tool is not None else None
-    return (tool, image) if tool is not None and image is not None else None
+    until = time.monotonic() + seconds
+    for kernel, image in images.items():
+        if _content(root, tool, image).modules.isdisjoint(names):
+            continue
+        command = [word.format(kernel=kernel, image=image) for word in tool.rebuild]
+        _run(command, max(0.0, until - time.monotonic()))
+        if (root / OWN_FILE).exists() and not _content(root, tool, image).own_file:
+            raise HostError("The initramfs lacks a file.", f"{image} was rebuilt and does not have /{OWN_FILE}.")
 
 
 def _kernel(root: Path) -> str:
@@ -83,38 +85,49 @@ def _kernel(root: Path) -> str:
         return ""
 
 
-def _compare(root: Path, modules: Modules, wanted: Collection[str], image: Path) -> tuple[bool, set[str]]:
-    """Whether it is older than the files that keep these modules away, and which of them these files have. Those in
-    /run are in no initramfs. When our own file was removed, its folder says."""
-    others = [entry for entry in modules.blacklist or [] if not entry.file.startswith(("/run/", "/proc/"))]
-    files = {entry.file for entry in others if entry.module in wanted}
-    listed = {entry.module for entry in others} | set(modules.own or [])
-    if modules.own is not None:
-        files.add(f"/{OWN_FILE}")
-    newest = max((root / file[1:]).stat().st_mtime_ns for file in files or {"/etc/modprobe.d"})
-    return image.stat().st_mtime_ns < newest, listed
+def _is_old(root: Path, modules: Modules, name: str, made: int, *, own_file: bool) -> bool:
+    """Whether an image that was made at this time and has this module is not as the files would have it: none of those
+    that keep the module away is in it; or, where none does, our own file as it was before. That one is looked for:
+    not every image has what is in /etc. Those in /run are in none."""
+    entries = [entry for entry in modules.blacklist or [] if not entry.file.startswith(("/run/", "/proc/"))]
+    others = {entry.file[1:] for entry in entries if entry.module == name and entry.file != f"/{OWN_FILE}"}
+    own = root / OWN_FILE
+    own_is_newer = not own.exists() or made < own.stat().st_mtime_ns
+    by_own = name in (modules.own or [])
+    if not others and not by_own:
+        return own_file and own_is_newer
+    in_own = by_own and own_file and not own_is_newer
+    return not in_own and all(made < (root / file).stat().st_mtime_ns for file in others)
 
 
-def _known_without(root: Path, image: Path, own: Collection[str], wanted: Collection[str]) -> bool:
-    try:
-        text = (root / OWN_FILE).read_text(errors="replace")
-    except OSError:
-        return False
-    return set(wanted) <= set(own) and f"{_NONE_IN}{_identity(image)}.\n" in text
-
-
-def _identity(image: Path) -> str:
+def _content(root: Path, tool: Initramfs, image: Path) -> _Content:
+    """What is in an image: by the record, if that is about this very file."""
     known = image.stat()
-    return f"{image} of {known.st_mtime_ns} with {known.st_size} bytes"
+    identity = f"{known.st_mtime_ns} {known.st_size} {known.st_ino}"
+    record = _recorded(root)
+    match record.get(str(image)):
+        case {"identity": str(told), "modules": [*names], "own_file": bool(own_file)} if told == identity:
+            return _Content(frozenset(map(str, names)), own_file)
+    content = _listed(tool, image)
+    entry = {"identity": identity, "modules": sorted(content.modules), "own_file": content.own_file}
+    with contextlib.suppress(OSError):  # Without the right to write there it is only listed again.
+        replace_file(root / RECORD, json.dumps({**record, str(image): entry}))
+    return content
 
 
-@cache
-def _paths(tool: Initramfs, image: Path, changed: int) -> tuple[frozenset[str], frozenset[str]]:
-    """Names of the modules in it, and all paths. ``changed`` is the image's time: another one is another image."""
+def _recorded(root: Path) -> dict[str, object]:
+    try:
+        record = json.loads(read_regular(root / RECORD))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _listed(tool: Initramfs, image: Path) -> _Content:
     lines = _run([word.format(image=image) for word in tool.listing], _LIST_SECONDS).splitlines()
-    paths = frozenset(line.split()[-1] for line in lines if line.strip())
+    paths = {line.split()[-1] for line in lines if line.strip()}
     names = (_MODULE.fullmatch(path.rpartition("/")[2]) for path in paths)
-    return frozenset(match[1].replace("-", "_") for match in names if match), paths
+    return _Content(frozenset(match[1].replace("-", "_") for match in names if match), OWN_FILE in paths)
 
 
 def _run(argv: list[str], seconds: float) -> str:

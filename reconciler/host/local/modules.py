@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from reconciler.host.local.child import NoAnswer, run
-from reconciler.host.local.initramfs import OWN_FILE, fill_initramfs, note_of
+from reconciler.host.local.initramfs import OWN_FILE, fill_initramfs
 from reconciler.host.local.modules_load import canonical, fill_load
 from reconciler.host.local.own_files import FOLDERS, configuration_files, is_own, replace_own
 from reconciler.host.model import BlacklistEntry, Modules
@@ -83,8 +83,7 @@ def _loaded(root: Path, notes: list[str]) -> list[str] | None:
 
 def write_blacklist(root: Path, modules: Sequence[str] | None, name: str = OWN_FILE) -> None:
     """Replaces our own file, or removes it with ``None``."""
-    names = [canonical(module) for module in dict.fromkeys(modules or ())]
-    lines = [note_of(root, names) if name == OWN_FILE else "", *(f"blacklist {module}\n" for module in names)]
+    lines = [f"blacklist {canonical(module)}\n" for module in dict.fromkeys(modules or ())]
     replace_own(root, name, "the list", "".join(lines) if modules is not None else None)
 
 

@@ -61,8 +61,8 @@ class LocalWriter:
     def set_loaded_at_boot(self, modules: Sequence[str] | None) -> None:
         write_load(self.root, modules)
 
-    def rebuild_initramfs(self, deadline: float) -> None:
-        rebuild(self.root, deadline)
+    def rebuild_initramfs(self, modules: Sequence[str], deadline: float) -> None:
+        rebuild(self.root, modules, deadline)
 
     def unload_module(self, module: str, deadline: float) -> None:
         unload(module, deadline)

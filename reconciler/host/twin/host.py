@@ -154,7 +154,7 @@ class TwinHost:
                 modules.blacklist_until_reboot(twin, listed or [])
             else:
                 twin.modules.own = listed
-                twin.modules.initramfs_old |= bool(twin.modules.initramfs)
+                twin.modules.initramfs_old = list(twin.modules.initramfs or [])
 
         self._do(act, _own_file("/etc/modprobe.d/reconciler.conf"))
 
@@ -168,11 +168,11 @@ class TwinHost:
 
         self._do(act, _own_file("/etc/modules-load.d/reconciler.conf"))
 
-    def rebuild_initramfs(self, deadline: float) -> None:
+    def rebuild_initramfs(self, modules_in_it: Sequence[str], deadline: float) -> None:
         """update-initramfs or dracut."""
 
         def act(twin: Twin) -> float:
-            twin.modules.initramfs_old = False
+            twin.modules.initramfs_old = [m for m in twin.modules.initramfs_old if m not in modules_in_it]
             return modules.REBUILD
 
         self._do(act, _command("the initramfs could not be rebuilt"), deadline)

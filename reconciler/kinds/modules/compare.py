@@ -49,8 +49,8 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
     has = host.modules.initramfs
     if has is None:
         states.append(FieldState(ADDRESS, "initramfs", ADDRESS, [], None, "unknown"))
-    elif host.modules.initramfs_old and set(names) & set(has):
-        states.append(FieldState(ADDRESS, "initramfs", ADDRESS, [], sorted(set(names) & set(has)), "different"))
+    elif old := sorted(set(names) & set(has) & set(host.modules.initramfs_old)):
+        states.append(FieldState(ADDRESS, "initramfs", ADDRESS, [], old, "different"))
     return states
 
 

@@ -32,15 +32,15 @@ def _set_blacklist(host: Snapshot, args: Args) -> None:
         host.modules.blacklist = others + ours
     else:
         host.modules.own = None if modules is None else list(modules)
-        host.modules.initramfs_old |= bool(host.modules.initramfs)  # Of one without such modules it doesn't matter.
+        host.modules.initramfs_old = list(host.modules.initramfs or [])
 
 
 def _rebuilt(host: Snapshot, args: Args) -> bool:
-    return not host.modules.initramfs_old
+    return host.modules.initramfs is not None and set(args["modules"]).isdisjoint(host.modules.initramfs_old)
 
 
 def _rebuild(host: Snapshot, args: Args) -> None:
-    host.modules.initramfs_old = False
+    host.modules.initramfs_old = [name for name in host.modules.initramfs_old if name not in args["modules"]]
 
 
 def _load_is_set(host: Snapshot, args: Args) -> bool:
@@ -86,14 +86,14 @@ OPERATIONS = (
         _blacklist_set,
         _set_blacklist,
     ),
-    # Room for every module of the kernel, and for a host that packs it with xz.
+    # Room for several kernels, with every module, on a host that packs them with xz.
     Operation(
         "modules.rebuild_initramfs",
         table({"modules": each(MODULE)}),
         lambda args: Scope("modules", " ".join(args["modules"])),
         _rebuilt,
         _rebuild,
-        deadline=lambda args: 600.0,
+        deadline=lambda args: 1200.0,
     ),
     Operation("modules.set_load", table({"modules": nothing_or(each(MODULE))}), modules_scope, _load_is_set, _set_load),
     Operation("modules.unload", _ONE, modules_scope, _unloaded, _unload, deadline=lambda args: 60.0),

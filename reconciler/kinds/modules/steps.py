@@ -30,7 +30,7 @@ def plan(builder: Builder) -> None:
         elif state.field == "loaded":
             for module in state.observed:
                 _unload(builder, module)
-    if rebuild and builder.host.modules.initramfs_old:
+    if rebuild and not set(rebuild[0].args["modules"]).isdisjoint(builder.host.modules.initramfs_old):
         builder.add("modules.rebuild_initramfs", ADDRESS, rebuild[0].args, needs=["blacklist"], makes="initramfs")
     _plan_load(builder)
 

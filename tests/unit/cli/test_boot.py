@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import boot
+from reconciler.cli.options import Options
 from reconciler.diagnostics import Diagnostic
+from reconciler.host.local.reader import LocalReader
 from reconciler.kinds.action import Action
 from reconciler.plan.document import Plan
 from tests.hosts import desired, host, igb
@@ -95,6 +97,15 @@ def test_early_is_for_this_machine_and_alone(tmp_path: Path) -> None:
         )
         assert refused.returncode == 64, refused.stdout
         assert "--early is for the boot" in refused.stderr
+
+
+def test_early_in_boot_the_initramfs_is_neither_unpacked_nor_made_anew() -> None:
+    """It takes up to minutes, and the network and libvirt wait for the unit."""
+    wanted = desired('[modules]\nblacklist = ["igbvf"]\nload = ["vfio-pci"]')
+    readers = [Options().reader(wanted, early=early) for early in (True, False)]
+    asked = [reader.asked for reader in readers if isinstance(reader, LocalReader)]
+    assert [(item.kept_away, item.modules) for item in asked] == [((), ("vfio-pci",)), (("igbvf",), ("vfio-pci",))]
+    assert "modules.blacklist" in boot.early_targets(wanted)
 
 
 def test_units_are_installed_on_this_machine(tmp_path: Path) -> None:

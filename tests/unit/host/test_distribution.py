@@ -23,7 +23,7 @@ from reconciler.host.local.distribution import (
     find_boot_loader,
     find_distribution,
     find_initramfs,
-    initramfs_image,
+    initramfs_images,
     libvirt_daemons,
     os_release,
     usual_libvirt,
@@ -57,7 +57,7 @@ def test_each_tree_is_known(tree: str, title: str, loader: BootLoader, initramfs
     assert (row.title, find_boot_loader(root), find_initramfs(root)) == (title, loader, initramfs)
     kernel = next(iter(sorted(root.glob("boot/init*"))), None)
     release = image.replace("initrd.img-", "").replace("initramfs-", "").replace("initrd-", "") if image else "6.12.1"
-    found = initramfs_image(root, initramfs, release.removesuffix(".img"))
+    found = initramfs_images(root, initramfs, release.removesuffix(".img")).get(release.removesuffix(".img"))
     assert found == kernel
     assert (found.name if found is not None else None) == image
 

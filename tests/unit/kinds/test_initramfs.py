@@ -29,9 +29,9 @@ def having(**changed: object) -> Snapshot:
         ({}, ["set_blacklist"]),
         ({"initramfs": ["igbvf"]}, ["set_blacklist", "rebuild_initramfs"]),
         ({"initramfs": ["igbvf"], "loaded": ["igbvf"]}, ["set_blacklist", "unload", "rebuild_initramfs"]),
-        ({"initramfs": ["ixgbevf"], "initramfs_old": True}, ["set_blacklist"]),
-        ({"initramfs": ["igbvf"], "initramfs_old": True, "own": ["igbvf"]}, ["rebuild_initramfs"]),
-        ({"initramfs": [], "initramfs_old": True, "own": ["igbvf"]}, []),
+        ({"initramfs": ["ixgbevf"], "initramfs_old": ["ixgbevf"]}, ["set_blacklist"]),
+        ({"initramfs": ["igbvf"], "initramfs_old": ["igbvf"], "own": ["igbvf"]}, ["rebuild_initramfs"]),
+        ({"initramfs": ["igbvf", "ixgbevf"], "initramfs_old": ["ixgbevf"], "own": ["igbvf"]}, []),
         ({"initramfs": ["igbvf"], "own": ["igbvf"]}, []),
     ],
 )
@@ -45,7 +45,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     machine = DataHost(having(initramfs=["igbvf"]))
     found = make_plan(WANTED, machine.observe())
     assert execute(machine, found, tmp_path) == []
-    assert machine.observe().modules.initramfs_old is False
+    assert machine.observe().modules.initramfs_old == []
     assert make_plan(WANTED, machine.observe()).verdict == "in-sync"
     assert [(step.op, step.args) for action in found.actions for step in action.undo.steps] == [
         ("modules.set_blacklist", {"modules": None}),
@@ -57,7 +57,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_it_is_drift_when_it_lacks_the_list() -> None:
-    found = find_drift(WANTED, having(own=["igbvf"], initramfs=["igbvf"], initramfs_old=True))
+    found = find_drift(WANTED, having(own=["igbvf"], initramfs=["igbvf"], initramfs_old=["igbvf"]))
     assert [(field.field, field.label, field.observed) for field in found.fields] == [
         ("initramfs", "unrecorded", ["igbvf"])
     ]

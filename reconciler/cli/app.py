@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reconciler import __version__
-from reconciler.cli import (
-    adopt,
-    apply,
-    confirm,
-    doctor,
-    drift,
-    history,
-    hook,
-    inspect,
-    install_units,
-    migrate,
-    plan,
-    rehearse,
-    reset,
-    rollback,
-    schema,
-    show,
-    sim,
-    snapshot,
-    validate,
-    watch,
-)
 from reconciler.cli.options import Color, Options, default_state_dir
 from reconciler.cli.output import put
-
-app = typer.Typer(
-    name="reconciler",
-    help="Plan/apply for SR-IOV on KVM hosts: one state file in git, compared with what sysfs, netlink and libvirt "
-    "say; a plan that can be reviewed, an apply that can be repeated, a drift check.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def _version(wanted: bool) -> None:
@@ -51,7 +19,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     context: typer.Context,
     host: Annotated[
@@ -79,25 +46,56 @@ def options(
     context.obj = Options(host, libvirt, state_dir or default_state_dir(host), color, verbose)
 
 
-READING, CHANGING, FILES, OTHERS = "See", "Change", "State files", "Without a host"
+SEE, CHANGE, FILES, OTHERS = "See", "Change", "State files", "Without a host"
+COMMANDS: dict[str, str | None] = {
+    "plan": SEE,
+    "apply": CHANGE,
+    "confirm": CHANGE,
+    "rollback": CHANGE,
+    "reset": CHANGE,
+    "migrate": CHANGE,
+    "install-units": CHANGE,
+    "watch": CHANGE,
+    "drift": SEE,
+    "history": SEE,
+    "rehearse": SEE,
+    "doctor": SEE,
+    "inspect": SEE,
+    "show": SEE,
+    "snapshot": SEE,
+    "adopt": FILES,
+    "validate": FILES,
+    "schema": FILES,
+    "hook": None,
+    "sim": OTHERS,
+}
+"""Each with its panel in the help, in the order of the help; ``None``: not shown. A command is the function of its name
+in the module of its name, or a group of that name."""
 
-app.command("plan", rich_help_panel=READING)(plan.plan)
-app.command("apply", rich_help_panel=CHANGING)(apply.apply)
-app.command("confirm", rich_help_panel=CHANGING)(confirm.confirm)
-app.command("rollback", rich_help_panel=CHANGING)(rollback.rollback)
-app.command("reset", rich_help_panel=CHANGING)(reset.reset)
-app.command("migrate", rich_help_panel=CHANGING)(migrate.migrate)
-app.command("install-units", rich_help_panel=CHANGING)(install_units.install_units)
-app.command("watch", rich_help_panel=CHANGING)(watch.watch)
-app.command("drift", rich_help_panel=READING)(drift.drift)
-app.command("history", rich_help_panel=READING)(history.history)
-app.command("rehearse", rich_help_panel=READING)(rehearse.rehearse)
-app.command("doctor", rich_help_panel=READING)(doctor.doctor)
-app.command("inspect", rich_help_panel=READING)(inspect.inspect)
-app.command("show", rich_help_panel=READING)(show.show)
-app.command("snapshot", rich_help_panel=READING)(snapshot.snapshot)
-app.command("adopt", rich_help_panel=FILES)(adopt.adopt)
-app.command("validate", rich_help_panel=FILES)(validate.validate)
-app.command("schema", rich_help_panel=FILES)(schema.schema)
-app.command("hook", hidden=True)(hook.hook)
-app.add_typer(sim.sim, name="sim", rich_help_panel=OTHERS)
+
+def command_line(first: str) -> typer.Typer:
+    """All commands; only the one that is called if ``first``, the first argument that is no global option, names it: to
+    import what all others need would take longer than most of them run."""
+    app = typer.Typer(
+        name="reconciler",
+        help="Plan/apply for SR-IOV on KVM hosts: one state file in git, compared with what sysfs, netlink and libvirt "
+        "say; a plan that can be reviewed, an apply that can be repeated, a drift check.",
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    for name in [first] if first in COMMANDS else COMMANDS:
+        _add(app, name, COMMANDS[name])
+    return app
+
+
+def _add(app: typer.Typer, name: str, panel: str | None) -> None:
+    own = name.replace("-", "_")
+    command = getattr(import_module(f"reconciler.cli.{own}"), own)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, rich_help_panel=panel)
+    else:
+        app.command(name, rich_help_panel=panel, hidden=panel is None)(command)

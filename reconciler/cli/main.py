@@ -46,11 +46,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs the command; every error is printed to stderr and becomes an exit code."""
-    from reconciler.cli.app import app
+    from reconciler.cli.app import command_line
 
+    front, rest = globals_first(arguments)
     verbose = any(flag in arguments for flag in _GLOBAL_FLAGS)
     try:
-        return int(app(args=globals_first(arguments), prog_name="reconciler", standalone_mode=False) or 0)
+        app = command_line(rest[0] if rest else "")
+        return int(app(args=[*front, *rest], prog_name="reconciler", standalone_mode=False) or 0)
     except ReconcilerError as error:
         return complain(error)
     except (KeyboardInterrupt, Interrupted):
@@ -94,8 +96,9 @@ def _unexpected(error: Exception, verbose: bool) -> int:
     return ExitCode.FAILED
 
 
-def globals_first(arguments: list[str]) -> list[str]:
-    """Global options may stand anywhere: they are moved before the command, where the parser wants them."""
+def globals_first(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Global options may stand anywhere: they are moved before the command, where the parser wants them. The options,
+    and the rest."""
     front: list[str] = []
     rest: list[str] = []
     items = iter(arguments)
@@ -108,7 +111,7 @@ def globals_first(arguments: list[str]) -> list[str]:
             front.append(item)
         else:
             rest.append(item)
-    return front + rest
+    return front, rest
 
 
 def _one(items: object) -> list[str]:

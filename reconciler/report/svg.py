@@ -6,7 +6,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Verdana, sans-serif"
 PAPER, PANEL, CARD, LINE, INK, DIM = "paper", "panel", "card", "line", "ink", "dim"
@@ -70,15 +70,15 @@ class Svg:
     def add(self, name: str, title: str = "", content: str | None = None, /, **attributes: object) -> None:
         """An element; ``title`` is shown when the pointer rests on it. In names of attributes ``_`` stands for ``-``;
         ``fill`` and ``stroke`` are roles of the theme."""
-        inner = f"<title>{escape(title)}</title>" if title else ""
-        inner += escape(content) if content is not None else ""
+        inner = f"<title>{escape(title, quote=False)}</title>" if title else ""
+        inner += escape(content, quote=False) if content is not None else ""
         opening = f"{name}{_written(attributes)}"
         self._line(f"<{opening}>{inner}</{name}>" if inner else f"<{opening}/>")
 
     @contextmanager
     def group(self, title: str = "", **attributes: object) -> Iterator[None]:
         """What is added within belongs together."""
-        self._line(f"<g{_written(attributes)}>" + (f"<title>{escape(title)}</title>" if title else ""))
+        self._line(f"<g{_written(attributes)}>" + (f"<title>{escape(title, quote=False)}</title>" if title else ""))
         self._depth += 1
         yield
         self._depth -= 1
@@ -104,15 +104,15 @@ class Svg:
         )
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_number(wide)}" height="{_number(high)}" '
-            f'viewBox="0 0 {_number(wide)} {_number(high)}" font-family={quoteattr(FONT)} role="img" '
+            f'viewBox="0 0 {_number(wide)} {_number(high)}" font-family="{escape(FONT)}" role="img" '
             'aria-labelledby="title description">'
         )
         return "\n".join(
             [
                 '<?xml version="1.0" encoding="UTF-8"?>',
                 head,
-                f' <title id="title">{escape(title)}</title>',
-                f' <desc id="description">{escape(description)}</desc>',
+                f' <title id="title">{escape(title, quote=False)}</title>',
+                f' <desc id="description">{escape(description, quote=False)}</desc>',
                 f" <style>@media (prefers-color-scheme: dark){{{sheet}}}.link:hover{{stroke-width:3}}</style>",
                 f' <rect width="100%" height="100%" fill="{THEME[PAPER][0]}" class="f-{PAPER}"/>',
                 *self._lines,
@@ -133,8 +133,8 @@ def _written(attributes: dict[str, object]) -> str:
             roles.append(f"{name[0]}-{value}")
             value = THEME[str(value)][0]
         shown = _number(value) if isinstance(value, (int, float)) else str(value)
-        found.append(f" {name.replace('_', '-')}={quoteattr(shown)}")
-    return "".join(found) + (f" class={quoteattr(' '.join(roles))}" if roles else "")
+        found.append(f' {name.replace("_", "-")}="{escape(shown)}"')
+    return "".join(found) + (f' class="{escape(" ".join(roles))}"' if roles else "")
 
 
 def _number(value: float) -> str:

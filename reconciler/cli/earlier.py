@@ -67,6 +67,7 @@ def note_open_end(options: Options, observed: Snapshot) -> None:
 def _doing(run: RecordedRun) -> str:
     """The steps that were under way: of some it is not known whether they took effect."""
     from reconciler.plan.document import plan_to_json
+    from reconciler.plan.undo import PREFIX
     from reconciler.report.actions import runs
     from reconciler.report.style import clean
 
@@ -74,7 +75,11 @@ def _doing(run: RecordedRun) -> str:
     with contextlib.suppress(ReconcilerError):
         actions = [action for action in plan_to_json(run.done())["actions"] if action["id"] in run.unfinished]
     known = {action["id"] for action in actions}
-    told = [item.sentence for item in runs(clean(actions))] + [key for key in run.unfinished if key not in known]
+    told = [item.sentence for item in runs(clean(actions))] + [
+        f"taking back {key.removeprefix(PREFIX)}" if key.startswith(PREFIX) else key
+        for key in run.unfinished
+        if key not in known
+    ]
     return f" during {', '.join(told)}" if told else ""
 
 

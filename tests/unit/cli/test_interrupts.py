@@ -77,7 +77,9 @@ def test_the_second_leaves_at_once_and_a_new_run_says_so_and_goes_on(folder: Ins
     assert "left at once" in running.said
     pace(folder, 0)
     assert "interrupted" in sim(folder, "history").stdout  # In a step, or right between two.
-    assert re.search("was interrupted( during pf.int: .*)?. The host was read again.", converges(folder))
+    assert re.search(
+        r"was interrupted( during (pf.int: |taking back pf.).*)?\. The host was read again.", converges(folder)
+    )
 
 
 def test_a_rollback_comes_to_its_end_unless_it_is_interrupted_twice(folder: Inside) -> None:

@@ -104,6 +104,7 @@ def test_limits_of_vfs(host: Host) -> None:
     host.sh("virsh detach-device db1 foreign.xml --config")
 
 
+@pytest.mark.long
 def test_libvirt_that_is_down_matters_only_to_a_file_with_guests(host: Host) -> None:
     host.put("card.toml", CARD_ONLY)
     host.put("limit.toml", GUEST_OVER_THE_LIMIT)
@@ -117,6 +118,7 @@ def test_libvirt_that_is_down_matters_only_to_a_file_with_guests(host: Host) -> 
     assert "libvirt-unreachable" not in found(host, code=0)
 
 
+@pytest.mark.long
 def test_a_pool_that_forgot_its_ports_and_what_mends_it(host: Host) -> None:
     host.sh("cat >pool.xml", input=POOL)
     for number in (1, 2):
@@ -135,6 +137,7 @@ def test_a_pool_that_forgot_its_ports_and_what_mends_it(host: Host) -> None:
     assert host.net_info("forgetful")["Active"] == "yes"
 
 
+@pytest.mark.long
 def test_a_recorded_host_is_examined_elsewhere(host: Host) -> None:
     for guest in host.sh("virsh list --name").split():  # One that has just been started has its agent later.
         ping = f'virsh qemu-agent-command {guest} \'{{"execute":"guest-ping"}}\''
@@ -154,6 +157,7 @@ def without_iommu(host: Host) -> Host:
     return host
 
 
+@pytest.mark.long
 def test_an_iommu_that_is_off_is_seen_by_its_effect(without_iommu: Host) -> None:
     assert without_iommu.sh("ls /sys/kernel/iommu_groups") == ""
     finding = found(without_iommu, code=1)["iommu-off"]

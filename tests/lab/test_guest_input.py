@@ -105,6 +105,7 @@ def test_an_alias_that_another_device_has_is_told_and_left_alone(plain: str, hos
     define(host, idle)
 
 
+@pytest.mark.long
 def test_a_guest_that_is_renamed_or_gone_is_named(plain: str, host: Host) -> None:
     host.reconciler("plan nic.toml -o nic.plan").expect(0)
     host.sh("virsh domrename db1 db2")

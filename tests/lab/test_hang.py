@@ -5,6 +5,8 @@ One host goes through all of it in the order of this file.
 
 import time
 
+import pytest
+
 from tests.lab.conftest import WORK, Host
 from tests.lab.machinery.basics import wait_until
 
@@ -73,6 +75,7 @@ def test_what_only_reads_comes_back_and_says_so(host: Host) -> None:
     assert len(left_behind(host)) == 1
 
 
+@pytest.mark.long
 def test_the_next_run_writes_nothing_behind_it_and_does_the_rest(host: Host) -> None:
     host.put("most.toml", FILE.format(vfs=4, mtu=1700))
     host.put("count.toml", '\nschema = 1\n[pf.ext]\nmatch = { name = "enp2s0" }\nvfs = 1\n')
@@ -86,6 +89,7 @@ def test_the_next_run_writes_nothing_behind_it_and_does_the_rest(host: Host) -> 
     assert len(left_behind(host)) == 1
 
 
+@pytest.mark.long
 def test_once_the_holder_lets_go_the_next_run_converges(host: Host) -> None:
     host.sh(f"kill {holder(host)}")
     wait_until(lambda: not left_behind(host), "the write that hung has come back", 30)

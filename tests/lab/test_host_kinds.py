@@ -144,6 +144,7 @@ def test_now_and_at_boot(prepared: Host) -> None:
     prepared.reconciler("plan kinds.toml").expect(0).says("In sync")
 
 
+@pytest.mark.long
 def test_drift_tells_what_moved(prepared: Host) -> None:
     prepared.sh(
         "systemctl start irqbalance; systemctl disable very-steady@a; echo 90 >/proc/sys/vm/nr_hugepages; rmmod dummy"
@@ -159,6 +160,7 @@ def test_drift_tells_what_moved(prepared: Host) -> None:
     prepared.reconciler("drift kinds.toml").expect(0)
 
 
+@pytest.mark.long
 def test_a_service_that_dies_and_pages_that_are_not_to_be_had_fail_with_the_reason(prepared: Host) -> None:
     eats = prepared.put("eats.py", EATS)
     prepared.sh(f"systemd-run --quiet --unit=eater python3 {eats}; until [ -e /run/eaten ]; do sleep 1; done")

@@ -302,6 +302,7 @@ def test_a_guest_that_is_shut_down_in_the_middle_stops_nothing_for_good(site: Si
 PULLED = "touch pull; timeout 60 sh -c 'while [ -e /sys/class/net/enp1s0 ]; do sleep 0.1; done'"
 
 
+@pytest.mark.long
 def test_a_card_that_is_pulled_in_the_middle_is_said_to_be_gone(site: Site) -> None:
     def pull() -> None:
         wait_until(lambda: "pull" in site.host.sh(f"ls {WORK}").split(), "the run is in the middle", 200, 0.5)

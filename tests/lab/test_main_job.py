@@ -284,6 +284,7 @@ def rebooted(applied: Applied, host: Host) -> Ran:
     return host.reconciler("apply main.toml --yes")
 
 
+@pytest.mark.long
 def test_after_a_reboot_one_apply_brings_everything_back(rebooted: Ran, host: Host) -> None:
     rebooted.expect(0)
     assert "igbvf" not in host.modules()
@@ -298,6 +299,7 @@ def test_after_a_reboot_one_apply_brings_everything_back(rebooted: Ran, host: Ho
     host.reconciler("plan main.toml --detailed-exitcode").expect(0)
 
 
+@pytest.mark.long
 def test_the_guest_that_was_off_starts_with_its_vfs(rebooted: Ran, host: Host) -> None:
     host.sh("virsh start db1")
     nics = host.nics("db1")

@@ -60,6 +60,7 @@ def moving(host: Host) -> Host:
     return host
 
 
+@pytest.mark.long
 def test_a_guest_that_does_not_answer_keeps_everything_as_it_was(moving: Host) -> None:
     before = of(moving, "idle1")
     for idle in ('vf = "int/1"', 'state = "absent"'):

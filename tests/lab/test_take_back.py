@@ -125,6 +125,7 @@ def test_after_kill_9_the_timer_takes_everything_back(lived: Host) -> None:
     lived.reconciler("history").expect(0).says("rollback of", "done", "interrupted")
 
 
+@pytest.mark.long
 def test_with_its_connection_cut_a_run_ends_and_its_timer_takes_everything_back(lived: Host) -> None:
     before = everything(lived)
     with login(lived, "reconciler apply lived.toml --yes --confirm-within 20") as client:

@@ -91,11 +91,12 @@ class Options:
     ) -> Reader:
         """The host to read, with what this state file names of it, or the ``whole``. ``early`` in boot the initramfs is
         left alone: the network, and libvirt, would wait for it to be unpacked, and made anew."""
+        from reconciler.drivers.table import vf_driver_modules
         from reconciler.host.open import open_reader
-        from reconciler.host.protocol import Asked
+        from reconciler.host.protocol import NOTHING, Asked
 
         if desired is None:
-            asked = Asked(services=None if whole else ())
+            asked = Asked(None, None, vf_driver_modules()) if whole else NOTHING
         else:
             kept_away = () if early else tuple(desired.blacklist or ())
             asked = Asked(tuple(desired.services), tuple(desired.load or ()), kept_away)

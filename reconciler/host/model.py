@@ -167,6 +167,16 @@ class LoadEntry:
 
 
 @dataclass(slots=True)
+class KernelModules:
+    """All modules of the running kernel, with ``_`` for ``-``."""
+
+    builtin: list[str] = field(default_factory=list)
+    """Part of it."""
+    installed: list[str] = field(default_factory=list)
+    """Can be loaded; empty where its list can't be read."""
+
+
+@dataclass(slots=True)
 class Modules:
     """Kernel modules, as far as SR-IOV is concerned."""
 
@@ -188,6 +198,8 @@ class Modules:
     """Of these, those that this kernel doesn't have, with one that nearly has the name, or ""."""
     undecided: list[str] = field(default_factory=list)
     """Of these, those that may be part of the kernel or not: its list of modules can't be read here."""
+    kernel: KernelModules | None = None
+    """What there is to ask for, in a snapshot; ``None``: only what was asked for is known."""
     initramfs: list[str] | None = field(default_factory=list)
     """Of the modules that are to be kept away, those that the initramfs of an installed kernel has; ``None``: can't be
     read."""

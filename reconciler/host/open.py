@@ -28,7 +28,7 @@ def open_reader(host_uri: str, libvirt_uri: str, host_name: str | None, asked: A
         _refuse_password(libvirt_uri)
         return LocalReader(libvirt_uri, asked=asked)
     if kind == "snapshot" and path:
-        return _open_snapshot(Path(path), host_name)
+        return _open_snapshot(Path(path), host_name, asked)
     if kind == "sim" and path:
         return open_sim(Path(path))
     raise _wrong(host_uri)
@@ -104,7 +104,7 @@ def open_sim(path: Path) -> TwinHost:
     return TwinHost.open(path)
 
 
-def _open_snapshot(path: Path, host_name: str | None) -> Reader:
+def _open_snapshot(path: Path, host_name: str | None, asked: Asked) -> Reader:
     from reconciler.host.snapshot import SnapshotReader, load
 
     if path.is_dir():
@@ -113,7 +113,7 @@ def _open_snapshot(path: Path, host_name: str | None) -> Reader:
         data = path.read_bytes()
     except OSError as error:
         raise ReconcilerError("The snapshot can't be read.", f"{path}: {error.strerror}.", code=64) from error
-    return SnapshotReader(load(data, str(path)))
+    return SnapshotReader(load(data, str(path)), asked)
 
 
 def _file_name(directory: Path, host_name: str | None) -> str:

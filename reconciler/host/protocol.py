@@ -34,8 +34,8 @@ class Asked:
 
     services: Collection[str] | None = ()
     """Names; ``None``: all that there are."""
-    modules: Collection[str] = ()
-    """Kernel modules of which it matters whether the kernel has them."""
+    modules: Collection[str] | None = ()
+    """Kernel modules of which it matters whether the kernel has them; ``None``: all that there are."""
     kept_away: Collection[str] = ()
     """Kernel modules of which it matters whether the initramfs has them."""
 

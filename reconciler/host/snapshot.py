@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.counters import PfCounters
+from reconciler.host.kernel_modules import fill_asked
 from reconciler.host.model import SNAPSHOT_FORMAT, Nic, Pf, Snapshot
 from reconciler.host.platform import Platform
-from reconciler.host.protocol import Scope
+from reconciler.host.protocol import NOTHING, Asked, Scope
 from reconciler.json_data import read_json
 from reconciler.state.checks import (
     ALIAS,
@@ -83,8 +84,11 @@ def snapshot_schema() -> dict[str, Any]:
 class SnapshotReader:
     """Implements `reconciler.host.protocol.Reader` for a recorded host."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, asked: Asked = NOTHING) -> None:
         self.snapshot = snapshot
+        modules = snapshot.modules
+        if modules.kernel is not None and asked.modules is not None:
+            fill_asked(modules, modules.kernel, asked.modules)
 
     def observe(self) -> Snapshot:
         """The recorded state."""

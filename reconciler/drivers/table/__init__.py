@@ -22,6 +22,12 @@ VARIANTS: dict[tuple[str, str], DriverFacts] = {**intel.VARIANTS, **broadcom.VAR
 """Cards that differ from the rest of their driver, by driver and PCI device id of the PF."""
 
 
+def vf_driver_modules() -> frozenset[str]:
+    """Names of the modules that drive VFs, with ``_`` for ``-``; of a driver that serves PFs and VFs there is none."""
+    names = {known.vf_driver.replace("-", "_") for known in (*DRIVERS.values(), *VARIANTS.values())}
+    return frozenset(names - {"kernel"})
+
+
 def facts(driver: str | None, device_id: str | None = None) -> DriverFacts:
     """The facts of a driver by its kernel name, and of a card by its PCI device id (four hex digits) where cards of
     one driver differ; careful ones for a driver that isn't in the table."""

@@ -7,9 +7,10 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from reconciler.host.kernel_modules import canonical
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.local.initramfs import OWN_FILE, fill_initramfs
-from reconciler.host.local.modules_load import canonical, fill_load
+from reconciler.host.local.modules_load import fill_load
 from reconciler.host.local.own_files import FOLDERS, configuration_files, is_own, replace_own
 from reconciler.host.model import BlacklistEntry, Modules
 from reconciler.host.protocol import HostError
@@ -23,9 +24,11 @@ _UDEV_SECONDS = 10.0
 _KERNEL_ARGUMENTS = ("modprobe.blacklist=", "module_blacklist=")
 
 
-def read_modules(root: Path, notes: list[str], asked: Collection[str] = (), kept_away: Collection[str] = ()) -> Modules:
+def read_modules(
+    root: Path, notes: list[str], asked: Collection[str] | None = (), kept_away: Collection[str] = ()
+) -> Modules:
     """Everything about modules; what can't be read is ``None``, with a note. ``asked``: those of which it matters
-    whether the kernel has them; ``kept_away``: whether the initramfs has them."""
+    whether the kernel has them, ``None`` all; ``kept_away``: whether the initramfs has them."""
     modules = Modules(loaded=_loaded(root, notes))
     fill_load(root, modules, asked, notes)
     try:

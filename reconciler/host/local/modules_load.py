@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Collection, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
+from reconciler.host.kernel_modules import canonical, fill_asked
 from reconciler.host.local.own_files import FOLDERS, configuration_files, is_own, replace_own
-from reconciler.host.model import LoadEntry, Modules
+from reconciler.host.model import KernelModules, LoadEntry, Modules
 from reconciler.state.checks import is_module
 
 OWN_FILE = "etc/modules-load.d/reconciler.conf"
@@ -17,14 +18,9 @@ _DIRECTORIES = tuple(f"{folder}/modules-load.d" for folder in FOLDERS)
 _ARGUMENT = "modules_load="
 
 
-def canonical(module: str) -> str:
-    """A module's name as the kernel spells it."""
-    return module.replace("-", "_")
-
-
-def fill_load(root: Path, modules: Modules, asked: Collection[str], notes: list[str]) -> None:
-    """What is loaded at boot, and of what was asked for what the kernel has; ``None``, with a note, if it can't be
-    read."""
+def fill_load(root: Path, modules: Modules, asked: Collection[str] | None, notes: list[str]) -> None:
+    """What is loaded at boot, and of what was asked for (``None``: everything) what the kernel has; ``None``, with a
+    note, if it can't be read."""
     _fill_known(root, modules, asked)
     try:
         own, others = None, list[LoadEntry]()
@@ -56,21 +52,24 @@ def _kernel_arguments(root: Path) -> Iterator[LoadEntry]:
                 yield LoadEntry(canonical(name), "/proc/cmdline")
 
 
-def _fill_known(root: Path, modules: Modules, asked: Collection[str]) -> None:
-    """Of those that are not loaded. A container, and a unit of systemd with ProtectKernelModules=, has no list of
-    modules; then the kernel itself shows some of its parts, those with parameters (kernel/params.c)."""
-    wanted = {canonical(name) for name in asked} - set(modules.loaded or ())
-    if not wanted:
+def _fill_known(root: Path, modules: Modules, asked: Collection[str] | None) -> None:
+    """Without a list of modules the kernel itself shows some of its parts, those with parameters (kernel/params.c)."""
+    if asked is not None and {canonical(name) for name in asked} <= set(modules.loaded or ()):
         return
     builtin, installed = kernel_modules(root)
-    builtin |= {name for name in wanted if (root / "sys/module" / name).is_dir()}
-    modules.builtin = sorted(wanted & builtin)
-    lacking = sorted(wanted - builtin - installed)
-    if not installed:
-        modules.undecided = lacking
-    elif lacking:
-        known = sorted(builtin | installed)
-        modules.missing = {name: next(iter(get_close_matches(name, known, n=1)), "") for name in lacking}
+    shown = {name for name in _names(root / "sys/module") if is_module(name)} - installed - set(modules.loaded or ())
+    known = KernelModules(sorted(builtin | shown), sorted(installed))
+    if asked is None:
+        modules.kernel = known
+    else:
+        fill_asked(modules, known, asked)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def kernel_modules(root: Path) -> tuple[set[str], set[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reconciler.host.local.modules_load import canonical
+from reconciler.host.kernel_modules import canonical
 
 
 def devices_by_driver(root: Path) -> dict[str, list[str]] | None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.drivers.table import facts
+from reconciler.host.kernel_modules import canonical
 from reconciler.host.local.capability import sriov_total
 from reconciler.host.local.hugepages import read_huge_pages
-from reconciler.host.local.modules_load import canonical, kernel_modules
+from reconciler.host.local.modules_load import kernel_modules
 from reconciler.host.local.owners import read_owners
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.systemd import booted, read_services

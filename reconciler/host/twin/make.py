@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.drivers.table import DRIVERS
-from reconciler.host.model import Domain, HostNetwork, Pf, Snapshot, Vf
+from reconciler.host.model import Domain, HostNetwork, KernelModules, Pf, Snapshot, Vf
 from reconciler.host.platform import Platform
 from reconciler.host.twin import cmdline, kernel, modules
 from reconciler.host.twin.libvirt import ports_taken
@@ -81,9 +81,12 @@ def _add_modules(twin: Twin) -> None:
     loaded = set(twin.modules.loaded or [])
     known = {facts.vf_driver for facts in DRIVERS.values() if facts.vf_driver != "kernel"}
     twin.modules.loaded = sorted(loaded)
-    twin.installed = sorted({modules.canonical(name) for name in known | {modules.VFIO}} | loaded)
+    there = twin.modules.kernel or KernelModules(twin.modules.builtin)
+    twin.installed = sorted(
+        {modules.canonical(name) for name in known | {modules.VFIO}} | loaded | set(there.installed)
+    )
     drivers = {vf.driver for pf in twin.pfs.values() for vf in pf.vfs} | {pf.driver for pf in twin.pfs.values()}
-    twin.builtin = sorted({modules.canonical(name) for name in drivers if name} - loaded)
+    twin.builtin = sorted({*(modules.canonical(name) for name in drivers if name), *there.builtin} - loaded)
     vfs = {vf.address for pf in twin.pfs.values() for vf in pf.vfs} | {pf.device for pf in twin.pfs.values()}
     twin.modules.devices = {
         name: others

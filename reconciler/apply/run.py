@@ -22,6 +22,7 @@ from reconciler.host.protocol import Reader, Writer
 from reconciler.host.snapshot import dump, load
 from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
+from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
 from reconciler.plan.confirm import Halves
@@ -91,6 +92,9 @@ def carry_out(
         )
     journal = Journal(state_dir, run, files, plan_header(plan) | dict(about or {}))
     executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
+    declared = "resets" not in (about or {})
+    if declared:
+        executor.before = _forgetting(executor, state_dir)
     try:
         if arm is not None:
             _arm(journal, arm, run)
@@ -105,7 +109,7 @@ def carry_out(
         if not unwanted and (not back or result.code == ExitCode.OK):
             entered("end")
             waiting = halves.later if halves is not None else []
-            _conclude(result, plan, desired, executor, state_dir, waiting, declared="resets" not in (about or {}))
+            _conclude(result, plan, desired, executor, state_dir, waiting, declared=declared)
         if unwanted or (back and result.code == ExitCode.PARTIAL):
             entered("back")
             _take_back(result, actions, executor, began, state_dir, applied_at)
@@ -118,6 +122,22 @@ def carry_out(
     finally:
         journal.close()
     return result
+
+
+def _forgetting(executor: Executor, state_dir: Path) -> Callable[[Action], None]:
+    """What an action makes untrue is out of the ledger before the host is asked for it: a run that is killed leaves
+    nothing there that the next one would believe. Raises `ReconcilerError` when that can't be written."""
+    told = executor.before
+
+    def before(action: Action) -> None:
+        told(action)
+        host = executor.host
+        after = replace(host, ledger={identity: dict(fields) for identity, fields in host.ledger.items()})
+        OPERATIONS[action.op].forget(after, action.args)
+        if after.ledger != host.ledger:
+            write_ledger(state_dir, after.ledger)
+
+    return before
 
 
 def _files(plan: Plan, began: Snapshot, halves: Halves | None) -> dict[str, str]:

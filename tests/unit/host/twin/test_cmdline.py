@@ -9,11 +9,12 @@ import pytest
 
 from reconciler.apply.ledger import read_ledger
 from reconciler.cli.main import main
-from reconciler.host.twin import boot, cmdline
+from reconciler.host.twin import boot, cmdline, faults
 from reconciler.host.twin.look import look
 from reconciler.host.twin.make import from_snapshot
 from reconciler.host.twin.profiles import from_profile, read_profile
 from reconciler.host.twin.state import Fault, Twin, load, save
+from tests.unit.cli.inside import Inside
 
 FILE = 'schema = 1\n[kernel]\ncmdline = ["intel_iommu=on", "iommu=pt"]\n'
 
@@ -76,6 +77,28 @@ def test_a_reboot_that_did_not_bring_it_is_an_error_and_no_loop(
     assert desk("apply", "--yes", "--partial") == 4
     ledger, _ = read_ledger(tmp_path / "host.json.state")
     assert ledger["kernel.cmdline"]["effect"].boot_id != desk.twin.host.boot_id
+
+
+def test_a_run_that_was_killed_is_caught_up_with(tmp_path: Path) -> None:
+    """What an earlier boot brought, and somebody took out, says nothing of what a killed run has written now."""
+    desk = Desk(tmp_path, off())
+    desk.file.write_text('schema = 1\n[kernel]\ncmdline = ["nosmt"]\n')
+    assert desk("apply", "--yes") == 0
+    desk.reboot()
+    assert desk("apply", "--yes") == 0
+    twin = desk.twin
+    cmdline.set_own(twin, None)
+    boot.reboot(twin)
+    faults.inject(twin, Fault(2, "crash"))
+    save(twin, desk.host)
+    desk.file.write_text(f'{desk.file.read_text()}[services]\nirqbalance = "stopped"\n')
+    (tmp_path / "elsewhere").mkdir()
+    killed = Inside(tmp_path / "elsewhere").run_killed("--host", f"sim:{desk.host}", "apply", "--yes", str(desk.file))
+    assert killed.returncode != 0, killed.stdout
+    assert desk.twin.boot.own == ["nosmt"]
+    assert (desk("apply", "--yes"), desk("drift")) == (0, 0)
+    desk.reboot()
+    assert (desk("plan", "--detailed-exitcode"), desk("drift")) == (0, 0)
 
 
 def test_taken_back(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ class FieldState:
     """Who has the VF that this field belongs to."""
     written: bool = True
     """For ``unverifiable``: whether it was written in this boot."""
+    unmoved: bool = False
+    """The host still has what was applied last, which `observed` tells in the terms of another declaration: of a list
+    only what is declared now, of huge pages another node. So it is the file that has moved."""
 
     @property
     def differs(self) -> bool:

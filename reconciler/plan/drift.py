@@ -107,6 +107,8 @@ def _label_of(state: FieldState, applied: Applied | None) -> Label:
             pass
     if applied is None:
         return "unrecorded"
+    if state.unmoved:
+        return "pending"
     if applied.value == state.declared:
         return "drift"
     return "pending" if applied.value == state.observed else "conflict"

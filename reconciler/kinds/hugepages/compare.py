@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.host.model import Snapshot
-from reconciler.kinds.field_state import FieldState
+from typing import Any
+
+from reconciler.host.model import PagesOfSize, Snapshot
+from reconciler.kinds.field_state import FieldState, Status
 from reconciler.kinds.hugepages.operations import now_of
 from reconciler.kinds.resolution import Resolution
 from reconciler.state.address import address
@@ -21,9 +23,17 @@ def compare(resolution: Resolution, host: Snapshot) -> list[FieldState]:
         found = known.sizes.get(size)
         now: Pages | None = now_of(found, declared) if found is not None else None
         boot = (known.own or {}).get(size)
-        states.append(FieldState(where, "now", where, declared, now, "same" if now == declared else "different"))
+        applied = host.ledger.get(where, {}).get("now")
+        unmoved = applied is not None and applied.value != declared and _has(found, applied.value)
+        status: Status = "same" if now == declared else "different"
+        states.append(FieldState(where, "now", where, declared, now, status, unmoved=unmoved))
         states.append(FieldState(where, "boot", where, declared, boot, "same" if boot == declared else "different"))
     return states
+
+
+def _has(found: PagesOfSize | None, applied: Any) -> bool:
+    """Whether there are still as many as were applied last, for the host or for the nodes that were named then."""
+    return found is not None and isinstance(applied, (int, dict)) and now_of(found, applied) == applied
 
 
 def lacking(size: str, declared: Pages, host: Snapshot) -> tuple[str, str, str] | None:

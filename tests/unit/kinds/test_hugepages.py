@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.ledger import read_ledger, record, write_ledger
-from reconciler.host.model import GuestHardware, HugePagePools, NodePages, PagesOfSize, Snapshot
+from reconciler.host.model import Applied, GuestHardware, HugePagePools, NodePages, PagesOfSize, Snapshot
 from reconciler.kinds.hugepages.compare import compare
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.resolve import resolve
@@ -222,3 +222,19 @@ def test_what_was_applied_is_remembered(declared: str, tmp_path: Path) -> None:
     assert record(snapshot.ledger, compare(resolve(wanted, snapshot), snapshot), snapshot, "run", set())
     write_ledger(tmp_path, snapshot.ledger)
     assert read_ledger(tmp_path) == (snapshot.ledger, "")
+
+
+@pytest.mark.parametrize(
+    ("applied", "text", "there"),
+    [(64, "2M = { node0 = 32 }", pages(40, 24)), ({"node0": 32}, "2M = 64", pages(32, 8))],
+)
+def test_asked_in_other_terms_it_is_the_file_that_has_moved(applied: Pages, text: str, there: PagesOfSize) -> None:
+    snapshot = having({"2M": applied}, M2=there)
+    snapshot.ledger["hugepages.2M"] = {name: Applied(applied) for name in ("now", "boot")}
+    wanted = desired(f"[hugepages]\n{text}")
+    assert {item.field: item.label for item in find_drift(wanted, snapshot).fields} == {
+        "now": "pending",
+        "boot": "pending",
+    }
+    snapshot.hugepages = having({"2M": applied}, M2=pages(1, 1)).hugepages
+    assert find_drift(wanted, snapshot).fields[0].label == "conflict"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.host.model import BlacklistEntry, LoadEntry, Modules, Snapshot
+from reconciler.host.model import Applied, BlacklistEntry, LoadEntry, Modules, Snapshot
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.plan.confirm import halves_of
 from reconciler.plan.difference import differences
 from reconciler.plan.document import plan_to_json
+from reconciler.plan.drift import find_drift
 from reconciler.plan.planner import make_plan
 from reconciler.report.actions import sentence
 from tests.hosts import DataHost, desired, host
@@ -97,3 +98,28 @@ def test_what_outlasts_a_reboot_waits_for_the_confirmation() -> None:
     halves = halves_of(make_plan(desired("[modules]\nload = ['vfio-pci']"), having()).actions)
     assert [action.op for action in halves.now] == ["modules.load"]
     assert [action.op for action in halves.later] == ["modules.set_load"]
+
+
+@pytest.mark.parametrize("edited", ["['a', 'c']", "['b', 'c']", "['c']", "['a', 'b', 'c']"])
+def test_an_edit_of_the_file_is_pending(edited: str) -> None:
+    """Whatever it takes out, as long as the host has what was applied."""
+    snapshot = having(own_load=["a"], load=[LoadEntry("b", "/etc/modules-load.d/x.conf", 1)], loaded=["a", "b"])
+    snapshot.ledger["modules.load"] = {name: Applied(["a", "b"]) for name in ("entries", "loaded")}
+    wanted = desired(f"[modules]\nload = {edited}")
+    labels = {item.field: item.label for item in find_drift(wanted, snapshot).fields}
+    assert labels == {"entries": "pending", "loaded": "pending"}
+    snapshot.modules.loaded = ["b"]
+    assert {item.field: item.label for item in find_drift(wanted, snapshot).fields}["loaded"] == "conflict"
+
+
+def test_a_driver_that_is_newly_blacklisted_is_no_drift() -> None:
+    snapshot = having(own=["a"], loaded=["b"])
+    snapshot.ledger["modules.blacklist"] = {"entries": Applied(["a"]), "loaded": Applied([])}
+    edited = find_drift(desired("[modules]\nblacklist = ['a', 'b']"), snapshot)
+    assert {item.field: item.label for item in edited.fields if item.field != "initramfs"} == {
+        "entries": "pending",
+        "loaded": "pending",
+    }
+    snapshot.modules.loaded = ["a"]
+    moved = find_drift(desired("[modules]\nblacklist = ['a']"), snapshot)
+    assert {item.field: item.label for item in moved.fields}["loaded"] == "drift"

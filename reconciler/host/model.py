@@ -127,8 +127,11 @@ class BootArguments:
     own: list[str] | None = None
     """What our own file holds: of a drop-in what it adds, else which of the boot loader's arguments are ours; ``None``:
     there is no such file, or it could not be read."""
+    leaving: list[str] = field(default_factory=list)
+    """What was ours and is being taken out: whether the boot loader's configuration was made anew is not known."""
     next: list[str] | None = None
-    """Those that the boot loader's configuration gives to every kernel of this system; ``None``: not known."""
+    """Those that the boot loader's configuration gives to every kernel of this system, in the order of its first entry;
+    ``None``: not known. Entries for recovery don't count."""
     some: list[str] = field(default_factory=list)
     """Those that it gives to some of them only."""
     since_boot: bool = False

@@ -6,12 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.diagnostics import Diagnostic
-from reconciler.host.model import Snapshot
+from reconciler.host.model import BootArguments, Snapshot
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.kernel.compare import compare, own_arguments, without_effect
-from reconciler.kinds.kernel.effects import has_effect, is_lasting, switches_on, takes_an_iommu, why_not
+from reconciler.kinds.kernel.effects import (
+    contradicts,
+    has_effect,
+    is_lasting,
+    switches_on,
+    takes_an_iommu,
+    why_not,
+)
 from reconciler.kinds.kernel.operations import ADDRESS
 from reconciler.kinds.resolution import Resolution
+from reconciler.state.kernel_arguments import name_of
 
 UNTIL_REBOOT = "pending-reboot"
 """Code of the note that makes ``summary.reboot`` true."""
@@ -46,23 +54,43 @@ def _unwritable(resolution: Resolution, declared: tuple[str, ...], host: Snapsho
         summary = "The kernel's arguments can't be changed on this system."
         yield _error(resolution, "kernel-arguments-fixed", summary, f"{what}: {boot.trouble}")
         return
-    for argument in wanted if boot.replaces else []:
+    for argument in wanted:
         others = _others(argument, host)
-        if others and argument not in (boot.next or ()):
+        if others and not is_lasting(argument, boot):
             yield _error(
                 resolution,
                 "kernel-argument-of-others",
                 "Somebody else gives this kernel argument another value.",
-                f"The boot loader's configuration has {' '.join(others)}, and its tool would put {argument} in that "
-                "place. Take that out by hand, with the same tool, or declare what is there.",
+                f"The boot loader's configuration has {' '.join(others)}, and {_what_then(argument, boot)}. Take that "
+                "out by hand, where it was put in, or declare what is there.",
+            )
+    for name in dict.fromkeys(map(name_of, wanted)) if boot.replaces else ():
+        alike = [argument for argument in wanted if "=" in argument and name_of(argument) == name]
+        if len(alike) > 1 and not all(is_lasting(argument, boot) for argument in alike):
+            yield _error(
+                resolution,
+                "kernel-argument-several-values",
+                "The boot loader's tool keeps one value of a kernel argument.",
+                f"It puts each of {' '.join(alike)} in place of the one before. Declare one of them, and write the "
+                "others into the boot loader's configuration by hand.",
             )
 
 
 def _others(argument: str, host: Snapshot) -> list[str]:
-    """Arguments of the same name that are not ours."""
-    name = argument.partition("=")[0]
+    """Arguments that are not ours and can't stand beside this one."""
     known = [*(host.boot.next or []), *host.boot.some]
-    return [item for item in known if item.partition("=")[0] == name and item not in (argument, *(host.boot.own or ()))]
+    known = [item for item in known if item not in (argument, *(host.boot.own or ()))]
+    if host.boot.replaces:
+        known = [item for item in known if name_of(item) == name_of(argument) or contradicts(argument, item)]
+    else:
+        known = [item for item in known if contradicts(argument, item)]
+    return list(dict.fromkeys(known))
+
+
+def _what_then(argument: str, boot: BootArguments) -> str:
+    if boot.replaces:
+        return f"its tool would put {argument} in that place"
+    return f"{argument} contradicts it: the kernel takes one of the two"
 
 
 def until_reboot(resolution: Resolution, observed: Snapshot, after: Snapshot) -> Iterator[Diagnostic]:
@@ -71,10 +99,12 @@ def until_reboot(resolution: Resolution, observed: Snapshot, after: Snapshot) ->
     if declared is None or without_effect(declared, after):
         return
     waiting = [a for a in declared if has_effect(a, after.boot) is False and a in (after.boot.next or ())]
-    leaving = [a for a in observed.boot.own or [] if a not in declared and a in (after.boot.running or ())]
+    before, running = observed.boot, after.boot.running or ()
+    was = [argument for argument in [*(before.own or []), *before.leaving] if argument not in declared]
+    leaving = [argument for argument in was if argument in running and has_effect(argument, after.boot)]
     if waiting:
         yield _note(resolution, f"{' '.join(waiting)} will be in effect after the next reboot. Reboot when it suits.")
-    if leaving and observed.boot.own != after.boot.own:
+    if leaving and (before.own, before.leaving) != (after.boot.own, after.boot.leaving):
         yield _note(resolution, f"{' '.join(leaving)} is in effect until the next reboot. Reboot when it suits.")
 
 

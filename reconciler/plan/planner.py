@@ -60,7 +60,8 @@ def make_plan(
     diagnostics += check_pools(resolution, observed, builder.host, builder.remade)
     diagnostics += _unmet(resolution, after, diagnostics)
     diagnostics += _waiting(resolution, after)
-    diagnostics += until_reboot(resolution, observed, builder.host)
+    blocked = not partial and not targets and any(d.severity == "error" for d in diagnostics)
+    diagnostics += until_reboot(resolution, observed, observed if blocked else builder.host)
     diagnostics += old_lists(resolution, builder.host, after)
     diagnostics += check_hangs(observed, desired, builder.actions)
     plan = Plan(

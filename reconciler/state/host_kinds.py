@@ -9,6 +9,7 @@ from typing import Any, Literal
 from reconciler.state.address import address
 from reconciler.state.desired import Pages, ServiceState
 from reconciler.state.draft import Draft
+from reconciler.state.kernel_arguments import contradict, name_of
 from reconciler.state.positions import Path
 from reconciler.state.refs import page_size, page_size_kib
 from reconciler.state.shape import show
@@ -16,7 +17,7 @@ from reconciler.state.spec import MAX_PAGES, NODE_PATTERN, KernelSpec, ModulesSp
 from reconciler.state.values import check_argument, check_module, check_service, same_module
 
 _ONE_VALUE = ("intel_iommu", "amd_iommu", "iommu", "iommu.passthrough")
-"""Arguments that make no sense twice; others (``console=``) may have several values."""
+"""Arguments whose values add up, and of which two in one file are a mistake all the same."""
 
 
 def build_cmdline(draft: Draft, spec: KernelSpec | None) -> tuple[str, ...] | None:
@@ -29,10 +30,11 @@ def build_cmdline(draft: Draft, spec: KernelSpec | None) -> tuple[str, ...] | No
         key = ("kernel", "cmdline", number)
         if not check_argument(draft.findings, key, argument):
             continue
-        name = argument.partition("=")[0]
+        name = name_of(argument)
         if argument in found:
-            draft.findings.error(key, "repeated-argument", f"{argument} is there twice: write it once.")
-        elif name in _ONE_VALUE and name in values:
+            todo = "declare pages of several sizes in [hugepages]" if name == "hugepages" else "write it once"
+            draft.findings.error(key, "repeated-argument", f"{argument} is there twice: {todo}.")
+        elif name in values and (name in _ONE_VALUE or contradict(argument, values[name])):
             detail = f"{argument} and {values[name]} contradict each other: write one of them."
             draft.findings.error(key, "repeated-argument", detail)
         else:

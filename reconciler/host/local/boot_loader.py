@@ -5,10 +5,17 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from reconciler.host.local.distribution import DROP_IN, BootLoader, command_there, find_boot_loader, find_distribution
+from reconciler.host.local.distribution import (
+    DROP_IN,
+    SDBOOTUTIL,
+    BootLoader,
+    command_there,
+    find_boot_loader,
+    find_distribution,
+)
 from reconciler.host.local.own_files import read_own
 from reconciler.host.model import BootArguments
 from reconciler.state.checks import is_argument
@@ -17,10 +24,17 @@ DROP_IN_FILE = "etc/default/grub.d/60-reconciler.cfg"
 OURS_FILE = "etc/reconciler/kernel-arguments.conf"
 """Which of the boot loader's arguments are ours, where it has no drop-ins; one per line."""
 _DROP_IN_LINE = re.compile(r'GRUB_CMDLINE_LINUX="\$GRUB_CMDLINE_LINUX (.*)"')
+_LEAVING = "# Taken out, and maybe not yet out of the boot loader's configuration:"
+"""Begins a line of our drop-in from before update-grub runs until it has run."""
 _SECTION = re.compile(r"### BEGIN /etc/grub\.d/(\S+) ###")
 _LINUX = re.compile(r"\s*linux(?:16|efi)?\s+\S+\s*(.*)")
 _OF_THIS_SYSTEM = "10_linux"
 """The script of grub-mkconfig that makes this system's entries; those of others are 30_os-prober's (util/grub.d)."""
+_RECOVERY = frozenset({"single", "recovery"})
+"""GRUB_CMDLINE_LINUX_RECOVERY of grub-mkconfig, Debian's and Ubuntu's: such entries are without
+GRUB_CMDLINE_LINUX_DEFAULT, and nobody runs guests in them."""
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_ENVIRONMENT = ("boot/grub2/grubenv", "boot/grub/grubenv")
 
 
 def own_file(loader: BootLoader | None) -> str:
@@ -36,6 +50,7 @@ def read_boot(root: Path, pfs: Collection[str], notes: list[str]) -> BootArgumen
         name = own_file(loader) if loader is not None or not (root / DROP_IN_FILE).exists() else DROP_IN_FILE
         text = read_own(root, name)
         found.own = None if text is None else parse_own(text)
+        found.leaving = parse_leaving(text or "")
     except OSError as error:
         found.running = None
         notes.append(f"The kernel's arguments can't be read: {error.filename}: {error.strerror}.")
@@ -82,11 +97,49 @@ def parse_own(text: str) -> list[str]:
     return [word for word in words if is_argument(word)]
 
 
+def drop_in(arguments: Sequence[str], leaving: Sequence[str]) -> str:
+    """Our drop-in, without its first line."""
+    note = f"{_LEAVING} {' '.join(leaving)}\n" if leaving else ""
+    return f'{note}GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(arguments)}"\n'
+
+
+def parse_leaving(text: str) -> list[str]:
+    """Arguments that were ours, as our drop-in notes them until they are gone."""
+    lines = [line.removeprefix(_LEAVING) for line in text.splitlines() if line.startswith(_LEAVING)]
+    return [word for line in lines for word in line.split() if is_argument(word)]
+
+
 # ---------------------------------------------------------------------------- what the next boot reads
 
 
 def read_entries(root: Path, loader: BootLoader) -> list[list[str]]:
-    """The arguments of each kernel of this system. Raises OSError."""
+    """The arguments of each kernel of this system, as it is started to work. Raises OSError."""
+    variables = _environment(root) if loader.by_grub else {}
+    entries = [list(_resolved(words, variables)) for words in _all_entries(root, loader)]
+    return [words for words in entries if not _RECOVERY & set(words)] or entries
+
+
+def _resolved(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
+    """With GRUB's variables. One that its environment doesn't have may be set elsewhere: it stays, as its name."""
+    for word in words:
+        found = _VARIABLE.fullmatch(word)
+        name = found[1] or found[2] if found else ""
+        if name in variables:
+            yield from variables[name].split()
+        else:
+            yield word
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """GRUB's environment block: NAME=VALUE, with ``\\`` before what has to be escaped (grub-core/lib/envblk.c). Raises
+    OSError when it is there and can't be read."""
+    path = next((root / name for name in _ENVIRONMENT if (root / name).is_file()), None)
+    lines = path.read_text(errors="replace").splitlines() if path is not None else []
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name: re.sub(r"\\(.)", r"\1", value) for name, _, value in pairs}
+
+
+def _all_entries(root: Path, loader: BootLoader) -> list[list[str]]:
     found: list[list[str]] = []
     for path in configuration(root, loader):
         if path.suffix == ".cfg":
@@ -109,7 +162,17 @@ def configuration(root: Path, loader: BootLoader) -> list[Path]:
                 files.append(path)
         elif path.exists():
             files += _ours(root, sorted(path.iterdir()))
-    return files
+    return _of_this_snapshot(root, files) if loader is SDBOOTUTIL else files
+
+
+def _of_this_snapshot(root: Path, files: list[Path]) -> list[Path]:
+    """sdbootutil makes entries for each snapshot, and changes those of the running one alone (update_all_entries)."""
+    running = _subvolumes((root / "proc/cmdline").read_text(errors="replace").split())
+    return [path for path in files if _subvolumes(bls_arguments(path.read_text(errors="replace"))) == running] or files
+
+
+def _subvolumes(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word.startswith("rootflags=")]
 
 
 def _ours(root: Path, entries: list[Path]) -> list[Path]:

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from reconciler.files import replace_file, sync_folder
-from reconciler.host.local.boot_loader import configuration, own_file, parse_own, read_boot, read_entries
+from reconciler.host.local.boot_loader import (
+    configuration,
+    drop_in,
+    own_file,
+    parse_leaving,
+    parse_own,
+    read_boot,
+    read_entries,
+)
 from reconciler.host.local.child import NoAnswer, run
 from reconciler.host.local.distribution import BootLoader, find_boot_loader
 from reconciler.host.local.own_files import read_own, replace_own
@@ -32,7 +40,7 @@ def set_arguments(root: Path, arguments: Sequence[str] | None, seconds: float) -
         raise HostError(_FAILED, read_boot(root, (), []).trouble, errno=errno.ECANCELED)
     try:
         text = read_own(root, own_file(loader))
-        before = parse_own(text) if text is not None else []
+        before = [*parse_own(text), *parse_leaving(text)] if text is not None else []
         change = _Change(root, loader, before, list(arguments or ()), time.monotonic() + min(seconds, loader.seconds))
         kept = _Kept(root, [own_file(loader), *_touched(root, loader)])
     except OSError as error:
@@ -57,11 +65,11 @@ class _Change:
         self.added = [word for word in wanted if any(word not in entry for entry in entries)]
         self.removed = [word for word in before if word not in wanted]
 
-    def write_own(self, arguments: Sequence[str] | None) -> None:
-        """Our own file."""
+    def write_own(self, arguments: Sequence[str] | None, leaving: Sequence[str] = ()) -> None:
+        """Our own file. ``leaving``: what a drop-in notes that was ours, and may still be in effect."""
         text = None
         if arguments is not None and self.loader.means == "drop-in":
-            text = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(arguments)}"\n'
+            text = drop_in(arguments, leaving)
         elif arguments is not None:
             text = "".join(f"{argument}\n" for argument in arguments)
         replace_own(self.root, own_file(self.loader), "cmdline", text)
@@ -163,8 +171,12 @@ def _touched(root: Path, loader: BootLoader) -> Iterator[str]:
 
 
 def _drop_in(change: _Change, nothing: bool) -> None:
-    change.write_own(None if nothing else change.wanted)
+    """What goes is noted until it is gone: what interrupts update-grub doesn't make it somebody else's."""
+    if change.removed or not nothing:
+        change.write_own(change.wanted, change.removed)
     change.run(*change.loader.refresh)
+    if change.removed or nothing:
+        change.write_own(None if nothing else change.wanted)
 
 
 def _by_tool(remove: Callable[[_Change], None], add: Callable[[_Change], None]) -> Callable[[_Change, bool], None]:

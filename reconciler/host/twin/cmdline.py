@@ -24,6 +24,7 @@ def look(twin: Twin) -> BootArguments:
     found = BootArguments(
         running=list(boot.running or []),
         own=None if boot.own is None else list(boot.own),
+        leaving=list(boot.leaving),
         next=None if boot.next is None else list(boot.next),
         some=list(boot.some),
         since_boot=boot.since_boot,
@@ -48,9 +49,9 @@ def set_own(twin: Twin, arguments: Sequence[str] | None) -> float:
     boot = twin.boot
     if not boot.loader:
         raise CommandFailed(boot.trouble)
-    others = [argument for argument in boot.next or [] if argument not in (boot.own or ())]
+    others = [argument for argument in boot.next or [] if argument not in [*(boot.own or ()), *boot.leaving]]
     boot.next = [*others, *(argument for argument in arguments or () if argument not in others)]
-    boot.own = None if arguments is None else list(arguments)
+    boot.own, boot.leaving = None if arguments is None else list(arguments), []
     boot.since_boot = True
     return _SECONDS
 

@@ -13,7 +13,7 @@ from reconciler.kinds.resolution import Resolution
 def own_arguments(declared: tuple[str, ...], host: Snapshot) -> list[str] | None:
     """What our own file has to hold so that all declared arguments are there at the next boot; ``None``: it isn't
     needed. What is ours stays ours, also where another file has it as well."""
-    own = host.boot.own or []
+    own = [*(host.boot.own or []), *host.boot.leaving]
     wanted = [argument for argument in declared if argument in own or is_lasting(argument, host.boot) is not True]
     return wanted or None
 
@@ -34,9 +34,19 @@ def _entries(declared: tuple[str, ...], host: Snapshot) -> FieldState:
     if boot.running is None or any(is_lasting(argument, boot) is None for argument in declared):
         return FieldState(ADDRESS, "entries", ADDRESS, names, None, "unknown")
     observed = [argument for argument in names if is_lasting(argument, boot)]
-    observed += [argument for argument in boot.own or [] if argument not in names]
-    same = own_arguments(declared, host) == boot.own and observed == names
-    return FieldState(ADDRESS, "entries", ADDRESS, names, observed, "same" if same else "different")
+    observed += [argument for argument in [*(boot.own or []), *boot.leaving] if argument not in names]
+    same = own_arguments(declared, host) == boot.own and observed == names and not boot.leaving
+    before = _applied(host, "entries")
+    unmoved = before not in (None, names) and all(is_lasting(item, boot) for item in before or ())
+    unmoved = unmoved and set(boot.own or ()) <= set(before or ())
+    status: Status = "same" if same else "different"
+    return FieldState(ADDRESS, "entries", ADDRESS, names, observed, status, unmoved=unmoved)
+
+
+def _applied(host: Snapshot, name: str) -> list[str] | None:
+    """What the ledger has of a field."""
+    applied = host.ledger.get(ADDRESS, {}).get(name)
+    return applied.value if applied is not None and isinstance(applied.value, list) else None
 
 
 def _effect(declared: tuple[str, ...], host: Snapshot, *, written: bool) -> FieldState:
@@ -48,7 +58,9 @@ def _effect(declared: tuple[str, ...], host: Snapshot, *, written: bool) -> Fiel
     note = ""
     if status == "different" and written and not without_effect(declared, host):
         status, note = "pending-reboot", "the boot loader has it, for the next boot"
-    return FieldState(ADDRESS, EFFECT, ADDRESS, names, observed, status, note)
+    before = _applied(host, EFFECT)
+    unmoved = before not in (None, names) and all(has_effect(item, boot) for item in before or ())
+    return FieldState(ADDRESS, EFFECT, ADDRESS, names, observed, status, note, unmoved=unmoved)
 
 
 def without_effect(declared: tuple[str, ...], host: Snapshot) -> list[str]:
@@ -56,7 +68,7 @@ def without_effect(declared: tuple[str, ...], host: Snapshot) -> list[str]:
     change nothing. The ledger knows in which boot they were written; of what it doesn't know, the configuration's time
     tells. Passthrough mode is not judged before there is an IOMMU."""
     boot, applied = host.boot, host.ledger.get(ADDRESS, {}).get(EFFECT)
-    known = applied.value if applied is not None and isinstance(applied.value, list) else []
+    known = _applied(host, EFFECT) or []
     failed = [
         argument
         for argument in declared

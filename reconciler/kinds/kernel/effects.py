@@ -8,10 +8,19 @@ kernel with CONFIG_INTEL_IOMMU_DEFAULT_ON.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.host.model import BootArguments
+from reconciler.state.kernel_arguments import contradict
 
 _ON = frozenset({"intel_iommu=on", "amd_iommu=on"})
 _PASSTHROUGH = frozenset({"iommu=pt", *(f"iommu.passthrough={value}" for value in ("1", "on", "y", "yes", "true"))})
+_TRANSLATED = frozenset(
+    {"iommu=nopt", *(f"iommu.passthrough={value}" for value in ("0", "off", "n", "no", "false"))},
+)
+_OFF = frozenset({"iommu=off", "amd_iommu=off"})
+"""Wherever they stand on the line (arch/x86/kernel/pci-dma.c, iommu_setup; drivers/iommu/amd/init.c,
+parse_amd_iommu_options)."""
 
 
 def has_effect(argument: str, boot: BootArguments) -> bool | None:
@@ -22,7 +31,7 @@ def has_effect(argument: str, boot: BootArguments) -> bool | None:
         return False
     if argument in _PASSTHROUGH and boot.domains:
         return "identity" in boot.domains
-    return None if boot.running is None else argument in boot.running
+    return None if boot.running is None else argument in boot.running and not overruled_by(argument, boot.running)
 
 
 def is_lasting(argument: str, boot: BootArguments) -> bool | None:
@@ -30,11 +39,30 @@ def is_lasting(argument: str, boot: BootArguments) -> bool | None:
     this kernel has its effect without it. ``None``: it is in effect only because it was given this once, or it is not
     known what the boot loader has."""
     if boot.next is not None and argument in boot.next:
-        return True
+        return not overruled_by(argument, boot.next)
     in_effect = has_effect(argument, boot)
     if in_effect and (boot.next is None or argument not in (boot.running or ())):
         return True
     return None if boot.next is None and boot.loader else False
+
+
+def contradicts(argument: str, other: str) -> bool:
+    """Whether an argument can't have its effect beside this other one, if that is the one that counts."""
+    if argument in _ON:
+        return other == argument.replace("=on", "=off") or other == "iommu=off"
+    if argument in _PASSTHROUGH:
+        return other in _TRANSLATED or other in _OFF
+    return contradict(argument, other)
+
+
+def overruled_by(argument: str, line: Sequence[str]) -> str:
+    """The argument on this line that takes the effect from one that is there, too: one that comes after it, or counts
+    wherever it stands. "": there is none."""
+    last = len(line) - 1 - list(reversed(line)).index(argument)
+    return next(
+        (other for place, other in enumerate(line) if contradicts(argument, other) and (place > last or other in _OFF)),
+        "",
+    )
 
 
 def switches_on(argument: str) -> bool:
@@ -54,6 +82,12 @@ def why_not(argument: str, boot: BootArguments) -> str:
             f"The boot loader's configuration has {argument}, and this kernel was started without it: another entry "
             "was chosen, or another boot loader started it. Start the entry that has it, or have that boot loader "
             "give it to the kernel."
+        )
+    against = overruled_by(argument, boot.running) if boot.running is not None else ""
+    if against:
+        return (
+            f"The kernel was started with {argument}, and {against} on the same line overrules it. Take {against} out "
+            "where the boot loader's configuration has it, or declare it in place of the other."
         )
     if argument in _ON:
         return (

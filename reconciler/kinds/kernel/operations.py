@@ -16,15 +16,15 @@ _LONGEST = 620.0
 
 def _is_set(host: Snapshot, args: Args) -> bool:
     wanted = args["arguments"]
-    return host.boot.own == wanted and set(wanted or ()) <= set(host.boot.next or ())
+    return host.boot.own == wanted and not host.boot.leaving and set(wanted or ()) <= set(host.boot.next or ())
 
 
 def _set(host: Snapshot, args: Args) -> None:
     boot, wanted = host.boot, list(args["arguments"] or [])
-    others = [argument for argument in boot.next or [] if argument not in (boot.own or ())]
+    others = [argument for argument in boot.next or [] if argument not in [*(boot.own or ()), *boot.leaving]]
     boot.next = [*others, *(argument for argument in wanted if argument not in others)]
     boot.some = [argument for argument in boot.some if argument not in boot.next]
-    boot.own = wanted if args["arguments"] is not None else None
+    boot.own, boot.leaving = wanted if args["arguments"] is not None else None, []
     boot.since_boot = True
 
 

@@ -146,8 +146,8 @@ def files(root: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("name", "configured"),
     [
-        ("debian-12", "root=UUID=0b6dbf1a-0000-4000-8000-000000000001 ro"),
-        ("debian-13", "root=UUID=0b6dbf1a-0000-4000-8000-000000000001 ro intel_iommu=on"),
+        ("debian-12", "root=UUID=0b6dbf1a-0000-4000-8000-000000000001 ro quiet"),
+        ("debian-13", "root=UUID=0b6dbf1a-0000-4000-8000-000000000001 ro intel_iommu=on quiet"),
         (
             "rocky-9",
             "root=/dev/mapper/rl-root ro crashkernel=1G-4G:192M,4G-64G:256M,64G-:512M rd.lvm.lv=rl/root $tuned_params",
@@ -190,6 +190,51 @@ def test_an_entry_of_another_installation_does_not_count(tmp_path: Path) -> None
     assert found.next is not None
     assert "rd.lvm.lv=rl/root" in found.next
     assert "splash" not in found.some
+
+
+def test_entries_for_recovery_do_not_count(tmp_path: Path, commands: Callable[[Path], Commands]) -> None:
+    """grub-mkconfig keeps GRUB_CMDLINE_LINUX_DEFAULT from them."""
+    root = tree(tmp_path, "debian-12")
+    defaults = root / "etc/default/grub"
+    defaults.write_text(defaults.read_text().replace('DEFAULT="quiet"', 'DEFAULT="quiet intel_iommu=on"'))
+    commands(root).update_grub()
+    found = read(root)
+    assert "intel_iommu=on" in (found.next or ())
+    configuration = root / "boot/grub/grub.cfg"
+    configuration.write_text(configuration.read_text().replace("quiet", "single"))
+    assert "single" in (read(root).next or ())  # There are no others.
+
+
+def test_variables_of_grub_are_resolved_by_its_environment(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rocky-9")
+    block = "# GRUB Environment Block\nsaved_entry=x\ntuned_params=isolcpus=2-7 iommu=pt\n####"
+    (root / "boot/grub2/grubenv").write_text(block)
+    found = read(root).next or []
+    assert found[-2:] == ["isolcpus=2-7", "iommu=pt"]
+    assert "$tuned_params" not in found
+
+
+def test_entries_of_other_snapshots_do_not_count(tmp_path: Path, commands: Callable[[Path], Commands]) -> None:
+    """sdbootutil changes those of the running one, and leaves the others as they were made."""
+    root = tree(tmp_path, "opensuse-tumbleweed")
+    folder = root / "boot/efi/loader/entries"
+    (one,) = folder.iterdir()
+    now, before = (f"quiet rootflags=subvol=@/.snapshots/{number}/snapshot" for number in (41, 40))
+    old = folder / "system-opensuse-tumbleweed-6.11.8-1-default-40.conf"
+    old.write_text(one.read_text().replace("quiet", before))
+    for path in (one, root / "etc/kernel/cmdline", root / "proc/cmdline"):
+        path.write_text(path.read_text().replace("quiet", now))
+    stand_in, unchanged = commands(root), old.read_bytes()
+    usual = stand_in.sdbootutil
+
+    def only_the_running_one(what: str) -> None:
+        usual(what)
+        old.write_bytes(unchanged)
+
+    stand_in.__dict__["sdbootutil"] = only_the_running_one
+    set_arguments(root, WANTED, 60.0)
+    assert set(WANTED) <= set(read(root).next or ())
+    assert old.read_bytes() == unchanged
 
 
 def test_the_arguments_of_a_unified_image() -> None:
@@ -279,6 +324,37 @@ def test_where_it_fails_all_is_as_it_was(
     assert caught.value.errno == errno.ECANCELED
     assert ("no space left on device" if how == "fails" else "lacks") in caught.value.detail
     assert files(root) == before
+
+
+class Killed(BaseException):
+    """In the middle of it."""
+
+
+@pytest.mark.parametrize("keeps", [[], ["iommu=pt"]])
+def test_a_removal_that_was_interrupted_is_known(
+    keeps: list[str], tmp_path: Path, commands: Callable[[Path], Commands]
+) -> None:
+    """What is still in the generated configuration is not taken for somebody else's."""
+    root = tree(tmp_path, "debian-12")
+    stand_in = commands(root)
+    set_arguments(root, ["iommu=pt", "nosmt"], 60.0)
+    usual = stand_in.update_grub
+
+    def killed() -> None:
+        raise Killed
+
+    stand_in.__dict__["update_grub"] = killed
+    with pytest.raises(Killed):
+        set_arguments(root, keeps or None, 60.0)
+    found = read(root)
+    gone = [word for word in ("iommu=pt", "nosmt") if word not in keeps]
+    assert (found.own, found.leaving) == (keeps, gone)
+    assert set(gone) <= set(found.next or ())
+    stand_in.__dict__["update_grub"] = usual
+    set_arguments(root, keeps or None, 60.0)
+    found = read(root)
+    assert (found.own, found.leaving) == (keeps or None, [])
+    assert not set(gone) & set(found.next or ())
 
 
 def test_the_file_says_whose_it_is_and_what_it_adds(tmp_path: Path, commands: Callable[[Path], Commands]) -> None:

@@ -265,9 +265,76 @@ def test_without_a_boot_loader_there_is_one_error() -> None:
 
 def test_a_tool_that_replaces_is_kept_from_others_arguments() -> None:
     snapshot = started("quiet iommu=soft", configured="quiet iommu=soft", replaces=True)
-    assert codes(make_plan(desired(IOMMU), snapshot)) == ["kernel-argument-of-others", "pending-reboot"]
+    assert codes(make_plan(desired(IOMMU), snapshot)) == ["kernel-argument-of-others"]
     snapshot.boot.replaces = False
     assert codes(make_plan(desired(IOMMU), snapshot)) == ["pending-reboot"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "other"),
+    [
+        ("intel_iommu=on", "intel_iommu=off"),
+        ("iommu=pt", "iommu=nopt"),
+        ("iommu=pt", "iommu=off"),
+        ("transparent_hugepage=never", "transparent_hugepage=always"),
+    ],
+)
+def test_what_another_file_contradicts_is_a_conflict(argument: str, other: str) -> None:
+    """With a drop-in, too: which of the two counts is not for us to say."""
+    text = f'[kernel]\ncmdline = ["{argument}"]'
+    plan = make_plan(desired(text), started(f"quiet {other}", configured=f"quiet {other}"))
+    assert (plan.verdict, codes(plan), plan.summary.reboot) == ("blocked", ["kernel-argument-of-others"], False)
+    assert other in plan.diagnostics[0].detail
+    line = f"quiet {argument} {other}"
+    overruled = make_plan(desired(text), started(line, configured=line))
+    assert codes(overruled) == ["kernel-argument-without-effect"]
+    assert f"{other} on the same line overrules it" in overruled.diagnostics[0].detail
+    assert make_plan(desired(text), started(line, own=argument, configured=line, since_boot=True)).verdict == "blocked"
+
+
+def test_the_last_of_several_values_counts() -> None:
+    line = "transparent_hugepage=always transparent_hugepage=never"
+    assert in_sync(started(line, configured=line), OTHER)
+    consoles = "console=tty0 console=ttyS0"
+    assert in_sync(started(consoles, configured=consoles), '[kernel]\ncmdline = ["console=tty0"]')
+
+
+def test_a_tool_that_replaces_keeps_one_value() -> None:
+    text = '[kernel]\ncmdline = ["console=tty0", "console=ttyS0"]'
+    assert codes(make_plan(desired(text), started(replaces=True))) == ["kernel-argument-several-values"]
+    assert codes(make_plan(desired(text), started())) == ["pending-reboot"]
+
+
+# ---------------------------------------------------------------------------- what the file's own moves are
+
+
+def labels(snapshot: Snapshot, *arguments: str) -> dict[str, str]:
+    return fields(snapshot, f"[kernel]\ncmdline = {list(arguments)}".replace("'", '"'))
+
+
+def test_an_edit_of_the_file_is_pending_whatever_it_takes_out_or_moves() -> None:
+    text = '[kernel]\ncmdline = ["a", "b"]'
+    snapshot = rebooted(applied(started("quiet a"), text), "quiet a b")
+    record(snapshot.ledger, compare_all(resolve(desired(text), snapshot), snapshot), snapshot, "run", set())
+    for arguments in (("a", "c"), ("c", "b", "a"), ("b", "c")):
+        assert labels(snapshot, *arguments) == {"entries": "pending", "effect": "pending"}
+    snapshot.boot.running = snapshot.boot.next = ["quiet", "a"]
+    snapshot.boot.own = ["a"]
+    assert labels(snapshot, "a", "c") == {"entries": "conflict", "effect": "conflict"}
+    assert labels(snapshot, "a", "b") == {"entries": "drift", "effect": "drift"}
+
+
+def test_a_removal_that_was_interrupted_is_finished() -> None:
+    snapshot = started("a b", own="a", configured="a b", leaving=["b"])
+    for text, own in ((NONE, None), ('[kernel]\ncmdline = ["a"]', ["a"]), ('[kernel]\ncmdline = ["b"]', ["b"])):
+        plan = make_plan(desired(text), snapshot)
+        assert [action.args for action in plan.actions] == [{"arguments": own}]
+        assert not make_plan(desired(text), execute(plan, snapshot)).actions
+
+
+def test_what_never_came_into_effect_is_not_said_to_be_until_the_reboot() -> None:
+    plan = make_plan(desired(NONE), started("intel_iommu=on", own="intel_iommu=on", configured="intel_iommu=on"))
+    assert (plan.verdict, codes(plan), plan.summary.reboot) == ("changes", [], False)
 
 
 # ---------------------------------------------------------------------------- around it

@@ -28,6 +28,8 @@ NAMES = [
      [f"7:{column} kernel.cmdline invalid-argument" for column in (12, 30, 36, 52, 64, 87)]),
     (file("[kernel]\ncmdline = ['quiet', 'iommu=pt', 'quiet', 'iommu=nopt']"),
      ["7:33 kernel.cmdline repeated-argument", "7:42 kernel.cmdline repeated-argument"]),
+    (file("[kernel]\ncmdline = ['mitigations=off', 'a-b=1', 'a_b=2', 'mitigations=auto']"),
+     ["7:40 kernel.cmdline repeated-argument", "7:49 kernel.cmdline repeated-argument"]),
     (file("[kernel]\ncmdline = 'quiet'\nargs = []"), ["7:1 kernel.cmdline wrong-type", "8:1 kernel.args unknown-key"]),
     (file("[modules]\nblacklist = ['ixgbevf', 'pci-stub']"), []),
     (file("[modules]\nblacklist = []"), []),

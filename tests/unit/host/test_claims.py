@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.host.local.claims.read import read_claims
-from reconciler.host.model import Owners, Pf, Vf
+from reconciler.host.local.claims import networkmanager
+from reconciler.host.local.claims.cards import Cards
+from reconciler.host.local.claims.files import Files
+from reconciler.host.local.claims.ini import Section, read_sections
+from reconciler.host.local.claims.read import _READERS, read_claims
+from reconciler.host.model import Claim, Owners, Pf, Vf
 
 INT = Pf(
     "pci",
@@ -173,8 +179,7 @@ VF1 = [("vlan", 100, 2), ("spoofchk", False, 3), ("link_state", "enable", 4), ("
         ),
         (
             "etc/rc.local",
-            "#!/bin/sh\nfor i in enp1s0 enp2s0; do\n  echo 2 > /sys/class/net/$i/device/sriov_numvfs; done\n"
-            "echo $n > /sys/class/net/ens9/device/sriov_numvfs\n",
+            "#!/bin/sh\nfor i in enp1s0 enp2s0; do\n  echo 2 > /sys/class/net/$i/device/sriov_numvfs; done\n",
             [("rc.local", 3, name, None, "vfs", 2) for name in ("enp1s0", "enp2s0")],
         ),
         (
@@ -283,6 +288,149 @@ PLAN = "network: {{ethernets: {{enp1s0: {{virtual-function-count: {}}}}}}}\n"
 )
 def test_who_has_the_last_word(tmp_path: Path, tree: dict[str, str], expected: list[Said]) -> None:
     assert brief(read(tmp_path, tree)) == expected
+
+
+LOOP = "#!/bin/sh\nN=2\nfor i in {}; do\n  ip link set enp1s0 vf $i trust on\ndone\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "vfs"),
+    [
+        (LOOP.format("$(seq 0 3)"), [0, 1, 2, 3]),
+        (LOOP.format("$(seq 2)"), [1, 2]),
+        (LOOP.format("`seq 0 $N`"), [0, 1, 2]),
+        (LOOP.format("{2..0} 7"), [2, 1, 0, 7]),
+        (LOOP.format("$(seq 3 1)"), []),
+        ("#!/bin/sh\nsh -c 'for i in $(seq 0 1); do ip link set enp1s0 vf $i trust on; done'\n", [0, 1]),
+        (
+            "#!/bin/sh\nfor p in enp1s0 enp2s0; do for i in {0..62}; do ip link set $p vf $i trust on; done; done\n",
+            [*range(63), *range(63)],
+        ),
+    ],
+)
+def test_the_numbers_of_a_loop(tmp_path: Path, text: str, vfs: list[int]) -> None:
+    owners = read(tmp_path, {"etc/rc.local": text}, 0o755)
+    assert [claim.vf for claim in owners.claims or []] == vfs
+    assert owners.unread == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("etc/rc.local", LOOP.format("$(cat /vfs)"), 4),
+        ("etc/rc.local", LOOP.format("$(seq 0 $((N-1)))"), 4),
+        ("etc/rc.local", LOOP.format("`ls`"), 4),
+        ("etc/rc.local", LOOP.format("$M"), 4),
+        ("etc/rc.local", "#!/bin/sh\ni=0\ni=$(cat /x)\nip link set enp1s0 vf $i mac 52:54:00:00:00:01\n", 4),
+        ("etc/rc.local", "#!/bin/sh\nip link set $PF vf 0 trust on\n", 2),
+        ("etc/rc.local", "#!/bin/sh\nn=4\nn=$(cat /x)\necho $n > /sys/class/net/enp1s0/device/sriov_numvfs\n", 4),
+        ("etc/rc.local", "#!/bin/sh\necho 4 | tee /sys/class/net/{enp1s0,enp2s0}/device/sriov_numvfs\n", 2),
+        (
+            "etc/systemd/system/vfs@.service",
+            "[Service]\nExecStart=/bin/sh -c 'echo 4 > /sys/class/net/%i/device/sriov_numvfs'\n",
+            2,
+        ),
+        ("etc/network/interfaces", "iface lan0\n up ip link set $IFACE vf $(cat /x) trust on\n", 2),
+        (
+            "etc/udev/rules.d/a.rules",
+            'SUBSYSTEM=="net", RUN+="/bin/sh -c \'echo $(cat /x) > /sys/class/net/%k/device/sriov_numvfs\'"\n',
+            1,
+        ),
+    ],
+)
+def test_a_line_that_computes_says_nothing_and_is_told(tmp_path: Path, path: str, text: str, line: int) -> None:
+    owners = read(tmp_path, {path: text}, 0o755)
+    assert said(owners) == []
+    assert owners.unread == [f"/{path} computes in line {line} what it writes, which was not followed."]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ip link set ens99 vf $i trust on",
+        "echo $n > /sys/class/net/ens99/device/sriov_numvfs",
+        'if [ "$(cat /sys/class/net/enp1s0/device/sriov_numvfs)" = 0 ]; then',
+        "ip link set $BRIDGE up",
+    ],
+)
+def test_what_computes_and_is_not_about_our_vfs_is_not_told(tmp_path: Path, line: str) -> None:
+    assert read(tmp_path, {"etc/rc.local": f"#!/bin/sh\n{line}\n"}, 0o755) == Owners([])
+
+
+def test_an_include_of_anything_is_not_followed(tmp_path: Path) -> None:
+    tree = {
+        "etc/network/interfaces": "source /*/*/*/*\nsource /etc/network\nsource /etc/net*\nsource interfaces.d/*.cfg\n",
+        "etc/network/interfaces.d/x.cfg": "iface lan0 inet manual\n  mtu 9000\n",
+        "etc/network/interfaces.d/y": "iface lan0 inet manual\n  mtu 8000\n",
+    }
+    owners = read(tmp_path, tree)
+    assert owners.unread == ["/etc/network/interfaces includes /*/*/*/*, which was not followed."]
+    assert [claim.value for claim in owners.claims or []] == [9000]
+
+
+LONG = "9" * 5000
+GOOD = {"etc/sysfs.d/good.conf": "class/net/enp1s0/device/sriov_numvfs = 4\n"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/rc.local", f"#!/bin/sh\nip link set enp1s0 vf {LONG} trust on\n"),
+        ("etc/NetworkManager/system-connections/a", f"[connection]\ninterface-name=ens9\n[sriov]\nvf.{LONG}=trust=1\n"),
+        ("etc/sysconfig/network-scripts/ifcfg-a", f"DEVICE=enp1s0\nSRIOV_VF{LONG}=trust=1\n"),
+        ("etc/os-net-config/a.yaml", f"[{{type: sriov_vf, device: enp1s0, vfid: {LONG}, trust: on}}]\n"),
+        ("etc/systemd/network/a.link", f"[Match]\nName=enp1s0\n[SR-IOV]\nVirtualFunction={LONG}\nTrust=yes\n"),
+        ("etc/rc.local", "#!/bin/sh\nA=link\n" + 'A="$A$A"\n' * 40 + "echo $A\n"),
+        ("etc/rc.local", f"#!/bin/sh\nA={'x' * 200_000}\n: link {'$A' * 10_000}\n"),
+        ("etc/rc.local", "#!/bin/sh\n" + "".join(f"A{n}={'$' * (n > 0)}A{n - 1}x\n" for n in range(9000)) + ": link\n"),
+        ("etc/rc.local", "#!/bin/sh\nfor i in {0..255}; do\n" + "ip link set enp2s0 vf $i " * 9000 + "\n"),
+        ("etc/rc.local", "#!/bin/sh\n" + "ip " * 80_000),
+        ("etc/udev/rules.d/a.rules", "link" + "A" * 250_000),
+        ("etc/udev/rules.d/a.rules", "link" + "A{" * 120_000),
+        ("etc/systemd/network/a.link", "[Match]\nName=" + "[" * 200_000 + "\n[Link]\nMTUBytes=9000\n"),
+        ("etc/network/interfaces", "source " + "/*" * 90_000 + "\n"),
+    ],
+    ids=lambda text: text[:30] if len(text) > 60 else text,
+)
+def test_an_odd_file_takes_nothing_along_and_no_time(tmp_path: Path, path: str, text: str) -> None:
+    begin = time.process_time()
+    owners = read(tmp_path, {path: text, **GOOD}, 0o755)
+    assert time.process_time() - begin < 5
+    assert [claim.path for claim in owners.claims or [] if claim.owner == "sysfsutils"] == ["/etc/sysfs.d/good.conf"]
+    assert json.dumps([claim.value for claim in owners.claims or []])
+
+
+def test_a_file_that_its_reader_stumbles_over_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbles(text: str) -> list[Section]:
+        if "odd" in text:
+            raise RecursionError
+        return read_sections(text)
+
+    monkeypatch.setattr(networkmanager, "read_sections", stumbles)
+    profile = "[connection]\ninterface-name={}\n[sriov]\ntotal-vfs=3\n"
+    folder = "etc/NetworkManager/system-connections"
+    names = {"a": "enp1s0", "b": "odd", "c": "ens9", "d": "odd"}
+    owners = read(tmp_path, {f"{folder}/{name}": profile.format(card) for name, card in names.items()} | GOOD)
+    assert [claim.path for claim in owners.claims or []] == [f"/{folder}/a", f"/{folder}/c", "/etc/sysfs.d/good.conf"]
+    assert [text.partition(" was")[0] for text in owners.unread] == [f"/{folder}/b", f"/{folder}/d"]
+    assert "it could not be understood (RecursionError)" in owners.unread[0]
+
+
+def test_a_reader_that_can_not_begin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(files: Files, cards: Cards) -> list[Claim]:
+        raise MemoryError
+
+    monkeypatch.setitem(_READERS, "udev", fails)
+    owners = read(tmp_path, GOOD)
+    assert owners.unread == ["The files of udev could not be understood. What they say of network cards is not known."]
+    assert len(owners.claims or []) == 1
+
+
+def test_there_is_an_end_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.host.local.claims.files._SECONDS", -1.0)
+    owners = read(tmp_path, GOOD)
+    assert owners.claims == []
+    assert any("good.conf was not read: those before it took more than" in text for text in owners.unread)
 
 
 def test_an_rc_local_that_may_not_be_executed_is_not_run(tmp_path: Path) -> None:

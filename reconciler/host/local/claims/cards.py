@@ -21,6 +21,9 @@ _SYSFS = (
     ),
     re.compile(r"/?(?:sys/)?devices/.+/net/(?P<name>[^/]+)/device/(?P<file>sriov_numvfs|sriov_drivers_autoprobe)"),
 )
+_MOST_PATTERN = 256
+"""Characters: more than any name, path or address has. What is made of a longer pattern takes long."""
+_INDEX = re.compile(r"[0-9]{1,5}")
 _FIELDS = {"sriov_numvfs": "vfs", "sriov_drivers_autoprobe": "autoprobe", "mtu": "mtu"}
 
 TRUE = ("1", "yes", "y", "true", "t", "on")
@@ -35,7 +38,7 @@ class Cards:
 
     def named(self, pattern: str) -> list[Pf]:
         """By interface or alternative name, or PCI address; globs are allowed."""
-        return [pf for pf in self.pfs if fits(pattern, names_of(pf)) or fnmatchcase(pf.device, pattern)]
+        return [pf for pf in self.pfs if fits(pattern, [*names_of(pf), pf.device])]
 
     def with_mac(self, mac: str) -> list[Pf]:
         """By MAC, in any spelling."""
@@ -70,7 +73,14 @@ def names_of(pf: Pf) -> list[str]:
 
 def fits(pattern: str, values: Iterable[str | None]) -> bool:
     """Whether a shell-style pattern fits one of these."""
+    if len(pattern) > _MOST_PATTERN:
+        return False
     return any(value is not None and fnmatchcase(value, pattern) for value in values)
+
+
+def vf_index(text: str) -> int | None:
+    """The number of a VF; ``None`` for what is none: a variable, a typing error, more digits than a VF can have."""
+    return int(text) if _INDEX.fullmatch(text) is not None else None
 
 
 def id_path(pf: Pf) -> str:
@@ -83,6 +93,9 @@ def canonical_mac(text: str) -> str:
     return text.strip().strip('"').lower().replace("-", ":")
 
 
+_MOST_LOOKED_AT = 1024 * 1024
+
+
 class Source:
     """Makes the claims of one file. The last word on a field of a PF or VF counts."""
 
@@ -90,6 +103,10 @@ class Source:
         self.owner = owner
         self.path = path
         self.found: dict[tuple[str, int | None, str], Claim] = {}
+        self.left = _MOST_LOOKED_AT
+        """Characters of shell that are still looked at, with each value of its variables."""
+        self.not_followed: list[int] = []
+        """Lines that may say something of a PF, and compute what."""
 
     def say(self, pf: Pf, field: str, value: str | int | bool, line: int, vf: int | None = None) -> None:
         """One claim, if the value is one that the field can have."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.host.local.claims.cards import Cards, Source
+from reconciler.host.local.claims.cards import Cards, Source, vf_index
 from reconciler.host.local.claims.files import Files
 from reconciler.host.local.claims.yaml_tree import Tree, read_yaml
 from reconciler.host.model import Claim, Pf
@@ -52,9 +52,10 @@ def _os_net_config(source: Source, tree: Tree, cards: Cards) -> None:
                 _say(source, pf, item, "drivers_autoprobe", "autoprobe")
         elif kind in ("sriov_vf", "vf"):
             name, index = item.at("device") or item.at("device", "name"), item.at("vfid") or item.at("device", "vfid")
-            for pf in cards.named(name or "") if index is not None and index.isdecimal() else []:
+            vf = vf_index(index or "")
+            for pf in cards.named(name or "") if vf is not None else []:
                 for key, field in _VF.items():
-                    _say(source, pf, item, key, field, int(index or 0))
+                    _say(source, pf, item, key, field, vf)
 
 
 def _operator(source: Source, tree: Tree, cards: Cards) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,12 @@ _MOST_BYTES = 256 * 1024
 _MOST_FILES = 400
 """Of each folder."""
 _BACKUPS = ("~", ".bak", ".orig", ".rej", ".swp", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rpmsave", ".rpmnew")
+_SECONDS = 10.0
+"""For all files together; some hundred take a tenth of a second."""
+MOST_IN_A_LINE = 8 * 1024
+"""Characters; what comes after them in one line is not looked at."""
+_SHOWN = 4
+"""Numbers of lines in a note."""
 OWN = "reconciler"
 """In the names of our own files."""
 
@@ -25,6 +32,11 @@ class Files:
 
     root: Path
     unread: list[str] = field(default_factory=list)
+    at: Path | None = None
+    """The file that was looked at last, for who can't go on."""
+    left_out: set[Path] = field(default_factory=set)
+    """Files that are not read again."""
+    until: float = field(default_factory=lambda: time.monotonic() + _SECONDS)
 
     def shown(self, path: Path) -> str:
         """Its path on the host."""
@@ -32,10 +44,14 @@ class Files:
 
     def text(self, path: Path) -> str | None:
         """A file's text; ``None`` when it isn't there or masked, or, with a note, when it can't be read."""
-        if _masked(path):
-            return None  # As `systemctl mask` makes them.
+        self.at = path
+        if path in self.left_out:
+            return None
+        if time.monotonic() > self.until:
+            self.note(path, f"those before it took more than {_SECONDS:.0f} seconds")
+            return None
         try:
-            return _text(path)
+            return None if _masked(path) else _text(path)  # As `systemctl mask` makes them.
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -47,9 +63,24 @@ class Files:
         """Says why a file was not understood."""
         self.unread.append(f"{self.shown(path)} was not read: {why}. What it says of network cards is not known.")
 
+    def give_up(self, path: Path, why: str) -> None:
+        """Leaves a file out from now on, and says so."""
+        self.left_out.add(path)
+        self.note(path, why)
+
+    def say_what_is_not_followed(self, path: Path, lines: Iterable[int]) -> None:
+        """Lines of a script that compute what they write."""
+        numbers = list(dict.fromkeys(lines))
+        if numbers:
+            listed = ", ".join(str(number) for number in numbers[:_SHOWN])
+            more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+            self.unread.append(
+                f"{self.shown(path)} computes in line {listed}{more} what it writes, which was not followed."
+            )
+
     def folder(self, name: str, ending: str = "") -> list[Path]:
         """The files of a folder with this ending, by name, without backups and our own; none if it isn't there."""
-        place = self.root / name
+        self.at = place = self.root / name
         try:
             names = sorted(os.listdir(place))
         except (FileNotFoundError, NotADirectoryError):

@@ -38,7 +38,10 @@ class _Definition:
 def read_netplan(files: Files, cards: Cards) -> Iterator[Claim]:
     """What all files together say."""
     cards_of, vlans = _merged(files)
-    links = {name: link for name, item in cards_of.items() if (link := item.text("link")) is not None}
+    links: dict[str, list[str]] = {}
+    for name, item in cards_of.items():
+        if (link := item.text("link")) is not None:
+            links.setdefault(link, []).append(name)
     sources: dict[str, Source] = {}
 
     def source(path: str) -> Source:
@@ -51,7 +54,7 @@ def read_netplan(files: Files, cards: Cards) -> Iterator[Claim]:
                 if (text := item.text(key)) is not None:
                     path, tree = item.keys[key]
                     source(path).say(pf, name, text, tree.key_line)
-            vfs = [name for name, link in links.items() if link == item.name]
+            vfs = links.get(item.name, [])
             if vfs and "virtual-function-count" not in item.keys:  # Then there are as many as are configured.
                 path, tree = cards_of[vfs[-1]].keys["link"]
                 source(path).say(pf, "vfs", len(vfs), tree.key_line)

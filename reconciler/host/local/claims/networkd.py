@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reconciler.host.local.claims.cards import Cards, Source, canonical_mac, fits, id_path, names_of, value_of
+from reconciler.host.local.claims.cards import Cards, Source, canonical_mac, fits, id_path, names_of, value_of, vf_index
 from reconciler.host.local.claims.files import Files
 from reconciler.host.local.claims.ini import Section, read_sections
 from reconciler.host.model import Claim, Pf
@@ -36,6 +36,7 @@ def read_networkd(files: Files, cards: Cards) -> Iterator[Claim]:
         parts = [(path, _with_drop_ins(files, path)) for path in files.layered(_FOLDERS, ending)]
         for pf in cards.pfs:
             for path, placed in parts:
+                files.at = path
                 fit = _fits(pf, [section for _, sections in placed for section in sections], ending)
                 if fit is not False and _GENERATED not in path.name:
                     yield from _claims(files, pf, placed, ending)
@@ -92,9 +93,9 @@ def _claims(files: Files, pf: Pf, placed: list[Placed], ending: str) -> Iterator
                 _link(source, pf, section, ending)
             elif section.name == "SR-IOV":
                 _vf(source, pf, section)
-            number = section.last("VirtualFunction") if section.name == "SR-IOV" else None
-            if ending == ".link" and number is not None and number[0].isdecimal():
-                most.append(Claim(source.owner, source.path, number[1], pf.id, "vfs", int(number[0]) + 1))
+            number, vf = _number(section)
+            if ending == ".link" and vf is not None:
+                most.append(Claim(source.owner, source.path, number, pf.id, "vfs", vf + 1))
         said |= {(claim.vf, claim.field): claim for claim in source}
     if most and (None, "vfs") not in said:  # As many as it sets, without a count of its own.
         said[None, "vfs"] = max(most, key=lambda claim: int(claim.value))
@@ -117,7 +118,13 @@ def _link(source: Source, pf: Pf, section: Section, ending: str) -> None:
 
 
 def _vf(source: Source, pf: Pf, section: Section) -> None:
-    number = section.last("VirtualFunction")
-    if number is not None and number[0].isdecimal():
+    _, vf = _number(section)
+    if vf is not None:
         values = [(_ATTRIBUTES[key], value, line) for key, value, line in section.entries if key in _ATTRIBUTES]
-        source.say_all(pf, int(number[0]), values)
+        source.say_all(pf, vf, values)
+
+
+def _number(section: Section) -> tuple[int, int | None]:
+    """Line and number of the VF that a section is about."""
+    found = section.last("VirtualFunction") if section.name == "SR-IOV" else None
+    return (found[1], vf_index(found[0])) if found is not None else (0, None)

@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from reconciler.host.local.claims.cards import Cards, Source, canonical_mac, fits, id_path, names_of
-from reconciler.host.local.claims.files import Files
+from reconciler.host.local.claims.cards import Cards, Source, canonical_mac, fits, id_path, names_of, vf_index
+from reconciler.host.local.claims.files import MOST_IN_A_LINE, Files
 from reconciler.host.local.claims.ini import Section, read_sections
 from reconciler.host.model import Claim, Pf
 
@@ -64,8 +64,8 @@ def _profile(source: Source, sections: list[Section], cards: Cards) -> Source:
             if autoprobe is not None and autoprobe[0] != "-1":
                 source.say(pf, "autoprobe", *autoprobe)
             for key, value, line in sriov.entries:
-                if key.startswith("vf.") and key[3:].isdecimal():
-                    _vf(source, pf, int(key[3:]), value, line)
+                if key.startswith("vf.") and (vf := vf_index(key[3:])) is not None:
+                    _vf(source, pf, vf, value, line)
     return source
 
 
@@ -128,7 +128,7 @@ def _ifcfg(source: Source, text: str, cards: Cards) -> Source:
     """Assignments of a shell (ifcfg-rh)."""
     found: dict[str, tuple[str, int]] = {}
     for number, written in enumerate(text.splitlines(), 1):
-        match = _ASSIGNMENT.match(written)
+        match = _ASSIGNMENT.match(written[:MOST_IN_A_LINE])
         if match is not None:
             found[match[1]] = (_unquoted(match[2]), number)
     name, mac = found.get("DEVICE", ("", 0))[0], found.get("HWADDR", ("", 0))[0]
@@ -139,8 +139,8 @@ def _ifcfg(source: Source, text: str, cards: Cards) -> Source:
             if key in found:
                 source.say(pf, field, *found[key])
         for key, (text_of, line) in found.items():
-            if key.startswith("SRIOV_VF") and key[8:].isdecimal():
-                _vf(source, pf, int(key[8:]), text_of, line)
+            if key.startswith("SRIOV_VF") and (vf := vf_index(key[8:])) is not None:
+                _vf(source, pf, vf, text_of, line)
     return source
 
 

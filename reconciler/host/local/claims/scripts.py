@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.host.local.claims.cards import Cards, Source
+from reconciler.host.local.claims.cards import Cards, Source, fits
 from reconciler.host.local.claims.files import Files
 from reconciler.host.local.claims.shell import read_lines, worth_a_look
 from reconciler.host.model import Claim
@@ -22,6 +23,10 @@ _TMPFILES = tuple(f"{f}/tmpfiles.d" for f in ("etc", "run", "usr/local/lib", "us
 _COMMANDS = ("pre-up", "up", "post-up")
 _SYSFS = re.compile(r"\s*(?P<path>[^#=\s]\S*)\s*=\s*(?P<value>\S+)")
 _MOST_SOURCES = 100
+_WILD = "*?["
+_MOST_PATTERN = 1000
+_SHOWN = 100
+"""Characters of a pattern in a note."""
 
 
 def read_scripts(files: Files, cards: Cards) -> Iterator[Claim]:
@@ -53,6 +58,7 @@ def _script(files: Files, cards: Cards, owner: OwnerName, path: Path) -> Source:
     text, source = files.text(path), Source(owner, files.shown(path))
     if text is not None and worth_a_look(text):
         read_lines(source, enumerate(text.splitlines(), 1), cards)
+        files.say_what_is_not_followed(path, source.not_followed)
     return source
 
 
@@ -95,6 +101,7 @@ def _interfaces(files: Files, cards: Cards) -> Iterator[Claim]:
         if text is not None:
             source, included = Source("ifupdown", files.shown(path)), list[Path]()
             _stanzas(files, source, text, cards, path, included)
+            files.say_what_is_not_followed(path, source.not_followed)
             waiting += included
             yield from source
 
@@ -132,14 +139,18 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _included(files: Files, path: Path, folder: bool, patterns: list[str]) -> list[Path]:
+    """What the patterns name. Those with wildcards in a folder's name are not followed: they may name anything."""
     found: list[Path] = []
-    for pattern in patterns:
+    for pattern in patterns[:_MOST_SOURCES]:
         below = pattern.lstrip("/") if pattern.startswith("/") else str(path.parent.relative_to(files.root) / pattern)
-        try:
-            places = sorted(files.root.glob(below))
-        except (ValueError, NotImplementedError, IndexError):
-            continue  # Nothing that names a file.
-        for place in places[:_MOST_SOURCES]:
-            relative = str(place.relative_to(files.root))
-            found += files.folder(relative) if folder else [place]
+        place, _, name = below.rpartition("/")
+        exact = below if folder else place
+        if len(pattern) > _MOST_PATTERN or any(character in exact for character in _WILD):
+            files.unread.append(f"{files.shown(path)} includes {pattern[:_SHOWN]}, which was not followed.")
+        elif folder:
+            found += files.folder(below)
+        elif any(character in name for character in _WILD):
+            found += [item for item in files.folder(place) if fits(name, [item.name])]
+        elif not os.path.isdir(files.root / below):
+            found.append(files.root / below)
     return found

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 from reconciler.host.local.claims.cards import Cards, Source, fits, id_path, names_of
-from reconciler.host.local.claims.files import Files
+from reconciler.host.local.claims.files import MOST_IN_A_LINE, Files
 from reconciler.host.local.claims.shell import read_lines
 from reconciler.host.model import Claim, Pf
 
 _FOLDERS = tuple(f"{f}/udev/rules.d" for f in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
 _TOKEN = re.compile(
-    r"\s*(?P<key>[A-Z_]+)(?:\{(?P<attribute>[^}]*)\})?\s*(?P<op>==|!=|\+=|-=|:=|=)\s*[ei]*\"(?P<value>(?:[^\"\\]|\\.)*)\""
+    r"(?<![A-Z_])(?P<key>[A-Z_]++)(?:\{(?P<attribute>[^{}]*)\})?\s*(?P<op>==|!=|\+=|-=|:=|=)\s*[ei]*\"(?P<value>(?:[^\"\\]|\\.)*)\""
 )
 _SETS = {
     "sriov_numvfs": "vfs",
@@ -35,7 +35,8 @@ def read_udev(files: Files, cards: Cards) -> Iterator[Claim]:
             continue
         source = Source("udev", files.shown(path))
         for number, line in _rules(text):
-            _rule(source, number, list(_tokens(line)), cards)
+            _rule(source, number, list(_tokens(line[:MOST_IN_A_LINE])), cards)
+        files.say_what_is_not_followed(path, source.not_followed)
         yield from source
 
 

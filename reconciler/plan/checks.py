@@ -17,6 +17,7 @@ from reconciler.kinds.resolution import Resolution, vf_count, vf_driver
 from reconciler.plan.checks_drivers import check_drivers
 from reconciler.plan.checks_guests import check_guests
 from reconciler.plan.checks_host import check_host
+from reconciler.plan.checks_iommu import check_iommu
 from reconciler.plan.checks_owners import check_owners
 from reconciler.state.address import address
 
@@ -34,6 +35,7 @@ def check(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
         *_modules(resolution, host),
         *check_host(resolution, host),
         *_driver_conflicts(resolution, host),
+        *check_iommu(resolution, host),
         *check_owners(resolution, host),
     ]
 

@@ -14,6 +14,7 @@ from reconciler.host.model import Pf, Snapshot, Vf
 from reconciler.kinds.field_state import FieldState
 from reconciler.kinds.holders import VfId, vfs_by_address
 from reconciler.kinds.resolution import Intent, Resolution, intents_on, vf_count, vf_driver
+from reconciler.kinds.vf.iommu import iommu
 from reconciler.kinds.vf.operations import is_bound
 from reconciler.state.address import address
 from reconciler.state.desired import ZERO_MAC
@@ -55,7 +56,7 @@ def _compare_pf(
     intents: dict[VfId, dict[str, Intent]],
     given: dict[VfId, tuple[str, str]],
 ) -> Iterator[FieldState]:
-    desired = resolution.desired.pfs[name]
+    desired, later = resolution.desired.pfs[name], iommu(resolution, host) == "to come"
     for index in range(vf_count(desired, pf)):
         vf = pf.vf(index)
         known = pf.num_vfs is not None and (vf is not None or index >= pf.num_vfs)
@@ -63,7 +64,10 @@ def _compare_pf(
         identity = f"{pf.id}/{index}"
         driver = vf_driver(desired, index)
         if driver is not None and pf.bus == "pci":
-            yield _driver(resolution, where, identity, driver, vf, (pf.id, index), known)
+            state = _driver(resolution, where, identity, driver, vf, (pf.id, index), known)
+            if later and driver == "vfio-pci" and state.status == "different":
+                state.status, state.note = "pending-reboot", "the IOMMU is off until the next boot"
+            yield state
         fields = intents.get((pf.id, index))
         if fields:
             held = given.get((pf.id, index))

@@ -3,7 +3,7 @@ is no room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.host.model import Snapshot
@@ -13,9 +13,10 @@ from reconciler.kinds.modules.compare import LOAD
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.services.compare import LIBVIRT, trouble
+from reconciler.kinds.services.operations import find
 from reconciler.plan.checks_kernel import check_kernel
 from reconciler.state.address import address
-from reconciler.state.desired import Pages
+from reconciler.state.desired import Pages, ServiceState
 from reconciler.state.refs import page_size_kib
 
 _HOST_KIB = 512 * 1024
@@ -57,12 +58,32 @@ def _services(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     desired = resolution.desired
     for name, declared in desired.services.items():
         where = address("services", name)
-        found = trouble(name, declared, host)
-        if found is not None:
+        found, others = trouble(name, declared, host), _otherwise(name, declared, desired.services, host)
+        if others:
+            both = "; ".join(f"{other} is declared {state}" for other, state in {name: declared, **others}.items())
+            detail = f"{both}. These are names of one service, {_unit(name, host)}. Take out all but one."
+            yield _error(resolution, "service-declared-twice", "One service is declared in two ways.", detail, where)
+        elif found is not None:
             yield _error(resolution, found.code, found.summary, found.detail, where)
         elif declared == "stopped" and name in LIBVIRT and (desired.pools or desired.domains):
             detail = f"The file declares pools or guests, which takes {name}. Take one of the two out."
             yield _error(resolution, "service-is-needed", "The file needs a service that it stops.", detail, where)
+
+
+def _unit(name: str, host: Snapshot) -> str:
+    """What systemd calls it, whatever name it was asked for by; "" where that isn't known."""
+    service = find(host, name)
+    return service.unit if service is not None and service.load != "not-found" else ""
+
+
+def _otherwise(
+    name: str, declared: ServiceState, services: Mapping[str, ServiceState], host: Snapshot
+) -> dict[str, ServiceState]:
+    """Other names of the same service that are declared otherwise: each run would undo what the one before did."""
+    unit = _unit(name, host)
+    return {
+        other: state for other, state in services.items() if unit and state != declared and _unit(other, host) == unit
+    }
 
 
 def _huge_pages(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:

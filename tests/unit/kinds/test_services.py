@@ -255,3 +255,19 @@ def test_drift_of_a_service() -> None:
         ("now", "unrecorded", "running", "stopped"),
         ("boot", "unrecorded", "enabled", "disabled"),
     ]
+
+
+def test_two_names_of_one_service_can_not_be_declared_in_two_ways() -> None:
+    """Debian's ssh.service has sshd as an alias: each run would undo what the one before did."""
+    ssh = ServiceUnit("ssh.service", active="active", sub="running", enabled="enabled")
+    snapshot = host()
+    snapshot.services = Services({"ssh": ssh, "sshd": ssh})
+    found = make_plan(desired('[services]\nssh = "running"\nsshd = "stopped"'), snapshot)
+    assert found.verdict == "blocked"
+    assert [(d.code, d.address) for d in found.diagnostics] == [
+        ("service-declared-twice", "services.ssh"),
+        ("service-declared-twice", "services.sshd"),
+    ]
+    assert all(word in found.diagnostics[0].detail for word in ("ssh is declared running", "sshd is declared stopped"))
+    same = make_plan(desired('[services]\nssh = "running"\nsshd = "running"'), snapshot)
+    assert (same.verdict, same.diagnostics) == ("in-sync", [])

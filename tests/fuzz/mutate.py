@@ -157,9 +157,13 @@ def _text(text: str) -> str:
 
 def damaged_json(draw: Draw, data: bytes) -> bytes:
     """A JSON text, damaged as a document or as bytes."""
+    try:
+        document = json.loads(data)
+    except ValueError:  # It was damaged as bytes before.
+        return cut(draw, data)
     if draw(st.integers(0, 7)) == 0:
         return cut(draw, data)
-    return to_json(damaged(draw, json.loads(data)))
+    return to_json(damaged(draw, document))
 
 
 def damaged_lines(draw: Draw, data: bytes) -> bytes:

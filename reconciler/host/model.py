@@ -267,6 +267,18 @@ class PagesOfSize(NodePages):
 
 
 @dataclass(slots=True)
+class SysctlPages:
+    """``vm.nr_hugepages`` in a file of sysctl's."""
+
+    path: str
+    line: int
+    """1-based."""
+    size: str
+    """The kernel's default one (``2M``)."""
+    count: int
+
+
+@dataclass(slots=True)
 class HugePagePools:
     """Huge pages, and the memory that they come from."""
 
@@ -278,6 +290,8 @@ class HugePagePools:
     """``MemTotal``: it counts huge pages."""
     nodes_kib: dict[str, int] = field(default_factory=dict)
     """Memory of each NUMA node."""
+    sysctl: SysctlPages | None = None
+    """What sysctl makes at boot; ``None``: nothing."""
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ def check_host(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
     yield from _services(resolution, host)
     yield from _huge_pages(resolution, host)
     yield from _too_many(resolution, host)
+    yield from _by_sysctl(resolution, host)
 
 
 def _error(resolution: Resolution, code: str, summary: str, detail: str, where: str) -> Diagnostic:
@@ -105,6 +106,23 @@ def _huge_pages(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
                 detail = f"{taken} pages of {size} are in use{place}{_users(host, size)}, and {count} are declared."
                 detail += " Shut off who has them, or declare as many."
                 yield _error(resolution, "huge-pages-in-use", "Huge pages that are in use can't go.", detail, where)
+
+
+def _by_sysctl(resolution: Resolution, host: Snapshot) -> Iterator[Diagnostic]:
+    """Two owners of one number at boot."""
+    other = host.hugepages.sysctl
+    declared = resolution.desired.hugepages.get(other.size) if other is not None else None
+    if other is None or declared is None or declared == other.count:
+        return
+    told = ", ".join(f"{n} on {node}" for node, n in declared.items()) if isinstance(declared, dict) else str(declared)
+    yield resolution.finding(
+        "warning",
+        "another-owner-differs",
+        "Another tool's file says otherwise.",
+        f"{other.path}:{other.line} (sysctl): vm.nr_hugepages = {other.count}, declared is {told}. Whichever of the "
+        "two is read last at boot wins. Take that line out, or declare the same here.",
+        address("hugepages", other.size),
+    )
 
 
 def _users(host: Snapshot, size: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.host.local.child import NoAnswer, write_file
 from reconciler.host.local.own_files import read_own, replace_own
+from reconciler.host.local.sysctl_pages import read_sysctl_pages
 from reconciler.host.model import HugePagePools, NodePages, PagesOfSize
 from reconciler.host.protocol import HostError
 from reconciler.state.desired import Pages
@@ -40,6 +41,8 @@ def read_huge_pages(root: Path, notes: list[str]) -> HugePagePools:
         found.nodes_kib = {node: kib for node, kib in known.items() if kib}
         text = read_own(root, OWN_FILE)
         found.own = parse_own(text) if text is not None else None
+        usual = _field(root / "proc/meminfo", "Hugepagesize:")
+        found.sysctl = read_sysctl_pages(root, page_size(usual), notes) if usual else None
     except (OSError, ValueError) as error:
         found.sizes = None
         notes.append(f"Huge pages can't be read: {error}.")

@@ -160,3 +160,43 @@ def test_a_refusal(root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     with pytest.raises(HostError) as refused:
         hugepages.set_huge_pages(root, "1G", 3, 5.0)
     assert says in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"etc/sysctl.d/50-a.conf": "# vm.nr_hugepages=1\nvm.swappiness = 1\nvm.nr_overcommit_hugepages=9\n"}, None),
+        ({"etc/sysctl.d/50-a.conf": "\n-vm/nr_hugepages = 7\n"}, ("/etc/sysctl.d/50-a.conf", 2, 7)),
+        (
+            {"usr/lib/sysctl.d/90-b.conf": "vm.nr_hugepages=8\n", "etc/sysctl.d/50-a.conf": "vm.nr_hugepages=7\n"},
+            ("/usr/lib/sysctl.d/90-b.conf", 1, 8),
+        ),
+        (
+            {"usr/lib/sysctl.d/a.conf": "vm.nr_hugepages=8\n", "etc/sysctl.conf": "vm.nr_hugepages_mempolicy=9\n"},
+            ("/etc/sysctl.conf", 1, 9),
+        ),
+    ],
+)
+def test_what_sysctl_makes(root: Path, files: dict[str, str], expected: tuple[str, int, int] | None) -> None:
+    for path, text in files.items():
+        write(root, path, text)
+    found = hugepages.read_huge_pages(root, []).sysctl
+    assert (None if found is None else (found.path, found.line, found.count)) == expected
+    assert found is None or found.size == "2M"
+
+
+def test_a_link_to_sysctl_conf_is_read_in_its_place(root: Path) -> None:
+    write(root, "etc/sysctl.conf", "vm.nr_hugepages=1\n")
+    write(root, "etc/sysctl.d/99-z.conf", "vm.nr_hugepages=2\n")
+    (root / "etc/sysctl.d/99-sysctl.conf").symlink_to("../sysctl.conf")
+    found = hugepages.read_huge_pages(root, []).sysctl
+    assert found is not None
+    assert (found.path, found.count) == ("/etc/sysctl.d/99-z.conf", 2)
+
+
+def test_a_file_of_sysctl_that_can_not_be_read_is_a_note(root: Path) -> None:
+    (root / "etc/sysctl.d/a.conf").mkdir(parents=True)
+    notes: list[str] = []
+    assert hugepages.read_huge_pages(root, notes).sizes is not None
+    assert "a.conf can't be read" in notes[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.ledger import read_ledger, record, write_ledger
-from reconciler.host.model import Applied, GuestHardware, HugePagePools, NodePages, PagesOfSize, Snapshot
+from reconciler.host.model import Applied, GuestHardware, HugePagePools, NodePages, PagesOfSize, Snapshot, SysctlPages
 from reconciler.kinds.hugepages.compare import compare
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.resolve import resolve
@@ -238,3 +238,19 @@ def test_asked_in_other_terms_it_is_the_file_that_has_moved(applied: Pages, text
     }
     snapshot.hugepages = having({"2M": applied}, M2=pages(1, 1)).hugepages
     assert find_drift(wanted, snapshot).fields[0].label == "conflict"
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"), [("4096", "= 512, declared is 4096"), ("{ node0 = 256 }", "256 on node0"), ("512", "")]
+)
+def test_another_number_of_sysctl_is_a_warning(declared: str, says: str) -> None:
+    observed = host()
+    observed.hugepages = HugePagePools({"2M": pages(256, 256)}, None, 64 * GIB)
+    observed.hugepages.sysctl = SysctlPages("/etc/sysctl.d/50-kvm.conf", 3, "2M", 512)
+    found = make_plan(desired(f"[hugepages]\n2M = {declared}"), observed)
+    told = [d for d in found.diagnostics if d.code == "another-owner-differs"]
+    assert [(d.severity, d.address, says in d.detail) for d in told] == (
+        [("warning", "hugepages.2M", True)] if says else []
+    )
+    assert all("/etc/sysctl.d/50-kvm.conf:3 (sysctl)" in d.detail for d in told)
+    assert found.verdict == "changes"

@@ -53,11 +53,8 @@ def read_yaml(files: Files, path: Path) -> list[Tree]:
     if len(text) > _MOST_BYTES:
         files.note(path, f"it has more than {_MOST_BYTES // 1024} KiB")
         return []
-    try:
-        import yaml
-    except ImportError:
-        files.note(path, "PyYAML is not installed (package python3-yaml, or the extra netplan)")
-        return []
+    import yaml
+
     try:
         nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
         count = [0]

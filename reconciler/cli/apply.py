@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.boot import FILES, await_cards, await_libvirt, early_targets, tell_blocked, tell_end, telling
+from reconciler.cli.boot import (
+    FILES,
+    await_cards,
+    await_libvirt,
+    early_targets,
+    failure_told,
+    refuse_beside_guests,
+    state_to_apply,
+    tell_blocked,
+    tell_end,
+    tell_nothing,
+    telling,
+)
 from reconciler.cli.confirm import countdown, tell_waiting
 from reconciler.cli.earlier import look_at_earlier, note_open_end
 from reconciler.cli.interrupts import Interrupts, interruptible
@@ -59,6 +71,11 @@ class Scope:
     early: bool
     wait_for_libvirt: int
 
+    @property
+    def at_boot(self) -> bool:
+        """Whether it is for the boot, where nobody can confirm anything."""
+        return self.early or self.wait_for_libvirt > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -70,6 +87,17 @@ class Manner:
     confirm_within: int | None = None
     resets: str = ""
     """The VFs that are put back to their driver's defaults, when that is all it is about."""
+    at_boot: bool = False
+    """A unit of the boot carries it out."""
+    instead: str = ""
+    """What is applied in place of the file."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What is to be on record of the run."""
+        from reconciler.apply.unconfirmed import BOOT
+
+        return ({"resets": self.resets} if self.resets else {}) | ({BOOT: "yes"} if self.at_boot else {})
 
     @property
     def allowed(self) -> list[Disruption]:
@@ -123,10 +151,10 @@ def apply(
     manner = Manner(allow or [], on_error, confirm_within)
     data = read_file(what)
     if data.lstrip()[:1] == b"{":
-        if target or partial or early:
+        if target or partial or early or wait_for_libvirt:
             raise ReconcilerError(
                 "Wrong usage.",
-                "A saved plan is applied as it is: without --target, --partial and --early.",
+                "A saved plan is applied as it is: without --target, --partial, --early and --wait-for-libvirt.",
                 code=ExitCode.USAGE,
             )
         return _apply_saved(options, what, data, manner)
@@ -136,7 +164,15 @@ def apply(
             "--early is for the boot of this machine: without --target, --wait-for-libvirt and another --host.",
             code=ExitCode.USAGE,
         )
-    return _apply_file(options, what, data, yes, manner, Scope(target or [], partial, early, wait_for_libvirt))
+    scope = Scope(target or [], partial, early, wait_for_libvirt)
+    if scope.at_boot and confirm_within is not None:
+        raise ReconcilerError(
+            "Wrong usage.",
+            "At boot nobody is there to confirm: --confirm-within goes without --early and --wait-for-libvirt.",
+            code=ExitCode.USAGE,
+        )
+    with failure_told():
+        return _apply_file(options, what, data, yes, manner, scope)
 
 
 def _apply_file(
@@ -152,14 +188,17 @@ def _apply_file(
 
     desired, source = load_state(path, data)
     targets = scope.targets
+    if scope.at_boot:
+        desired, source, instead = state_to_apply(options, desired, source)
+        manner = replace(manner, at_boot=True, instead=instead)
     if scope.early:
+        refuse_beside_guests()
         options, targets = replace(options, libvirt=FILES), early_targets(desired)
     reader = options.reader(desired, early=scope.early)
     refuse_recorded(options)
     if scope.early:
         if not targets:
-            say("Nothing of this file can be done early in boot.")
-            return ExitCode.OK
+            return tell_nothing("Nothing of this file can be done early in boot.")
         await_cards(desired, reader)
     elif scope.wait_for_libvirt:
         await_libvirt(options, desired, scope.wait_for_libvirt)
@@ -172,7 +211,7 @@ def _apply_file(
     note_taken_over(options, plan, desired, observed)
     guard(plan, desired, observed, manner)
     if not plan.actions:
-        return _nothing_to_do(options, plan, desired, observed)
+        return _nothing_to_do(options, plan, desired, observed, manner.instead)
     need_root(options)
     if not yes and not ask():
         say("Declined. Nothing was changed.")
@@ -206,7 +245,7 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
     return locked_run(options, reader, plan, fresh, desired, manner, again)
 
 
-def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot) -> int:
+def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot, instead: str = "") -> int:
     """Only the ledger may have to learn what was found already right: no more than a record, so a lock that is held
     doesn't fail it."""
     from reconciler.apply.lock import locked
@@ -223,7 +262,7 @@ def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Sna
     except ReconcilerError as error:
         kind = "Note" if error.code == ExitCode.LOCKED else "Warning"
         say(f"{kind}: What was found already right is not recorded. {error.summary} {error.detail}")
-    tell_end(plan, desired, observed, {})
+    tell_end(plan, desired, observed, {}, instead)
     return ExitCode.PARTIAL if plan.dropped else ExitCode.OK
 
 
@@ -325,12 +364,12 @@ def locked_run(
             entered=interrupts.enter,
             halves=halves,
             arm=timer.start if timer is not None else None,
-            about={"resets": manner.resets} if manner.resets else None,
+            about=manner.about,
         )
         if timer is not None and result.code == ExitCode.OK:
             _begin_again(timer, options, result)
         code = ExitCode.PARTIAL if plan.dropped and result.code == ExitCode.OK else result.code
-        tell_end(plan, desired, result.after, {o.id: o.outcome for o in result.outcomes})
+        tell_end(plan, desired, result.after, {o.id: o.outcome for o in result.outcomes}, manner.instead)
         interrupts.over(code)
     if halves is not None:
         plan = replace(plan, actions=halves.now)

@@ -5,16 +5,23 @@ Started by anybody else it tells nobody, and all else is the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.interrupts import Interrupted
 from reconciler.cli.output import say
+from reconciler.diagnostics import ReconcilerError, StateFileError
+from reconciler.exit_codes import ExitCode
 from reconciler.host.local.service_manager import take_longer, tell_status
 
 if TYPE_CHECKING:
+    from reconciler.cli.options import Options
     from reconciler.host.model import Snapshot
     from reconciler.host.protocol import Reader
-    from reconciler.plan.document import Plan
+    from reconciler.plan.document import Plan, Source
     from reconciler.report.progress import Outcome, Progress
     from reconciler.state.desired import Desired
 
@@ -36,6 +43,73 @@ def early_targets(desired: Desired) -> list[str]:
         *(address("pool", name) for name in desired.pools),
         *(address("domain", name) for name in desired.domains),
     ]
+
+
+def state_to_apply(options: Options, desired: Desired, source: Source) -> tuple[Desired, Source, str]:
+    """What the boot is to apply, where it is from, and a sentence if that is not the file: one with what was to be
+    confirmed and was not would bring back what locked its user out, and nobody could take it back. The last state that
+    was kept takes its place: guests need their VFs. Raises `ReconcilerError` 5 when none is on record."""
+    from reconciler.apply.unconfirmed import kept_plan, unconfirmed_run
+    from reconciler.state.serial import desired_from_json, desired_to_json
+
+    waiting = unconfirmed_run(options.state_dir)
+    if waiting is None:
+        return desired, source, ""
+    kept = kept_plan(options.state_dir, source.path)
+    if kept is not None and desired_to_json(desired) == desired_to_json(desired_from_json(kept.desired)):
+        return desired, source, ""
+    why = f"run {waiting.name} was to be confirmed, and nobody did"
+    way_out = f"To apply the file: {options.command('apply', source.path)}"
+    if kept is None:
+        raise ReconcilerError(
+            "Refused.",
+            f"Nothing was changed. What {source.path} declares is not known to work: {why}, and no state of this file "
+            f"that stayed is on record. {way_out}",
+            code=ExitCode.REFUSED,
+        )
+    told = f"{source.path} as it was applied at {kept.created_at}, since {why}"
+    say(f"Warning: This applies {told}. {way_out}")
+    return desired_from_json(kept.desired), replace(kept.source, path=source.path), told
+
+
+def refuse_beside_guests(root: Path = Path("/")) -> None:
+    """Without libvirt every guest counts as off, so --early is not for a host whose guests run. Raises
+    `ReconcilerError` 5."""
+    from reconciler.host.local.arrival import running_guests
+
+    guests = running_guests(root)
+    if guests:
+        raise ReconcilerError(
+            "Refused.",
+            f"Nothing was changed. --early is for the boot, before guests run, and takes them for off; these run: "
+            f"{', '.join(guests)}. Apply without --early.",
+            code=ExitCode.REFUSED,
+        )
+
+
+@contextmanager
+def failure_told() -> Iterator[None]:
+    """Tells systemd of an error that ends the apply: what the status line says otherwise is of the last step."""
+    try:
+        yield
+    except ReconcilerError as error:
+        begun = error.code in (ExitCode.PARTIAL, ExitCode.ROLLED_BACK)
+        tell_status(f"{'Failed' if begun else 'Nothing was done'}: {_why(error)}")
+        raise
+    except (KeyboardInterrupt, Interrupted):
+        tell_status("Nothing was done: it was interrupted")
+        raise
+    except Exception as error:
+        tell_status(f"Failed: this is a fault in reconciler ({type(error).__name__}: {error})")
+        raise
+
+
+def _why(error: ReconcilerError) -> str:
+    if isinstance(error, StateFileError):
+        from reconciler.state.errors import format_error
+
+        return "; ".join(format_error(diagnostic) for diagnostic in error.diagnostics)
+    return f"{error.summary} {error.detail}".rstrip()
 
 
 def await_cards(desired: Desired, reader: Reader) -> None:
@@ -105,16 +179,26 @@ def telling(inner: Progress) -> Progress:
     return _Telling(inner)
 
 
+def tell_nothing(why: str) -> int:
+    """Nothing is to be done: why. Returns the exit code."""
+    say(why)
+    tell_status(why)
+    return ExitCode.OK
+
+
 def tell_blocked(plan: Plan) -> None:
     """Nothing is done: why."""
     errors = [d for d in plan.diagnostics if d.severity == "error"]
     tell_status("Nothing was done: " + "; ".join(f"{d.address or 'the host'}: {d.summary}" for d in errors))
 
 
-def tell_end(plan: Plan, desired: Desired, host: Snapshot | None, outcomes: Mapping[str, str]) -> None:
+def tell_end(
+    plan: Plan, desired: Desired, host: Snapshot | None, outcomes: Mapping[str, str], instead: str = ""
+) -> None:
     """How many VFs there are of those that are declared, what failed, and what was left out. ``host``: as it is now;
-    ``outcomes``: by the id of the action."""
+    ``outcomes``: by the id of the action; ``instead``: what was applied in place of the file."""
     parts = [_count(desired, host)] if host is not None else ["The host could not be read again"]
+    parts += [f"NOT THE FILE, but {instead}"] if instead else []
     failed = [a.address for a in plan.actions if outcomes.get(a.id) == "failed"]
     skipped = [a.address for a in plan.actions if outcomes.get(a.id) == "skipped"]
     later = [d for d in plan.diagnostics if d.code == "left-for-later"]

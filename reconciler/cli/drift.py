@@ -49,8 +49,10 @@ def drift(
     code = _CODES.get(document["verdict"], ExitCode.OK)
     unwritten = measured.write(document, code)
     _show(options, document, Format.JSON if as_json else output_format, code)
-    if unwritten is not None:
+    if unwritten is not None and code == ExitCode.OK:
         raise unwritten
+    if unwritten is not None:
+        complain(unwritten)  # Beside what was found, which whoever asks wants to know first.
     return code
 
 

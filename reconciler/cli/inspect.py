@@ -49,6 +49,10 @@ def inspect(
 
     options: Options = context.obj
     chosen = View.JSON if as_json else view
+    if as_json and view not in (View.TEXT, View.JSON):
+        raise ReconcilerError(
+            "Wrong usage.", f"--json and --format {view.value} are two views: name one of them.", code=ExitCode.USAGE
+        )
     if wrong := refuse(chosen, output, interval, count, watch=watch):
         raise ReconcilerError("Wrong usage.", wrong, code=ExitCode.USAGE)
     if watch:

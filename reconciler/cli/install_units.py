@@ -20,7 +20,14 @@ _STATE_FILE = Path("/etc/reconciler/host.toml")
 def install_units(
     context: typer.Context,
     remove: Annotated[bool, typer.Option("--remove", help="Take them away again.")] = False,
-    file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The state file that they use.")] = _STATE_FILE,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help=f"The state file that they use. Without it: as they are installed, else {_STATE_FILE}.",
+        ),
+    ] = None,
 ) -> int:
     """Put the units of systemd in place: host.toml is applied at boot. --remove takes them away."""
     from reconciler.host.local import units
@@ -32,7 +39,10 @@ def install_units(
     root = Path("/")
     units.need_systemd(root)
     program = ["/usr/bin/reconciler"] if remove else units.find_program(sys.argv[0])
-    files = units.unit_files(root, program, os.path.abspath(file))
+    state_file = os.path.abspath(file or units.installed_state_file(root) or _STATE_FILE)
+    files = units.unit_files(root, program, state_file)
+    if not remove:
+        _need_reach(units.out_of_reach(program, state_file))
     strangers = units.not_ours(files)
     if strangers and not remove:
         raise ReconcilerError(
@@ -46,9 +56,28 @@ def install_units(
     put("\n")
     if not remove:
         _tell_of_libvirt(root)
-    if not remove and not file.exists():
-        put(f"They do nothing until there is a state file: {file}.\n")
+    if not remove and state_file != str(_STATE_FILE):
+        put(f"They use the state file {state_file}.\n")
+    if not remove and not Path(state_file).exists():
+        put(f"They do nothing until there is a state file: {state_file}.\n")
     return ExitCode.OK
+
+
+def _need_reach(hidden: list[str]) -> None:
+    """At boot root would find all of it, and the drift unit none of it, each quarter of an hour."""
+    if hidden:
+        raise ReconcilerError(
+            "The drift unit could not read all that it needs.",
+            "\n  ".join(
+                [
+                    "Nothing was changed. It sees neither home folders nor temporary ones (ProtectHome=, PrivateTmp=).",
+                    *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in hidden),
+                    "Install the program for the whole system, such as with pipx install --global or in a virtual "
+                    "environment below /opt, and keep the state file in /etc/reconciler.",
+                ]
+            ),
+            code=ExitCode.FAILED,
+        )
 
 
 def _tell_of_libvirt(root: Path) -> None:

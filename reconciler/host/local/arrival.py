@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,18 @@ def _udev_is_idle(root: Path) -> bool:
 
 def _udev_runs(root: Path) -> bool:
     return (root / "run/udev/control").exists()
+
+
+def running_guests(root: Path) -> list[str]:
+    """Guests of QEMU that run, as libvirt notes them for its own next start: their state in NAME.xml, and their process
+    in NAME.pid (qemuProcessLaunch in src/qemu/qemu_process.c). Of one that was killed both may stay."""
+    found = []
+    for path in sorted((root / "run/libvirt/qemu").glob("*.xml")):
+        with contextlib.suppress(OSError):  # It ends while we look.
+            pid = path.with_name(f"{path.stem}.pid").read_text(encoding="ascii", errors="replace").strip()
+            if pid.isdecimal() and (root / "proc" / pid).exists():
+                found.append(path.stem)
+    return found
 
 
 def wait_for_libvirt(uri: str, seconds: float) -> str:

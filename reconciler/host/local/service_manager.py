@@ -9,6 +9,8 @@ import socket
 
 _LONGEST = 400
 """Characters of the line."""
+_SECONDS = 5.0
+"""For systemd to take it: its queue may be full."""
 
 
 def tell_status(text: str) -> None:
@@ -28,5 +30,6 @@ def _notify(message: str) -> None:
     if not address.startswith(("/", "@")):
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.settimeout(_SECONDS)
         sender.connect("\0" + address[1:] if address.startswith("@") else address)
         sender.send(message.encode())

@@ -31,6 +31,11 @@ ENABLED: dict[str, bool] = {
 }
 """Those that are enabled, and whether they are started at once, too. The others are put in place only."""
 
+USER = "reconciler-drift"
+"""Whom the drift unit runs as: the file in `SYSUSERS` declares it."""
+_HIDDEN = ("/root", "/home", "/run/user", "/tmp", "/var/tmp")
+"""What the drift unit doesn't see: ProtectHome= and PrivateTmp= (systemd.exec(5))."""
+_NAMED_FILE = re.compile(r"^ConditionPathExists=(/.+)$", re.MULTILINE)
 _MEASURED = "reconciler-drift.service"
 """Its metrics stay in memory when it ends, and are not to be collected any more once it is gone."""
 
@@ -95,6 +100,40 @@ def find_program(called: str) -> list[str]:
     )
 
 
+def out_of_reach(program: list[str], state_file: str) -> list[str]:
+    """What of this the drift unit could not read, in sentences: the program's own file, the Python that it names in its
+    first line, this package, and the state file, each with what links lead to."""
+    found = []
+    parts = [("the program", Path(program[0]))]
+    parts += [("the program's Python", python)] if (python := _interpreter(Path(program[0]))) is not None else []
+    if program[0] in (os.path.abspath(sys.argv[0]), sys.executable):
+        parts.append(("the program's package", Path(reconciler.__file__)))
+    for what, path in [*parts, ("the state file", Path(state_file))]:
+        for place in dict.fromkeys((path, path.resolve())):
+            hidden = next((folder for folder in _HIDDEN if place.is_relative_to(folder)), "")
+            if hidden:
+                found.append(f"{what} is in {hidden}: {place}")
+    return found
+
+
+def _interpreter(program: Path) -> Path | None:
+    """Whom a script names in its first line ("#!/opt/venv/bin/python3 -I")."""
+    try:
+        with program.open("rb") as file:
+            line = file.readline(512)
+    except OSError:
+        return None
+    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+    return Path(words[0]) if words and words[0].startswith("/") else None
+
+
+def installed_state_file(root: Path) -> str:
+    """The state file of the units that are in place, "" when there are none of ours. Raises `HostError`."""
+    text = _text(root / UNITS / "reconciler-boot.service") or ""
+    found = _NAMED_FILE.search(text) if is_own(text) else None
+    return found[1] if found is not None else ""
+
+
 def unit_files(root: Path, program: list[str], state_file: str) -> list[UnitFile]:
     """All of them, for this program and this state file. Raises `HostError` for a path that can't stand in a unit."""
     for what in (program[0], state_file):
@@ -126,7 +165,9 @@ def not_ours(files: list[UnitFile]) -> list[str]:
             found.append(
                 f"{file.path} is a link to {file.path.readlink()}: a unit that is masked, or of somebody else."
             )
-        elif _text(file.path) not in (None, "") and not is_own(_text(file.path) or ""):
+        elif (text := _text(file.path)) is not None and not text.strip():
+            found.append(f"{file.path} is empty, which masks what has its name: somebody wants none of it.")
+        elif text is not None and not is_own(text):
             found.append(f"{file.path} was not written by reconciler install-units: its first line doesn't say so.")
     return found
 
@@ -135,10 +176,20 @@ def install(root: Path, files: list[UnitFile]) -> list[str]:
     """Writes what is not as it should be, and enables what is to be. Returns what was done, in sentences; nothing when
     all is as it should be. Raises `HostError`."""
     done = [f"Written: {file.path}" for file in files if _write(file)]
-    if any(file.path.parent == root / SYSUSERS for file in files) and done:
+    if any(file.path.parent == root / SYSUSERS for file in files) and not _has_user():
         _command(["systemd-sysusers"], "The user of the drift unit was not made")
-    if done:
+        if not _has_user():
+            raise HostError(
+                "A command failed.",
+                f"systemd-sysusers made no user {USER}, whom the drift unit runs as. Something of the same name in "
+                "/etc/sysusers.d may be in the way.",
+            )
+        done.append(f"Made: the user {USER}")
+    written = any(line.startswith("Written: ") for line in done)
+    stale = [] if written else _stale(files)  # An earlier try may have come no further.
+    if written or stale:
         _command(["systemctl", "daemon-reload"], "systemd did not read its units anew")
+    done += [f"Read anew: {name}" for name in stale]
     for name, now in ENABLED.items():
         if _state(["systemctl", "is-enabled", "--", name]) != "enabled":
             _command(["systemctl", "enable", "--", name], f"{name} was not enabled")
@@ -169,6 +220,18 @@ def need_systemd(root: Path) -> None:
     """Raises `HostError` where systemd doesn't run."""
     if not booted(root):
         raise HostError("Units can't be installed.", "systemd does not run here (there is no /run/systemd/system).")
+
+
+def _has_user() -> bool:
+    return bool(_state(["getent", "passwd", USER]))
+
+
+def _stale(files: list[UnitFile]) -> list[str]:
+    """Units of which systemd knows another text than the file has. One that it hasn't loaded it reads when it does."""
+    names = [file.name for file in files if file.is_unit]
+    shown = _state(["systemctl", "show", "--property=Id,NeedDaemonReload", "--", *names])
+    units = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in shown.split("\n\n")]
+    return [unit.get("Id", "") for unit in units if unit.get("NeedDaemonReload") == "yes"]
 
 
 def _state(argv: list[str]) -> str:

@@ -97,6 +97,9 @@ def test_what_can_not_be_written_is_told_and_the_answer_shown_all_the_same(appli
     assert done.returncode == ExitCode.FAILED
     assert done.stdout.startswith("In sync")
     assert done.stderr.startswith("Error: The metrics can't be written. nowhere/r.prom: No such file or directory.")
+    applied.run("sim", "run", "host.sim", "ip", "link", "set", "enp1s0", "vf", "0", "vlan", "9")
+    done = applied.run(*SIM, "drift", "host.toml", "--metrics", "nowhere/r.prom")
+    assert (done.returncode, "The metrics can't be written." in done.stderr) == (ExitCode.CHANGES, True)
     applied.write("host.toml", "x =")
     done = applied.run(*SIM, "drift", "host.toml", "--metrics", "nowhere/r.prom")
     assert done.returncode == ExitCode.INVALID

@@ -24,6 +24,8 @@ class Systemd:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.enabled: set[str] = set()
+        self.users: set[str] = set()
+        self.stale: set[str] = set()
         self.fails = ""
 
     def run(self, argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
@@ -32,9 +34,18 @@ class Systemd:
             return subprocess.CompletedProcess(argv, 0, f"{said}\n", "")
         if argv[1:2] == ["is-active"]:
             return subprocess.CompletedProcess(argv, 0, "active\n", "")
+        if argv[0] == "getent":
+            return subprocess.CompletedProcess(argv, 0, f"{argv[-1]}:x:99:\n" if argv[-1] in self.users else "", "")
+        if argv[1:2] == ["show"]:
+            blocks = [f"Id={name}\nNeedDaemonReload={'yes' if name in self.stale else 'no'}" for name in argv[4:]]
+            return subprocess.CompletedProcess(argv, 0, "\n\n".join(blocks), "")
         self.asked.append(list(argv))
         if self.fails and self.fails in argv:
             return subprocess.CompletedProcess(argv, 1, "", "Failed: no.")
+        if argv[0] == "systemd-sysusers":
+            self.users.add(units.USER)
+        if argv[1:2] == ["daemon-reload"]:
+            self.stale.clear()
         if argv[1:2] == ["enable"]:
             self.enabled.add(argv[-1])
         return subprocess.CompletedProcess(argv, 0, "", "")
@@ -70,7 +81,8 @@ def test_a_path_that_means_something_else_in_a_unit_is_refused(tmp_path: Path, p
 def test_installed_once_there_is_nothing_to_do(tmp_path: Path, systemd: Systemd) -> None:
     files = units.unit_files(tmp_path, PROGRAM, units.STATE_FILE)
     done = units.install(tmp_path, files)
-    assert len(done) == len(files) + len(units.ENABLED)
+    assert len(done) == len(files) + len(units.ENABLED) + 1
+    assert "Made: the user reconciler-drift" in done
     assert all(file.path.read_text() == file.text for file in files)
     assert ["systemctl", "daemon-reload"] in systemd.asked
     assert ["systemd-sysusers"] in systemd.asked
@@ -78,6 +90,58 @@ def test_installed_once_there_is_nothing_to_do(tmp_path: Path, systemd: Systemd)
     systemd.asked.clear()
     assert units.install(tmp_path, files) == []
     assert systemd.asked == []
+
+
+@pytest.mark.parametrize("fails", ["systemd-sysusers", "daemon-reload"])
+def test_what_an_earlier_try_left_is_made_up_for(tmp_path: Path, systemd: Systemd, fails: str) -> None:
+    files = units.unit_files(tmp_path, PROGRAM, units.STATE_FILE)
+    systemd.fails = fails
+    with pytest.raises(HostError, match="A command failed"):
+        units.install(tmp_path, files)
+    systemd.fails, systemd.stale = "", {"reconciler-boot.service"}
+    done = units.install(tmp_path, files)
+    assert "Read anew: reconciler-boot.service" in done
+    assert ("Made: the user reconciler-drift" in done) == (fails == "systemd-sysusers")
+    assert (systemd.users, systemd.stale) == ({units.USER}, set())
+    assert units.install(tmp_path, files) == []
+
+
+def test_the_state_file_of_units_in_place(tmp_path: Path, systemd: Systemd) -> None:
+    assert units.installed_state_file(tmp_path) == ""
+    units.install(tmp_path, units.unit_files(tmp_path, PROGRAM, "/srv/states/r620.toml"))
+    assert units.installed_state_file(tmp_path) == "/srv/states/r620.toml"
+    boot = tmp_path / "etc/systemd/system/reconciler-boot.service"
+    boot.write_text(boot.read_text().partition("\n")[2])
+    assert units.installed_state_file(tmp_path) == ""
+
+
+def test_what_the_drift_unit_could_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert units.out_of_reach(["/opt/r/bin/reconciler"], "/etc/reconciler/host.toml") == []
+    found = units.out_of_reach(["/root/.local/bin/reconciler"], "/home/me/host.toml")
+    assert found == [
+        "the program is in /root: /root/.local/bin/reconciler",
+        "the state file is in /home: /home/me/host.toml",
+    ]
+    monkeypatch.setattr(units, "_HIDDEN", (str(tmp_path / "home"),))
+    (tmp_path / "home/venv").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    python = script(tmp_path / "home/venv/python", "exit 0")
+    program = tmp_path / "bin/reconciler"
+    program.write_text(f"#!{python} -I\n")
+    assert units.out_of_reach([str(program)], "/etc/x.toml") == [
+        f"the program's Python is in {tmp_path / 'home'}: {python}"
+    ]
+    link = tmp_path / "bin/link"
+    link.symlink_to(tmp_path / "home/venv/python")
+    assert "the program is in" in units.out_of_reach([str(link)], "/etc/x.toml")[0]
+
+
+def test_an_empty_file_masks_a_unit(tmp_path: Path, systemd: Systemd) -> None:
+    files = units.unit_files(tmp_path, PROGRAM, units.STATE_FILE)
+    folder = tmp_path / "etc/systemd/system"
+    folder.mkdir(parents=True)
+    (folder / "reconciler-boot.service").write_text("")
+    assert [("masks" in found) for found in units.not_ours(files)] == [True]
 
 
 def test_removed_without_a_trace(tmp_path: Path, systemd: Systemd) -> None:

@@ -72,7 +72,8 @@ def _autoprobe(args: Args) -> str:
 
 def _host_network(args: Args) -> str:
     who = "NetworkManager and systemd-networkd"
-    return f"have {who} leave its VFs alone" if args["host_network"] else f"let {who} have its VFs again"
+    reads = "; networkd reads all its files again"
+    return f"have {who} leave its VFs alone{reads}" if args["host_network"] else f"let {who} have its VFs again"
 
 
 _DRIVERS = {

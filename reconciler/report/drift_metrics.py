@@ -27,8 +27,8 @@ def kind_of(address: str) -> str:
 
 def render_metrics(document: dict[str, Any] | None, *, code: int, checked_at: str, applied_at: str) -> str:
     """The metrics of a ``reconciler-drift/1`` document. ``None``: there is none, since the check failed; then nothing
-    is said of fields and of a reboot, and in_sync is 0. ``code``: the exit code of drift. The moments are as
-    `reconciler.clock.now` writes them; ``applied_at`` may be ""."""
+    is said of fields, of other owners and of a reboot, and in_sync is 0. ``code``: the exit code of drift. The moments
+    are as `reconciler.clock.now` writes them; ``applied_at`` may be ""."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
@@ -55,6 +55,11 @@ def render_metrics(document: dict[str, Any] | None, *, code: int, checked_at: st
             "pending_reboot",
             "1: something is written and becomes effective with a reboot.",
             counts.get("pending-reboot", 0) > 0,
+        )
+        gauge(
+            "other_owners",
+            "Files of other tools that set a declared PF or its VFs otherwise, once by PF. They win when they run.",
+            sum(item["code"] == "another-owner-differs" for item in document["diagnostics"]),
         )
         gauge("checked_fields", "Declared fields that were looked at.", sum(counts.values()))
         gauge("ignored_fields", "Fields that differ and were left out by --ignore.", document["ignored"])

@@ -114,6 +114,19 @@ def test_networkd_takes_vfs_and_leaves_them_once_it_is_told(host: Host) -> None:
     assert host.reconciler("plan ignored.toml --json").expect(0).json["actions"] == []
 
 
+@pytest.mark.long
+def test_the_way_back_gives_the_vfs_back_and_nothing_else(host: Host) -> None:
+    host.sh("ip link add dum0 type dummy; ip link set dum0 up")
+    write(host, "/etc/systemd/network/50-dum.network", "[Match]\nName=dum0\n[Network]\nLinkLocalAddressing=ipv6\n")
+    host.sh("chmod 644 /etc/systemd/network/50-dum.network")
+    host.reconciler("rollback --yes").expect(0)
+    back = setup_of(host)
+    assert "unmanaged" not in (back["enp1s0v0"], back["enp1s0v1"])
+    assert back["dum0"] == "unmanaged"  # What waits for a reload still waits.
+    host.sh("rm /etc/systemd/network/50-dum.network; ip link del dum0")
+    host.reconciler("apply ignored.toml --yes").expect(0)
+
+
 def test_vfs_to_come_are_left_alone_and_the_way_back_gives_them_back(host: Host) -> None:
     host.sh("cd /sys/class/net/enp1s0/device; echo 0 >sriov_numvfs; echo 3 >sriov_numvfs")
     assert {name: setup for name, setup in setup_of(host).items() if name.startswith("enp1s0v")} == dict.fromkeys(

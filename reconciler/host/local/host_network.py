@@ -32,6 +32,9 @@ _RULE = (
 )
 _NETWORK_BODY = f"[Match]\nProperty={_PROPERTY}=ignore\n\n[Link]\nUnmanaged=yes\n"
 _ADDRESS = re.compile(r'PCI_SLOT_NAME=([0-9a-f:.]+)\*"')
+_HAD = "# NetworkManager had these VFs of {address}: {vfs}\n"
+_HAD_LINE = re.compile(r"^# NetworkManager had these VFs of (?P<pf>[0-9a-f:.]+): (?P<vfs>[0-9a-f:. ]+)$", re.MULTILINE)
+"""Who has to get them back; in the file of rules, where a killed run or a new boot doesn't lose it."""
 _WHAT = "host_network"
 
 _NETWORKD, _MANAGER = "systemd-networkd", "NetworkManager"
@@ -40,9 +43,12 @@ _TAKEN = ("configuring", "configured", "failed", "linger")
 _STATE = re.compile(r"^GENERAL\.DEVICE:(?P<name>\S+)\s+GENERAL\.STATE:(?P<state>\d+)", re.MULTILINE)
 _UNMANAGED = 10
 """NM_DEVICE_STATE_UNMANAGED; 0 is unknown."""
+_NMCLI = ("nmcli", "device", "set", "ifname")
+"""It knows no ``--``."""
+_RECONFIGURE = ("networkctl", "reconfigure", "--")
 _SECONDS = 10.0
 _MOMENT = 2.0
-"""Seconds until networkd has read its files again."""
+"""Seconds until networkd has heard of a mark, or has read its files."""
 
 
 def read_host_network(root: Path, pfs: Mapping[str, Pf], notes: list[str]) -> HostNetwork:
@@ -96,12 +102,17 @@ def _admin_state(root: Path, name: str) -> str:
 
 
 def _by_networkmanager(root: Path) -> dict[str, str]:
+    return {name: _MANAGER for name, state in _networkmanager_states(root).items() if state > _UNMANAGED}
+
+
+def _networkmanager_states(root: Path) -> dict[str, int]:
+    """Of each interface that it knows; none when it doesn't run."""
     if not (root / "run/NetworkManager").is_dir() or not _runs(root, _MANAGER):
         return {}
     done = run(["nmcli", "-t", "-f", "GENERAL.DEVICE,GENERAL.STATE", "device", "show"], _SECONDS)
     if done.returncode != 0:
         raise OSError(0, f"nmcli says {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return {match["name"]: _MANAGER for match in _STATE.finditer(done.stdout) if int(match["state"]) > _UNMANAGED}
+    return {match["name"]: int(match["state"]) for match in _STATE.finditer(done.stdout)}
 
 
 def _runs(root: Path, service: str) -> bool:
@@ -118,51 +129,85 @@ def _runs(root: Path, service: str) -> bool:
 
 
 def write_host_network(root: Path, pfs: Sequence[str], seconds: float) -> None:
-    """Replaces both files, for the VFs of these PFs (identities); without any they are removed. Then udev, and networkd
-    if it runs, read them, and netdevs that are there already are marked anew."""
+    """Replaces both files, for the VFs of these PFs (identities); without any they are removed. Then udev reads them,
+    and netdevs that are there already are marked anew; NetworkManager and networkd let go of those that they have, and
+    get back those of PFs that are not listed any more."""
     until = time.monotonic() + seconds
-    addresses = [identity.partition("/")[2] for identity in sorted(set(pfs))]
-    before = _ADDRESS.findall(_own_rules(root))
-    rules = "".join(_RULE.format(address=address) for address in addresses)
-    replace_own(root, RULES, _WHAT, rules if addresses else None)
-    replace_own(root, NETWORK, _WHAT, _NETWORK_BODY if addresses else None)
-    names = [name for _, name in _netdevs(root, sorted({*addresses, *before}))]
-    if (root / "run/udev/control").exists():
-        _command(["udevadm", "control", "--reload"], until)
-        if names:
-            paths = [f"/sys/class/net/{name}" for name in names]
-            _command(["udevadm", "trigger", "--settle", "--action=change", "--", *paths], until)
-    try:
-        networkd, theirs = _runs(root, _NETWORKD), _by_networkmanager(root)
-    except (OSError, NoAnswer) as error:
-        why = error.strerror if isinstance(error, OSError) else "no answer in time"
-        raise HostError("The host's network could not be told of the VFs.", f"Who manages them: {why}.") from error
-    for _, name in _netdevs(root, addresses):
-        if name in theirs:  # NetworkManager goes by the mark when an interface appears (seen with 1.52).
-            by_keyword = ["ifname", name]  # nmcli knows no ``--``.
-            _command(["nmcli", "device", "set", *by_keyword, "managed", "no"], until)
+    listed = [identity.partition("/")[2] for identity in sorted(set(pfs))]
+    rules, is_known = _own(root, RULES), _own(root, NETWORK).endswith(_NETWORK_BODY)
+    dropped = sorted({*_ADDRESS.findall(rules)} - {*listed})
+    networkd, states = _who_runs(root)
+    had = {match["pf"]: set(match["vfs"].split()) for match in _HAD_LINE.finditer(rules)}
+    for pf in listed:
+        vfs = {vf for vf, name in _netdevs(root, [pf]) if states.get(name, 0) > _UNMANAGED}
+        had[pf] = had.get(pf, set()) | vfs
+    replace_own(root, RULES, _WHAT, "".join(_rules_of(pf, had[pf]) for pf in listed) if listed else None)
+    replace_own(root, NETWORK, _WHAT, _NETWORK_BODY if listed else None)
+    _mark_anew(root, [*listed, *dropped], until)
+    for _, name in _netdevs(root, listed):
+        if states.get(name, 0) > _UNMANAGED:  # It goes by the mark when an interface appears (seen with 1.52).
+            _command([*_NMCLI, name, "managed", "no"], until)
+    for pf in dropped:
+        for vf, name in _netdevs(root, [pf]):
+            if vf in had.get(pf, ()) and states.get(name) == _UNMANAGED:
+                _command([*_NMCLI, name, "managed", "yes"], until)
     if networkd:
-        _command(["networkctl", "reload"], until)
-        _again(root, [name for vf, name in _netdevs(root, addresses)], until)
+        _tell_networkd(root, listed, dropped, is_known, until)
 
 
-def _own_rules(root: Path) -> str:
+def _own(root: Path, path: str) -> str:
     try:
-        return read_own(root, RULES) or ""
+        return read_own(root, path) or ""
     except OSError:
         return ""  # Replacing it says what is wrong with it.
 
 
-def _again(root: Path, names: Sequence[str], until: float) -> None:
-    """networkd may have read its files before udev's mark reached it: then it is asked once more."""
+def _who_runs(root: Path) -> tuple[bool, dict[str, int]]:
+    """Whether networkd does, and the states of NetworkManager's interfaces. Asked before anything is written."""
+    try:
+        return _runs(root, _NETWORKD), _networkmanager_states(root)
+    except (OSError, NoAnswer) as error:
+        why = error.strerror if isinstance(error, OSError) else "no answer in time"
+        raise HostError("The host's network could not be told of the VFs.", f"Who manages them: {why}.") from error
+
+
+def _rules_of(pf: str, had: set[str]) -> str:
+    return (_HAD.format(address=pf, vfs=" ".join(sorted(had))) if had else "") + _RULE.format(address=pf)
+
+
+def _mark_anew(root: Path, pfs: Sequence[str], until: float) -> None:
+    if not (root / "run/udev/control").exists():
+        return
+    _command(["udevadm", "control", "--reload"], until)
+    paths = [f"/sys/class/net/{name}" for _, name in _netdevs(root, pfs)]
+    if paths:
+        _command(["udevadm", "trigger", "--settle", "--action=change", "--", *paths], until)
+
+
+def _tell_networkd(root: Path, listed: Sequence[str], dropped: Sequence[str], is_known: bool, until: float) -> None:
+    """networkd reads one file only with all others, also what an administrator has written and not put into force yet.
+    So it is told to only when our file, which is the same for any PFs, is new to it; else it is asked about VFs alone.
+    udev's mark may reach it a moment later: who it still has then, or has not taken back, is asked about once more."""
+    names, back = ([name for _, name in _netdevs(root, pfs)] for pfs in (listed, dropped))
+    if listed and not is_known:
+        _command(["networkctl", "reload"], until)
+    if back:
+        _command([*_RECONFIGURE, *back], until)
     end = min(until, time.monotonic() + _MOMENT)
-    while time.monotonic() < end:
-        if not any(_admin_state(root, name) in _TAKEN for name in names):
+    while (names or back) and time.monotonic() < end:
+        left, out = _taken(root, names), [name for name in back if name not in _taken(root, back)]
+        if not left and not out:
             return
         time.sleep(0.1)
-    left = [name for name in names if _admin_state(root, name) in _TAKEN]
-    if left:
-        _command(["networkctl", "reconfigure", "--", *left], until)
+    left, out = _taken(root, names), [name for name in back if name not in _taken(root, back)]
+    if left and is_known:  # It was there, and networkd has not read it all the same.
+        _command(["networkctl", "reload"], until)
+    if left or out:
+        _command([*_RECONFIGURE, *left, *out], until)
+
+
+def _taken(root: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if _admin_state(root, name) in _TAKEN]
 
 
 def _command(argv: Sequence[str], until: float) -> None:

@@ -62,6 +62,7 @@ def state(root: Path, word: str) -> None:
 
 
 def test_written_read_and_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_network, "_MOMENT", 0.01)
     commands = Commands(monkeypatch, ["systemd-networkd"])
     assert read_host_network(root, PFS, []) == HostNetwork([])
     write_host_network(root, [INT, "pci/0000:02:00.0"], 10.0)
@@ -76,7 +77,12 @@ def test_written_read_and_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -
     write_host_network(root, [], 10.0)
     assert not (root / RULES).exists()
     assert not (root / NETWORK).exists()
-    assert commands.asked[4].endswith("/sys/class/net/enp1s0v0")  # Whose mark goes.
+    assert commands.asked[3:] == [
+        "udevadm control --reload",
+        "udevadm trigger --settle --action=change -- /sys/class/net/enp1s0v0",  # Whose mark goes.
+        "networkctl reconfigure -- enp1s0v0",
+        "networkctl reconfigure -- enp1s0v0",  # It has not taken it yet.
+    ]
 
 
 def test_nobody_is_told_who_does_not_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +171,7 @@ def test_a_systemd_that_does_not_say_who_runs_leaves_it_unknown(root: Path, monk
     assert "systemctl says" in said[0]
     with pytest.raises(HostError, match="could not be told"):
         write_host_network(root, [INT], 10.0)
+    assert not (root / RULES).exists()
 
 
 def test_networkmanager_lets_go_of_what_it_has(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,3 +180,55 @@ def test_networkmanager_lets_go_of_what_it_has(root: Path, monkeypatch: pytest.M
     (root / "run/NetworkManager").mkdir(parents=True)
     write_host_network(root, [INT], 10.0)
     assert commands.asked[-1] == "nmcli device set ifname enp1s0v0 managed no"
+
+
+def networkmanager(root: Path, monkeypatch: pytest.MonkeyPatch, *states: int) -> Commands:
+    """NetworkManager with these states of the VF, one after the other."""
+    (root / "run/NetworkManager").mkdir(parents=True, exist_ok=True)
+    commands = Commands(monkeypatch, ["NetworkManager"])
+    left = list(states)
+
+    def answer(argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+        if argv[:2] == ["nmcli", "-t"]:
+            shown = f"GENERAL.DEVICE:enp1s0v0\nGENERAL.STATE:{left.pop(0)} (x)\n"
+            return subprocess.CompletedProcess(argv, 0, shown, "")
+        return commands(argv, seconds)
+
+    monkeypatch.setattr(host_network, "run", answer)
+    return commands
+
+
+def test_networkmanager_gets_back_what_it_had(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = networkmanager(root, monkeypatch, 70, 10, 10, 10)
+    for pfs in ([INT], [INT, "pci/0000:02:00.0"]):  # It is known also after it is written once more.
+        write_host_network(root, pfs, 10.0)
+        assert f"# NetworkManager had these VFs of {ADDRESS}: {VF}\n" in (root / RULES).read_text()
+    assert [asked for asked in commands.asked if "nmcli" in asked] == ["nmcli device set ifname enp1s0v0 managed no"]
+    write_host_network(root, ["pci/0000:02:00.0"], 10.0)
+    assert commands.asked[-1] == "nmcli device set ifname enp1s0v0 managed yes"
+    assert "had" not in (root / RULES).read_text()
+
+
+@pytest.mark.parametrize(("before", "after"), [(10, 10), (70, 30)])
+def test_what_it_did_not_have_or_has_again_is_left_as_it_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    commands = networkmanager(root, monkeypatch, before, after)
+    write_host_network(root, [INT], 10.0)
+    write_host_network(root, [], 10.0)
+    assert not any("managed yes" in asked for asked in commands.asked)
+
+
+def test_networkd_reads_its_files_only_when_ours_is_new_to_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands(monkeypatch, ["systemd-networkd"])
+    monkeypatch.setattr(host_network, "_MOMENT", 0.01)
+    write_host_network(root, [INT], 10.0)
+    del commands.asked[:]
+    write_host_network(root, [INT, "pci/0000:02:00.0"], 10.0)
+    assert not any("networkctl" in asked for asked in commands.asked)
+    state(root, "configured")  # It has not read our file, though that is there.
+    write_host_network(root, [INT], 10.0)
+    assert commands.asked[-2:] == ["networkctl reload", "networkctl reconfigure -- enp1s0v0"]
+    del commands.asked[:]
+    write_host_network(root, [], 10.0)
+    assert commands.asked[2:] == ["networkctl reconfigure -- enp1s0v0"]

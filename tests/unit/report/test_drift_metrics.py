@@ -57,6 +57,14 @@ def test_what_moved_is_counted_by_kind_and_label() -> None:
     assert told == {("vf", "drift"): 3, ("pf", "unrecorded"): 1, ("pf", "unknown"): 1, ("nic", "deferred"): 1}
 
 
+def test_files_of_other_tools_are_counted_and_are_no_drift() -> None:
+    document = clean(in_sync=9)
+    assert of(document, 0)["reconciler_other_owners",] == 0
+    document["diagnostics"] = [{"code": code} for code in ("another-owner-differs", "x", "another-owner-differs")]
+    found = of(document, 0)
+    assert (found["reconciler_other_owners",], found["reconciler_in_sync",]) == (2, 1)
+
+
 def test_what_waits_for_a_reboot_is_in_sync_and_told() -> None:
     label: Label = "pending-reboot"
     found = of(clean(DriftField("kernel", "cmdline", label, ["a"], ["a"], []), in_sync=3, pending_reboot=1), 0)

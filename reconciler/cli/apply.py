@@ -17,6 +17,7 @@ from reconciler.cli.boot import (
     await_libvirt,
     early_targets,
     failure_told,
+    late_targets,
     refuse_beside_guests,
     state_to_apply,
     tell_blocked,
@@ -202,6 +203,7 @@ def _apply_file(
         await_cards(desired, reader)
     elif scope.wait_for_libvirt:
         await_libvirt(options, desired, scope.wait_for_libvirt)
+        targets = targets or late_targets(options, desired)
     observed = options.observe(reader)
     plan = make_plan(desired, observed, source=source, created_at=now(), targets=targets, partial=scope.partial)
     show_plan(options, plan)

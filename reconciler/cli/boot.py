@@ -45,6 +45,28 @@ def early_targets(desired: Desired) -> list[str]:
     ]
 
 
+def late_targets(options: Options, desired: Desired) -> list[str]:
+    """The addresses that --wait-for-libvirt is about, none for all: without services that systemd is yet to start in
+    this boot by itself. These may be ordered after the unit that waits for them here."""
+    from reconciler.host.local.child import NoAnswer
+    from reconciler.host.local.systemd import queued
+    from reconciler.state.address import address
+
+    try:
+        left = queued(Path("/"), desired.services) if options.host == "local" else []
+    except (OSError, NoAnswer):
+        left = []  # Reading the services says what is wrong.
+    if not left:
+        return []
+    say(f"Note: systemd starts these in this boot: {', '.join(address('services', name) for name in left)}.")
+    return [
+        *([address("kernel", "cmdline")] if desired.cmdline is not None else []),
+        *early_targets(desired),
+        *(address("services", name) for name in desired.services if name not in left),
+        *(address("hugepages", size) for size in desired.hugepages),
+    ]
+
+
 def state_to_apply(options: Options, desired: Desired, source: Source) -> tuple[Desired, Source, str]:
     """What the boot is to apply, where it is from, and a sentence if that is not the file: one with what was to be
     confirmed and was not would bring back what locked its user out, and nobody could take it back. The last state that

@@ -23,6 +23,8 @@ _ALL_SECONDS = 60.0
 """For all services: systemd reads the files of those that it hasn't loaded."""
 _MOMENT = 1.0
 """Seconds after which a service that was started is taken for one that runs."""
+_TURN = 15.0
+"""For a service to get its turn while the machine boots."""
 _LINES, _WIDTH = 4, 200
 """Of a failed service's log: how many lines, and how much of each."""
 
@@ -152,13 +154,69 @@ def last_words(unit: str) -> list[str]:
 # ---------------------------------------------------------------------------- writing
 
 
+def queued(root: Path, names: Iterable[str]) -> list[str]:
+    """Of these services, those that systemd is yet to start while the machine boots: ordered after others. Raises
+    OSError or `NoAnswer`."""
+    wanted = list(names)
+    if not wanted or not booted(root) or not _starting():
+        return []
+    waiting = _waiting_jobs()
+    shown = _show([f"{name}{_SUFFIX}" for name in wanted], "Id,Names")
+    units = {name: unit["Id"] for unit in shown for name in unit["Names"].split()}
+    return [name for name in wanted if units.get(f"{name}{_SUFFIX}") in waiting]
+
+
+def _starting() -> bool:
+    """Whether the machine boots (systemctl(1), is-system-running); its exit status says the same."""
+    return run(["systemctl", "is-system-running"], _SECONDS).stdout.strip() in ("initializing", "starting")
+
+
+def _in_boot() -> bool:
+    try:
+        return _starting()
+    except (OSError, NoAnswer):
+        return False  # The start itself says what is wrong.
+
+
+def _waiting_jobs() -> set[str]:
+    """Units that are to be started, and wait for others. Each line: number, unit, what, state."""
+    lines = [line.split() for line in _ask(["list-jobs", "--no-legend", "--no-pager"]).splitlines()]
+    return {words[1] for words in lines if len(words) >= 4 and words[2:4] == ["start", "waiting"]}
+
+
+def _is_waiting(unit: str) -> bool:
+    try:
+        return unit in _waiting_jobs()
+    except (OSError, NoAnswer) as error:
+        raise HostError("systemd can't be asked.", f"systemctl list-jobs: {error}.") from error
+
+
+def _start_in_boot(root: Path, unit: str, failed: str, seconds: float) -> None:
+    """Starts it while the machine boots, without waiting for one that may be ordered after this very run: both would
+    wait for each other."""
+    _command(root, ["start", "--no-block", "--no-ask-password", "--", unit], failed, _SECONDS)
+    until = time.monotonic() + min(seconds, _TURN)
+    while _is_waiting(unit):
+        if time.monotonic() >= until:
+            raise HostError(
+                "The service waits for its turn in the boot.",
+                f"{unit} is ordered after units that are still starting, of which this run may be one. systemd starts "
+                "it when they are through.",
+            )
+        time.sleep(_MOMENT / 2)
+
+
 def set_service(root: Path, unit: str, running: bool, seconds: float) -> None:
-    """Starts or stops it, and waits until systemd has."""
+    """Starts or stops it, and waits until systemd has. While the machine boots one that waits for others is a
+    HostError; one that is starting is left to the caller to wait for."""
     if running:
         # One that failed too often in a row is not started until that is forgotten (StartLimitBurst=).
         _command(root, ["reset-failed", "--", unit], "", _SECONDS)
     verb = "start" if running else "stop"
     failed = f"{unit} could not be {'started' if running else 'stopped'}"
+    if running and _in_boot():
+        _start_in_boot(root, unit, failed, seconds)
+        return
     _command(root, [verb, "--no-ask-password", "--", unit], failed, seconds)
 
 

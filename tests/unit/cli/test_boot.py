@@ -206,6 +206,14 @@ def test_guests_that_run_are_found_without_libvirt(tmp_path: Path) -> None:
     assert (refused.value.code, "these run: web1" in refused.value.detail) == (ExitCode.REFUSED, True)
 
 
+def test_services_that_systemd_is_yet_to_start_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = desired(f'{KEPT}\n[services]\nlibvirt-guests = "running"\nnumad = "stopped"\n[hugepages]\n2M = 4\n')
+    monkeypatch.setattr("reconciler.host.local.systemd.queued", lambda root, names: [])
+    assert boot.late_targets(Options(), declared) == []
+    monkeypatch.setattr("reconciler.host.local.systemd.queued", lambda root, names: ["libvirt-guests"])
+    assert boot.late_targets(Options(), declared) == ["pf.int", "pf.ext", "services.numad", "hugepages.2M"]
+
+
 def test_what_goes_with_what(inside: Inside) -> None:
     inside.write("host.toml", f"schema = 1\n{FILE}")
     assert inside.run(*SIM, "plan", "host.toml", "-o", "p.json").returncode == ExitCode.OK

@@ -187,8 +187,31 @@ def test_starting_forgets_earlier_failures_first(root: Path, monkeypatch: pytest
     systemd.set_service(root, "a.service", False, 5.0)
     systemd.set_service_at_boot(root, "a.service", True)
     systemd.set_service_at_boot(root, "a.service", False)
-    assert [line[1] for line in asked.asked] == ["reset-failed", "start", "stop", "enable", "disable"]
-    assert all(line[-2:] == ["--", "a.service"] for line in asked.asked)
+    told = [line for line in asked.asked if line[1] != "is-system-running"]
+    assert [line[1] for line in told] == ["reset-failed", "start", "stop", "enable", "disable"]
+    assert all(line[-2:] == ["--", "a.service"] for line in told)
+
+
+BOOTING = {"is-system-running": "starting\n", "list-jobs": "7 a.service start waiting\n8 b.service start running\n"}
+
+
+def test_in_the_boot_nobody_waits_for_a_service_that_waits_for_us(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Systemctl(monkeypatch, dict(BOOTING))
+    monkeypatch.setattr(systemd, "_TURN", 0.0)
+    with pytest.raises(HostError, match="waits for its turn") as left:
+        systemd.set_service(root, "a.service", True, 100.0)
+    assert "systemd starts it when they are through" in left.value.detail
+    assert ["systemctl", "start", "--no-block", "--no-ask-password", "--", "a.service"] in asked.asked
+    systemd.set_service(root, "b.service", True, 100.0)
+
+
+def test_services_that_the_boot_is_yet_to_start(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = "\n\n".join(unit(name) for name in ("a", "b", "c"))
+    Systemctl(monkeypatch, {**BOOTING, "show": shown})
+    assert systemd.queued(root, ["a", "b", "c"]) == ["a"]
+    assert systemd.queued(root, []) == []
+    Systemctl(monkeypatch, {**BOOTING, "is-system-running": "running\n", "show": shown})
+    assert systemd.queued(root, ["a"]) == []
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,12 @@ def test_each_unit_is_one_that_systemd_reads() -> None:
         assert {"Unit", "Service"} <= set(parser.sections()), source
 
 
+def test_no_target_waits_for_the_units_of_the_boot() -> None:
+    """systemd.target(5), "Default Dependencies": a target waits for what it wants, unless that says no."""
+    for name in ("reconciler-boot.service", "reconciler-guests.service"):
+        assert "\nDefaultDependencies=no\n" in (units.source_folder() / name).read_text()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_finds_no_fault_in_them(tmp_path: Path) -> None:
     files = units.unit_files(tmp_path, [sys.executable, "-m", "reconciler"], units.STATE_FILE)

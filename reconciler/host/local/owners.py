@@ -14,6 +14,8 @@ _MOST_BYTES = 256 * 1024
 _MOST_FILES = 400
 """Of each folder."""
 _MOST_TEXT = 200
+_MOST_IN_A_LINE = 8 * 1024
+"""Characters; what comes after them in one line is not searched."""
 
 _ANY = re.compile(
     r"sriov[-_]?(?:numvfs|num-vfs|totalvfs|drivers_autoprobe)|\bnumvfs\b|\bmax_vfs=|\[SR-IOV\]|^\s*\[sriov\]"
@@ -98,7 +100,8 @@ def _lines(
     except OSError as error:
         notes.append(f"{shown} can't be read: {error.strerror}. Whether it configures VFs is not known.")
         return
-    lines = [line for line in enumerate(text.splitlines(), 1) if not line[1].lstrip().startswith(_COMMENT)]
+    cut = enumerate((line[:_MOST_IN_A_LINE] for line in text.splitlines()), 1)
+    lines = [line for line in cut if not line[1].lstrip().startswith(_COMMENT)]
     elsewhere = sorted({name for _, line in lines for name in names if _has(line, name)} | _in(path.name, names))
     for number, line in lines:
         own = [name for name in names if _has(line, name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,14 @@ def test_lines_of_other_tools(tmp_path: Path, path: str, content: str, found: ob
 )
 def test_what_is_no_matter_of_ours(tmp_path: Path, path: str, content: str | bytes) -> None:
     assert owners(tmp_path, path, content) == []
+
+
+def test_a_long_line_takes_no_time(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/rc.local").write_text("ip link set " * 20_000 + "\nip link set enp1s0 vf 0 trust on\n")
+    begin = time.process_time()
+    (line,) = read_owners(tmp_path, PFS, [])
+    assert (line.line, time.process_time() - begin < 5) == (2, True)
 
 
 def test_a_huge_file_is_read_in_part_and_an_unreadable_one_is_a_note(tmp_path: Path) -> None:

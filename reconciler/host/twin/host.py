@@ -21,7 +21,7 @@ from reconciler.host import refusals
 from reconciler.host.counters import PfCounters, choose
 from reconciler.host.guests import NoAnswer
 from reconciler.host.local.libvirt_errors import host_error
-from reconciler.host.model import Pf, Snapshot
+from reconciler.host.model import BootArguments, Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
 from reconciler.host.twin import (
@@ -133,9 +133,16 @@ class TwinHost:
         return deepcopy(self.twin().losses)
 
     def set_kernel_arguments(self, arguments: Sequence[str] | None, deadline: float) -> None:
-        """The boot loader's configuration."""
+        """The boot loader's configuration. Whatever goes wrong, it is put back, as by the local writer."""
+        changed: list[tuple[Twin, BootArguments]] = []
+
+        def act(twin: Twin) -> float:
+            changed.append((twin, deepcopy(twin.boot)))
+            return cmdline.set_own(twin, arguments)
 
         def words(error: Exception) -> HostError:
+            for twin, before in changed:
+                twin.boot = before
             said = str(error) if isinstance(error, CommandFailed) else getattr(error, "strerror", None) or str(error)
             return HostError(
                 "The boot loader's configuration could not be changed.",
@@ -143,7 +150,7 @@ class TwinHost:
                 errno=errno.ECANCELED,
             )
 
-        self._do(lambda twin: cmdline.set_own(twin, arguments), words, deadline)
+        self._do(act, words, deadline)
 
     def set_blacklist(self, names: Sequence[str] | None, *, until_reboot: bool = False) -> None:
         """Our own modprobe.d file, or the one that a reboot takes away."""

@@ -119,9 +119,12 @@ def test_without_a_boot_loader(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no boot loader is known here" in capsys.readouterr().out
 
 
-def test_what_fails_is_one_error_and_all_is_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("after", [False, True])
+def test_what_fails_is_one_error_and_all_is_as_it_was(
+    after: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     twin = off()
-    twin.faults = [Fault(1, "errno", 28)]
+    twin.faults = [Fault(1, "errno", 28, after)]
     desk = Desk(tmp_path, twin)
     assert desk("apply", "--yes") == 1
     assert "No space left on device. All is as it was." in capsys.readouterr().out

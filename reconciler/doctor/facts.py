@@ -9,6 +9,7 @@ from reconciler.doctor.document import Checked, Finding, Unchecked
 from reconciler.drivers.table import facts as driver_facts
 from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot
 from reconciler.host.platform import Platform
+from reconciler.kinds.kernel.effects import switches_on, takes_an_iommu
 from reconciler.kinds.match import match_pfs
 from reconciler.state.desired import Desired
 
@@ -40,11 +41,17 @@ class Facts:
     @property
     def wants_passthrough(self) -> bool:
         """Whether VFs are for guests: then they take an IOMMU and vfio. A file that binds its VFs to ``kernel`` only
-        does without."""
-        return self.wants_guests or any(
-            driver == "vfio-pci"
-            for pf in (self.desired.pfs.values() if self.desired else ())
-            for driver in (pf.vf_driver, *(vf.driver for vf in pf.vf.values()))
+        does without, unless it declares an IOMMU."""
+        arguments = self.desired.cmdline if self.desired is not None else None
+        wants_iommu = any(switches_on(argument) or takes_an_iommu(argument) for argument in arguments or ())
+        return (
+            self.wants_guests
+            or wants_iommu
+            or any(
+                driver == "vfio-pci"
+                for pf in (self.desired.pfs.values() if self.desired else ())
+                for driver in (pf.vf_driver, *(vf.driver for vf in pf.vf.values()))
+            )
         )
 
     @property

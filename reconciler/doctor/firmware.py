@@ -84,14 +84,14 @@ def _iommu_off(facts: Facts) -> Finding:
     seen = "The IOMMU is off: /sys/kernel/iommu_groups is empty."
     if platform.iommu_units:
         seen += f" The kernel found {', '.join(platform.iommu_units)} and doesn't use it."
-    if forbidden:
+    if waiting := [word for word in _ASKS if word in (facts.host.boot.next or ()) and word not in words]:
+        seen += f" The boot loader's configuration has {' '.join(waiting)}, and this kernel was started without."
+        todo = "Reboot. If it was rebooted since that was written: see that the entry that has it is started."
+    elif forbidden:
         todo = (
             f"The kernel was started with {forbidden}: take that out of its arguments (on Intel's IOMMU put "
             "intel_iommu=on iommu=pt there), and reboot."
         )
-    elif waiting := [word for word in _ASKS if word in (facts.host.boot.next or ()) and word not in words]:
-        seen += f" The boot loader's configuration has {' '.join(waiting)}, and this kernel was started without."
-        todo = "Reboot. If it was rebooted since that was written: see that the entry that has it is started."
     elif "intel_iommu=on" in asked or "amd_iommu=on" in asked:
         todo = (
             f"The kernel was started with {' '.join(asked)} and it had no effect: switch on VT-d (Intel) or AMD-Vi, "

@@ -87,11 +87,29 @@ def check_fit(facts: Facts) -> Found:
                 "policy",
                 facts.line("policy"),
             )
+    yield from _kernel(plan)
+    if not never:
+        yield Checked("state file", f"fits this host; `reconciler plan` has {len(plan.actions)} actions")
+
+
+def _kernel(plan: Plan) -> Found:
+    """What waits for a reboot, and what is not even written yet: the plan's notes are about the host after it."""
+    for action in plan.actions:
+        if action.op == "kernel.set_cmdline":
+            yield Finding(
+                "warning",
+                "kernel-arguments-not-written",
+                "kernel.cmdline",
+                "The boot loader does not have the kernel's arguments as the file declares them.",
+                "The next boot will not be as declared.",
+                "`reconciler apply`, and reboot when it suits.",
+                action.address,
+                next((change.line for change in plan.changes if change.address == action.address), 0),
+            )
+            return
     for item in plan.diagnostics:
         if item.code == UNTIL_REBOOT:
             yield replace(_from_plan(item), why="Until then the host is not what the file declares.")
-    if not never:
-        yield Checked("state file", f"fits this host; `reconciler plan` has {len(plan.actions)} actions")
 
 
 def _from_plan(item: Diagnostic) -> Finding:

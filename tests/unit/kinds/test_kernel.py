@@ -384,8 +384,13 @@ def test_doctor_says_the_same() -> None:
 
     waiting = started("quiet", configured="quiet intel_iommu=on iommu=pt", since_boot=True)
     assert found(waiting)["pending-reboot"] == "Reboot when it suits."
+    assert "iommu-off" in found(waiting)  # also of a file that declares nothing else
     waiting.boot.since_boot = False
     assert "kernel-argument-without-effect" in found(waiting)
+    nowhere = found(started("quiet intel_iommu=off", configured="quiet intel_iommu=off"))
+    assert nowhere["kernel-arguments-not-written"] == "`reconciler apply`, and reboot when it suits."
+    assert "intel_iommu=off" in nowhere["iommu-off"]
+    assert "pending-reboot" not in nowhere
     platform = Platform(iommu_groups=[], cmdline="quiet", cpu_vendor="GenuineIntel")
     whole = {item.code: item for item in diagnose(waiting, platform).findings}
     assert whole["iommu-off"].todo.startswith("Reboot.")

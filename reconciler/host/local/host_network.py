@@ -45,7 +45,6 @@ _UNMANAGED = 10
 """NM_DEVICE_STATE_UNMANAGED; 0 is unknown."""
 _NMCLI = ("nmcli", "device", "set", "ifname")
 """It knows no ``--``."""
-_RECONFIGURE = ("networkctl", "reconfigure", "--")
 _SECONDS = 10.0
 _MOMENT = 2.0
 """Seconds until networkd has heard of a mark, or has read its files."""
@@ -192,7 +191,7 @@ def _tell_networkd(root: Path, listed: Sequence[str], dropped: Sequence[str], is
     if listed and not is_known:
         _command(["networkctl", "reload"], until)
     if back:
-        _command([*_RECONFIGURE, *back], until)
+        _command(["networkctl", "reconfigure", "--", *back], until)
     end = min(until, time.monotonic() + _MOMENT)
     while (names or back) and time.monotonic() < end:
         left, out = _taken(root, names), [name for name in back if name not in _taken(root, back)]
@@ -203,7 +202,7 @@ def _tell_networkd(root: Path, listed: Sequence[str], dropped: Sequence[str], is
     if left and is_known:  # It was there, and networkd has not read it all the same.
         _command(["networkctl", "reload"], until)
     if left or out:
-        _command([*_RECONFIGURE, *left, *out], until)
+        _command(["networkctl", "reconfigure", "--", *left, *out], until)
 
 
 def _taken(root: Path, names: Sequence[str]) -> list[str]:

@@ -43,8 +43,6 @@ _TAKEN = ("configuring", "configured", "failed", "linger")
 _STATE = re.compile(r"^GENERAL\.DEVICE:(?P<name>\S+)\s+GENERAL\.STATE:(?P<state>\d+)", re.MULTILINE)
 _UNMANAGED = 10
 """NM_DEVICE_STATE_UNMANAGED; 0 is unknown."""
-_NMCLI = ("nmcli", "device", "set", "ifname")
-"""It knows no ``--``."""
 _SECONDS = 10.0
 _MOMENT = 2.0
 """Seconds until networkd has heard of a mark, or has read its files."""
@@ -145,11 +143,11 @@ def write_host_network(root: Path, pfs: Sequence[str], seconds: float) -> None:
     _mark_anew(root, [*listed, *dropped], until)
     for _, name in _netdevs(root, listed):
         if states.get(name, 0) > _UNMANAGED:  # It goes by the mark when an interface appears (seen with 1.52).
-            _command([*_NMCLI, name, "managed", "no"], until)
+            _set_managed(name, "no", until)
     for pf in dropped:
         for vf, name in _netdevs(root, [pf]):
             if vf in had.get(pf, ()) and states.get(name) == _UNMANAGED:
-                _command([*_NMCLI, name, "managed", "yes"], until)
+                _set_managed(name, "yes", until)
     if networkd:
         _tell_networkd(root, listed, dropped, is_known, until)
 
@@ -181,6 +179,12 @@ def _mark_anew(root: Path, pfs: Sequence[str], until: float) -> None:
     paths = [f"/sys/class/net/{name}" for _, name in _netdevs(root, pfs)]
     if paths:
         _command(["udevadm", "trigger", "--settle", "--action=change", "--", *paths], until)
+
+
+def _set_managed(name: str, managed: str, until: float) -> None:
+    """nmcli knows no ``--``, and takes what stands behind a keyword for its value."""
+    by_keyword = ["ifname", name, "managed", managed]
+    _command(["nmcli", "device", "set", *by_keyword], until)
 
 
 def _tell_networkd(root: Path, listed: Sequence[str], dropped: Sequence[str], is_known: bool, until: float) -> None:

@@ -52,6 +52,7 @@ def lab(lab_machine: Lab) -> Lab:
 LONG = {
     *("pool", "pool-definition", "pulled-card", "netdevsim"),
     *("reboot", "survival", "igbvf-and-the-pf", "hot-plug-from-igbvf", "hot-plug-from-vfio"),
+    *("attributes-together", "autoload-with-autoprobe-off", "bind", "driver-of-new-vfs", "start-and-stop"),
 }
 """Cases that take long, or do much of what others do."""
 

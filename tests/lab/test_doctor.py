@@ -68,6 +68,7 @@ def test_a_pf_that_is_down_with_vfs_is_a_problem_until_it_is_up(host: Host) -> N
     assert found(host, code=0)["pf-down"]["subject"] != "enp1s0"
 
 
+@pytest.mark.long
 def test_a_vf_driver_that_is_loaded_though_blacklisted(host: Host) -> None:
     host.sh("modprobe igbvf; echo 'blacklist igbvf' >/etc/modprobe.d/no-vfs.conf")
     finding = found(host, code=1)["vf-driver-loaded"]
@@ -93,6 +94,7 @@ def test_files_of_other_owners(host: Host) -> None:
     host.sh("rm /etc/sysfs.d/huge.conf")
 
 
+@pytest.mark.long
 def test_limits_of_vfs(host: Host) -> None:
     host.put("many.toml", TOO_MANY)
     assert "7" in str(next(f for f in found(host, "many.toml", 1).values() if f["severity"] == "problem"))

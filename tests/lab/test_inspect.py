@@ -92,6 +92,7 @@ def test_statistics_of_the_real_driver_are_read_and_hold_no_vf(used: Host) -> No
     assert "rx_packets" in names
 
 
+@pytest.mark.long
 def test_three_hundred_vfs_with_statistics_wrap_no_length(used: Host) -> None:
     """Their list is 300 x 296 bytes long, and its length has 16 bits."""
     netdev = used.sh(NETDEVSIM).strip()

@@ -219,6 +219,7 @@ def test_a_new_count_that_fails_gives_the_old_one_back_with_the_nic(site: Site) 
     site.as_before(7)
 
 
+@pytest.mark.long
 def test_an_attribute_that_fails_is_rolled_back_and_all_is_as_before(site: Site) -> None:
     before = steady(site.host)
     ran = site.apply(4, "--on-error", "rollback", fault="set_vfs 1 after fail").expect(3)

@@ -127,6 +127,7 @@ def test_the_way_back_gives_the_vfs_back_and_nothing_else(host: Host) -> None:
     host.reconciler("apply ignored.toml --yes").expect(0)
 
 
+@pytest.mark.long
 def test_vfs_to_come_are_left_alone_and_the_way_back_gives_them_back(host: Host) -> None:
     host.sh("cd /sys/class/net/enp1s0/device; echo 0 >sriov_numvfs; echo 3 >sriov_numvfs")
     assert {name: setup for name, setup in setup_of(host).items() if name.startswith("enp1s0v")} == dict.fromkeys(

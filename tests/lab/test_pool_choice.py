@@ -61,6 +61,7 @@ def test_limits_reach_the_vf_that_libvirt_chose_this_time(host: Host) -> None:
     assert codes(plan(host, POOL + MORE + LIMITED, "--json").expect(0)) == set()
 
 
+@pytest.mark.long
 def test_a_vf_that_a_guest_has_by_another_method_is_found(host: Host) -> None:
     host.sh("virsh destroy idle1; virsh detach-device-alias web1 ua-stray2 --live")
     gone = '[domain.{}.nic.{}]\nstate = "absent"\npool = "shared"\n'
@@ -76,6 +77,7 @@ def test_a_vf_that_a_guest_has_by_another_method_is_found(host: Host) -> None:
     assert host.changes_since(before) == []
 
 
+@pytest.mark.long
 def test_a_list_that_is_old_is_told_and_started_anew(host: Host) -> None:
     """Without the VF that is held by hand: while guests use the pool it is only defined anew."""
     held, had = index(host, "web1", "ua-byhand"), len(host.nics("web1"))

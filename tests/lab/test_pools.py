@@ -74,6 +74,7 @@ def test_a_pool_that_forgot_its_guests_gives_nothing_twice(host: Host) -> None:
     assert {nic.address for nic in host.nics("web1").values()} == {host.vf_address("enp1s0", n) for n in (0, 1)}
 
 
+@pytest.mark.long
 def test_a_list_from_before_a_new_count_is_made_anew(host: Host) -> None:
     host.sh(
         "ip link set enp2s0 up; cd /sys/class/net/enp2s0/device; echo 0 >sriov_drivers_autoprobe; echo 3 >sriov_numvfs"

@@ -143,7 +143,12 @@ def test_the_timer_looks_again_and_again_also_after_the_file_was_gone(installed:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(f"plan {STATE} --json --detailed-exitcode", 2), ("inspect --json", 0), ("snapshot", 0)]
+    ("arguments", "code"),
+    [
+        (f"plan {STATE} --json --detailed-exitcode", 2),
+        pytest.param("inspect --json", 0, marks=pytest.mark.long),
+        pytest.param("snapshot", 0, marks=pytest.mark.long),
+    ],
 )
 def test_in_the_sandbox_everything_is_seen(installed: Host, arguments: str, code: int) -> None:
     inside, outside = inside_and_outside(installed, arguments)

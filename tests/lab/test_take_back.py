@@ -165,6 +165,7 @@ def test_nothing_lasting_is_written_before_the_confirmation_and_a_power_cycle_br
     lived.reconciler("apply lived.toml --yes --target pf.last").expect(0).says("was not confirmed before the host was")
 
 
+@pytest.mark.long
 def test_a_confirmation_from_another_login_makes_it_last(lived: Host) -> None:
     lasting = lived.sh(LASTING)
     lived.reconciler("apply lived.toml --yes --confirm-within 300").expect(0)

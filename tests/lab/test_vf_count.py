@@ -60,6 +60,7 @@ def test_more_vfs_come_by_way_of_none_where_nobody_holds_one(four: Ran, host: Ho
     assert set(host.nics("web1")) == {"ua-rec-data"}
 
 
+@pytest.mark.long
 def test_a_nic_that_somebody_attached_by_hand_protects_its_vf_too(four: Ran, host: Host) -> None:
     host.sh("echo 0 >/sys/class/net/enp3s0/device/sriov_drivers_autoprobe")
     host.sh("echo 4 >/sys/class/net/enp3s0/device/sriov_numvfs && ip link set enp3s0 up")

@@ -141,6 +141,7 @@ def test_it_can_not_write_what_is_not_its_own(watched: Host) -> None:
     assert float(exposure.split("reconciler-watch.service:")[1].split()[0]) < 3
 
 
+@pytest.mark.long
 def test_it_ends_when_it_is_told_to(watched: Host) -> None:
     """What happens meanwhile it finds out when it is started again."""
     plug(watched)

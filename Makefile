@@ -4,6 +4,7 @@
 # make test-long the same, with the lab's scenarios that take another while
 # make unit      the tests that need no lab, in five minutes
 # make fuzz      damaged and hostile input for as long as you like (FUZZ_MINUTES=20)
+# make bench     measures it against what people use today, in the lab and here; a quarter of an hour or more
 # make lab       an open lab to work in
 
 VENV := .venv
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.ready
 DEMO_STAMP := $(VENV)/.demo
 PACKAGES := python3-venv mmdebstrap debian-archive-keyring e2fsprogs openssh-client uidmap
 
-.PHONY: test test-long unit fuzz lint types demo demo-lab lab schemas clean
+.PHONY: test test-long unit fuzz lint types demo demo-lab bench lab schemas clean
 
 test: lint types unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/lab
@@ -34,13 +35,17 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy -p reconciler
-	$(BIN)/mypy --explicit-package-bases tests/lab/machinery tests/hosts.py contrib/demo contrib/pictures
+	$(BIN)/mypy --explicit-package-bases tests/lab/machinery tests/hosts.py contrib/demo contrib/pictures contrib/bench
 
 demo: $(DEMO_STAMP)
 	$(BIN)/python -m contrib.demo.twin
 
 demo-lab: $(STAMP)
 	$(BIN)/python -m contrib.demo.lab
+
+bench: $(STAMP)
+	$(BIN)/python -m compileall -q reconciler
+	$(BIN)/python -m contrib.bench
 
 lab: $(STAMP)
 	tests/lab/lab up

@@ -76,8 +76,11 @@ def inside_and_outside(host: Host, arguments: str) -> list[Ran]:
 
 
 def without_times(document: Any) -> Any:
-    """A document without the moment at which it was made; what only doctor reads is left out as well."""
-    return {k: v for k, v in document.items() if k not in ("created_at", "taken_at", "observed_at", "platform")}
+    """A document without the moment at which it was made. Left out as well: what only doctor reads, and the kernel's
+    list of modules, whose folder is closed in the sandbox (it then says of a module that this can't be decided)."""
+    left = {k: v for k, v in document.items() if k not in ("created_at", "taken_at", "observed_at", "platform")}
+    left.get("modules", {}).pop("kernel", None)
+    return left
 
 
 def test_systemd_has_nothing_to_say_against_the_unit(installed: Host) -> None:
@@ -164,6 +167,8 @@ def test_in_the_sandbox_every_way_of_writing_is_refused_and_outside_of_it_none(i
     assert {name: error for name, error in refused.items() if not REFUSED.search(error)} == {}
     assert installed.changes_since(before) == []
 
-    done = json.loads(installed.sh(PYTHON, input=script, timeout=300))
+    # An initramfs takes minutes here: `test_an_initramfs_that_has_the_module_is_made_anew` makes one.
+    refused.pop("rebuild_initramfs")
+    done = json.loads(installed.sh(f"{PYTHON} rebuild_initramfs", input=script, timeout=300))
     assert done == dict.fromkeys(refused, "")
     assert installed.changes_since(before) != []

@@ -8,26 +8,17 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from reconciler.apply.files import cannot_write, own_folder, write_atomically
 from reconciler.clock import seconds
 from reconciler.files import read_regular, sync_folder
 from reconciler.host.model import Applied, Ledger, Snapshot
-from reconciler.json_data import read_json
+from reconciler.json_data import as_type, read_json
 from reconciler.kinds.field_state import FieldState
 
 FORMAT = "reconciler-ledger/1"
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Ledger)
 
 
 def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
@@ -38,7 +29,7 @@ def read_ledger(state_dir: Path) -> tuple[Ledger, str]:
         given = document.get("format") if isinstance(document, dict) else None
         if given != FORMAT:
             return {}, _unusable(path, f"its format is {given!r} and not {FORMAT!r}")
-        return _adapter().validate_python(document["entries"]), ""
+        return as_type(document["entries"], Ledger), ""
     except FileNotFoundError:
         return {}, ""
     except OSError as error:

@@ -12,7 +12,8 @@ from reconciler.apply.moved import LEFT, SEEN, Cargo
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
-from reconciler.host.guests import Definition, Guests, GuestWriter, NoAnswer
+from reconciler.host.guests import Definition, Guests, GuestWriter
+from reconciler.host.protocol import NoAnswer
 from reconciler.plan.move import Move, Step
 
 Phase = Literal["back", "last"]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.apply.journal import add_record
-from reconciler.apply.rescue import lost_nics
 from reconciler.apply.runs import RecordedRun, last_run
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
@@ -27,7 +26,7 @@ def owed(state_dir: Path, boot_id: str) -> dict[str, Pf]:
         if last is None or not last.known or last.boot_id != boot_id or last.settled:
             return {}
         done = last.end is not None and last.end.get("code") == ExitCode.OK
-        if done and ("undoes" in last.header or not last.plan().targets):
+        if done and ("undoes" in last.header or not last.targets()):
             return {}
         before = last.before()
         if not _is_open(last):
@@ -71,6 +70,8 @@ def guests_without(last: RecordedRun, observed: Snapshot) -> list[str]:
     """Which guests are without which NIC since the last run, in sentences."""
     if not _is_open(last) or last.boot_id != observed.host.boot_id:
         return []
+    from reconciler.apply.rescue import lost_nics
+
     try:
         actions = [action for action in last.done().actions if action.op != "nic.detach" or action.id in last.changed]
         lost = lost_nics(last.before(), observed, actions)

@@ -19,6 +19,7 @@ from reconciler.exit_codes import ExitCode
 from reconciler.files import read_regular
 from reconciler.host.model import Snapshot
 from reconciler.host.snapshot import load
+from reconciler.json_data import read_json
 from reconciler.plan.document import Plan, load_plan
 
 
@@ -103,6 +104,16 @@ class RecordedRun:
     def plan(self) -> Plan:
         """What it was to do. Raises `ReconcilerError` 65 when the file is damaged."""
         return self._plan(PLAN)
+
+    def targets(self) -> list[str]:
+        """What alone of the state file it was to do; empty for all. Raises `ReconcilerError` 65 when the file is
+        damaged. The plan as a whole is not looked through for that."""
+        try:
+            document = read_json(self._read(PLAN))
+        except ValueError as error:
+            raise self._damaged(PLAN, ReconcilerError("It is not JSON.", f"{error}.")) from None
+        targets = document.get("targets", []) if isinstance(document, dict) else []
+        return targets if isinstance(targets, list) else []
 
     def done(self) -> Plan:
         """What of its plan was carried out: all, or the half that comes before a confirmation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -157,6 +156,8 @@ def read_file(path: str) -> bytes:
 
 def load_state(path: str, data: bytes | None = None) -> tuple[Desired, Source]:
     """A state file and where it comes from; warnings about it go to stderr."""
+    import hashlib
+
     from reconciler.host.local.git import describe
     from reconciler.plan.document import Git, Source
     from reconciler.state.errors import format_error

@@ -8,14 +8,9 @@ from typing import Protocol
 
 from reconciler.clock import Clock
 from reconciler.host.model import Nic
-from reconciler.host.protocol import HostError
 
 Essence = dict[str, str]
 """What of a definition has to arrive (UUID, memory, disks, NICs, …): field and value, to be compared."""
-
-
-class NoAnswer(HostError):
-    """libvirt did not answer in time: whether the order is carried out, now or later, is not known."""
 
 
 @dataclass(slots=True)

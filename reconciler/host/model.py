@@ -13,6 +13,8 @@ from reconciler.host.platform import OwnerName, Platform
 from reconciler.state.desired import Attributes, AttributeValue, Pages
 
 SNAPSHOT_FORMAT = "reconciler-snapshot/1"
+OWN_ALIAS, STANDBY_ALIAS = "ua-rec-", "ua-standby-"
+"""How the aliases of our NICs in libvirt begin, and of those that stand in for them."""
 
 
 @dataclass(slots=True)

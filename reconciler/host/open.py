@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.diagnostics import ReconcilerError
-from reconciler.host.guests import GuestWriter
 from reconciler.host.protocol import NOTHING, Asked, Events, Reader, Writer
 
 if TYPE_CHECKING:
+    from reconciler.host.guests import GuestWriter
     from reconciler.host.twin.host import TwinHost
 
 _PASSWORD = re.compile(r"//[^/?#]*:[^/?#]*@")

@@ -51,6 +51,10 @@ class HostError(ReconcilerError):
         self.errno = errno
 
 
+class NoAnswer(HostError):
+    """libvirt did not answer in time: whether the order is carried out, now or later, is not known."""
+
+
 class Reader(Protocol):
     """Reads a host. Never changes it."""
 

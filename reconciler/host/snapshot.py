@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.counters import PfCounters
@@ -15,7 +14,7 @@ from reconciler.host.kernel_modules import fill_asked
 from reconciler.host.model import SNAPSHOT_FORMAT, Nic, Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
-from reconciler.json_data import read_json
+from reconciler.json_data import as_type, read_json, to_data
 from reconciler.state.checks import (
     ALIAS,
     ARGUMENT,
@@ -36,17 +35,13 @@ from reconciler.state.checks import (
     each,
 )
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 _SHOWN = 5
 _INVALID = "The snapshot can't be read."
 
 
 def dump(snapshot: Snapshot) -> str:
     """The document: the same for the same state, keys sorted, ends with a newline."""
-    data = _adapter().dump_python(snapshot, mode="json")
-    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(to_data(snapshot), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def load(data: bytes, path: str, *, own: bool = False) -> Snapshot:
@@ -63,7 +58,7 @@ def load(data: bytes, path: str, *, own: bool = False) -> Snapshot:
     if given != SNAPSHOT_FORMAT:
         raise ReconcilerError(_INVALID, f"{path} is no {SNAPSHOT_FORMAT} document: {_other(given, path)}", code=65)
     try:
-        snapshot = _adapter().validate_python(document)
+        snapshot = as_type(document, Snapshot)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
     wrong = list(_wrong(snapshot, own=own))
@@ -75,7 +70,9 @@ def load(data: bytes, path: str, *, own: bool = False) -> Snapshot:
 
 def snapshot_schema() -> dict[str, Any]:
     """JSON Schema of the document."""
-    schema = _adapter().json_schema()
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(Snapshot).json_schema()
     schema["properties"]["format"]["const"] = SNAPSHOT_FORMAT
     schema["required"] = ["format"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -118,13 +115,6 @@ def _other(given: Any, path: str) -> str:
     if isinstance(given, str) and given.startswith("reconciler-snapshot/"):
         return f"its format is {given!r}, which takes a newer reconciler."
     return f"its format is {given!r}." if given is not None else "it has no format."
-
-
-@cache
-def _adapter() -> TypeAdapter[Snapshot]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Snapshot)
 
 
 def error_places(error: Any) -> str:

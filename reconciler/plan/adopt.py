@@ -11,12 +11,12 @@ from typing import Any
 
 from reconciler.diagnostics import ReconcilerError, StateFileError
 from reconciler.drivers.table import DRIVERS, facts
-from reconciler.host.model import Domain, Network, Nic, Pf, Snapshot, Vf
+from reconciler.host.model import OWN_ALIAS, Domain, Network, Nic, Pf, Snapshot, Vf
 from reconciler.kinds.holders import Holders, VfId, find_holders, vfs_by_address
 from reconciler.kinds.hugepages.operations import now_of
 from reconciler.kinds.kernel.effects import has_effect
 from reconciler.kinds.modules.operations import kernel_name
-from reconciler.kinds.nic.identity import ALIAS_PREFIX, alias_of, find_standby, sriov_nics
+from reconciler.kinds.nic.identity import alias_of, find_standby, sriov_nics
 from reconciler.kinds.pf.host_network import managed
 from reconciler.kinds.pool.operations import live_addresses
 from reconciler.kinds.vf.compare import LIBVIRT_OWNS, is_zero
@@ -443,8 +443,8 @@ def _keys(nics: list[Nic]) -> list[str]:
 
 
 def _own_key(nic: Nic) -> str | None:
-    key = (nic.alias or "").removeprefix(ALIAS_PREFIX)
-    ours = (nic.alias or "").startswith(ALIAS_PREFIX) and alias_of(key) == nic.alias
+    key = (nic.alias or "").removeprefix(OWN_ALIAS)
+    ours = (nic.alias or "").startswith(OWN_ALIAS) and alias_of(key) == nic.alias
     return key if ours and _fits(check_nic_key, key) else None
 
 

@@ -6,15 +6,14 @@ The field names are the JSON names. A minor addition keeps ``/1``; readers ignor
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from reconciler import __version__
 from reconciler.diagnostics import Diagnostic, ReconcilerError
 from reconciler.disruption import worst
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import HostIdentity
-from reconciler.json_data import read_json, to_text
+from reconciler.json_data import as_type, read_json, to_text
 from reconciler.kinds.action import Action, Impact, Json, Step
 from reconciler.plan.capacity import Capacity
 from reconciler.plan.saved import problems_of_actions, problems_of_desired
@@ -166,7 +165,7 @@ def load_plan(data: bytes, path: str) -> Plan:
     for item in [*_items(document, "changes"), *_items(document, "actions")]:
         _unpack(item)
     try:
-        plan: Plan = _adapter().validate_python(document)
+        plan = as_type(document, Plan)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         problems = [(".".join(map(str, item["loc"])), item["msg"]) for item in found]
@@ -205,13 +204,6 @@ def _bad_plan(path: str, *why: str) -> ReconcilerError:
         f"{path} can't be read as a plan:{told}Make one with: reconciler plan FILE -o PLAN",
         code=ExitCode.INVALID,
     )
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Plan)
 
 
 def _host(host: HostIdentity) -> dict[str, Json]:

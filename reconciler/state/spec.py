@@ -77,7 +77,7 @@ PagesSpec = Annotated[Any, WithJsonSchema({"x-pages": NODE_PATTERN})]
 class Spec(BaseModel):
     """A table of the state file: no other keys, no conversions (``"3"`` is not 3, ``true`` is not 1)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class HostSpec(Spec):

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from reconciler.clock import Clock
-from reconciler.host.guests import Definition, Destination, MovingGuest, NetworkThere, NoAnswer, Who
+from reconciler.host.guests import Definition, Destination, MovingGuest, NetworkThere, Who
 from reconciler.host.local import guest_xml, libvirt_xml
 from reconciler.host.local.libvirt import Connection, Unavailable, is_ssh
 from reconciler.host.local.libvirt_errors import message
 from reconciler.host.local.shared_storage import Storage, local_storage
-from reconciler.host.protocol import HostError
+from reconciler.host.protocol import HostError, NoAnswer
 
 _SECONDS = 60.0
 """For one question or order. Over ssh the connection is part of the first one; and a libvirt that was just started asks

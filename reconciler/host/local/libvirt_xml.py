@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from reconciler.host.model import Network, NetworkPort, Nic
+from reconciler.host.model import OWN_ALIAS, STANDBY_ALIAS, Network, NetworkPort, Nic
 from reconciler.host.protocol import NicMatch, NicSpec, PoolSpec
 
-OWN_ALIAS = "ua-rec-"
-STANDBY_ALIAS = "ua-standby-"
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _MAX_XML = 16 * 1024 * 1024
 """Characters; libvirt sends strings of 4 MiB at most (src/remote/remote_protocol.x, REMOTE_STRING_MAX)."""

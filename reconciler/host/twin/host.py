@@ -19,11 +19,10 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.facts import DROPS, RX_TX
 from reconciler.host import refusals
 from reconciler.host.counters import PfCounters, choose
-from reconciler.host.guests import NoAnswer
 from reconciler.host.local.libvirt_errors import host_error
 from reconciler.host.model import BootArguments, Pf, Snapshot
 from reconciler.host.platform import Platform
-from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, Scope, VfSet
+from reconciler.host.protocol import HostError, NicMatch, NicSpec, NoAnswer, PoolSpec, Scope, VfSet
 from reconciler.host.twin import (
     cmdline,
     faults,

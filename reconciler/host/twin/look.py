@@ -6,8 +6,18 @@ from copy import deepcopy
 
 import reconciler
 from reconciler.clock import now
-from reconciler.host.local.libvirt_xml import OWN_ALIAS, STANDBY_ALIAS
-from reconciler.host.model import Domain, GuestHardware, Hang, Libvirt, Modules, Pf, Process, Snapshot
+from reconciler.host.model import (
+    OWN_ALIAS,
+    STANDBY_ALIAS,
+    Domain,
+    GuestHardware,
+    Hang,
+    Libvirt,
+    Modules,
+    Pf,
+    Process,
+    Snapshot,
+)
 from reconciler.host.protocol import Scope
 from reconciler.host.refusals import Evidence, describe
 from reconciler.host.twin import cmdline, libvirt, modules

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.files import replace_file
@@ -31,10 +30,8 @@ from reconciler.host.model import (
 )
 from reconciler.host.platform import Platform
 from reconciler.host.snapshot import error_places
+from reconciler.json_data import as_type, to_data
 from reconciler.state.desired import Attributes
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 SIM_FORMAT = "reconciler-sim/1"
 _INVALID = "The simulated host can't be read."
@@ -245,7 +242,7 @@ class Twin:
 
 def dump(twin: Twin) -> str:
     """The document: keys sorted, ends with a newline."""
-    return json.dumps(_adapter().dump_python(twin, mode="json"), sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(to_data(twin), sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def load(data: bytes, path: str) -> Twin:
@@ -265,7 +262,7 @@ def load(data: bytes, path: str) -> Twin:
     if lacking:
         raise ReconcilerError(_INVALID, f"{path} is not a whole one: it lacks {', '.join(lacking)}.", code=65)
     try:
-        twin = _adapter().validate_python(document)
+        twin = as_type(document, Twin)
     except ValidationError as error:
         raise ReconcilerError(_INVALID, f"{path}: {error_places(error)}", code=65) from error
     for key in twin.pfs:
@@ -282,13 +279,6 @@ def save(twin: Twin, path: Path) -> None:
         raise ReconcilerError(
             "The simulated host can't be written.", f"{path}: {error.strerror}.", code=code
         ) from error
-
-
-@cache
-def _adapter() -> TypeAdapter[Twin]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Twin)
 
 
 def _other(given: Any, path: str) -> str:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 
-from reconciler.host.model import Domain, Nic
-
-ALIAS_PREFIX = "ua-rec-"
-STANDBY_PREFIX = "ua-standby-"
+from reconciler.host.model import OWN_ALIAS, STANDBY_ALIAS, Domain, Nic
 
 
 def alias_of(key: str) -> str:
     """``ua-rec-KEY``. Characters that an alias can't have become ``-``, and a hash of the key keeps it unique."""
-    return ALIAS_PREFIX + _safe(key)
+    return OWN_ALIAS + _safe(key)
 
 
 def standby_alias_of(key: str) -> str:
     """``ua-standby-KEY``: of the NIC that stands in for the VF."""
-    return STANDBY_PREFIX + _safe(key)
+    return STANDBY_ALIAS + _safe(key)
 
 
 def _safe(key: str) -> str:

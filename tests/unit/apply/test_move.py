@@ -14,8 +14,8 @@ from reconciler.apply.move_back import Left, MoveResult, finish, take_back
 from reconciler.apply.moved import Cargo, begin
 from reconciler.clock import Clock
 from reconciler.exit_codes import ExitCode
-from reconciler.host.guests import Definition, Destination, MovingGuest, NoAnswer, Who
-from reconciler.host.protocol import HostError
+from reconciler.host.guests import Definition, Destination, MovingGuest, Who
+from reconciler.host.protocol import HostError, NoAnswer
 from reconciler.plan.move import Move, Step
 
 ORIGINAL = Definition("db1", "u", "<whole/>", {"name": "db1", "NIC": "VF"}, autostart=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.host.guests import NetworkThere, NoAnswer, Who
+from reconciler.host.guests import NetworkThere, Who
 from reconciler.host.local.guests import LibvirtGuests
-from reconciler.host.protocol import HostError
+from reconciler.host.protocol import HostError, NoAnswer
 from tests.unit.host.fake_libvirt import FakeLibvirt, Thing, hang, libvirtError
 
 XML = """<domain type='kvm'><name>db1</name><uuid>uuid of db1</uuid><os><type machine='q35'>hvm</type></os><devices>

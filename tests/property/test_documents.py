@@ -1,0 +1,55 @@
+"""Two libraries read our documents, msgspec because it is fast, and pydantic to say what is wrong: what the first one
+takes, the second one takes too, and as the same. Else the meaning of a changed document would depend on the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from reconciler.host.model import Snapshot
+from reconciler.host.twin.profiles import make_from, packaged
+from reconciler.host.twin.state import Twin
+from reconciler.json_data import as_type, read_json, to_data, to_text
+from reconciler.plan.document import Plan
+from tests.fuzz.mutate import damaged, to_json
+from tests.property.test_plan import files, hosts, plan_of
+
+READERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Snapshot, Twin, Plan)}
+OFTEN = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+
+
+def same_to_both(draw: Any, value: Any) -> None:
+    """The document of a value as it is, and damaged."""
+    kind = type(value)
+    whole = READERS[kind].dump_python(value, mode="json")
+    assert to_data(value) == whole
+    assert as_type(whole, kind) == value == READERS[kind].validate_python(whole)
+    try:
+        document = read_json(to_json(damaged(draw, whole)))
+        taken = msgspec.convert(document, kind, str_keys=True)
+    except (ValueError, RecursionError):
+        assume(False)  # Refused by the fast one, or no JSON at all: the other one then has the word.
+    # As text, since True is 1 and 1.0 in a comparison.
+    assert to_text(to_data(taken)) == to_text(to_data(READERS[kind].validate_python(document)))
+
+
+@given(st.data(), st.sampled_from(sorted(packaged())))
+@OFTEN
+def test_simulated_hosts(data: Any, profile: str) -> None:
+    same_to_both(data.draw, make_from(profile))
+
+
+@given(st.data(), hosts())
+@OFTEN
+def test_snapshots(data: Any, observed: Snapshot) -> None:
+    same_to_both(data.draw, observed)
+
+
+@given(st.data(), files(), hosts())
+@OFTEN
+def test_plans(data: Any, state: dict[str, Any], observed: Snapshot) -> None:
+    same_to_both(data.draw, plan_of(state, observed)[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.options import Options, load_state, write_private
-from reconciler.cli.output import complain, put
-from reconciler.cli.several import FileOnHost, contradicting
+from reconciler.cli.output import put
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.report.style import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.host.model import Snapshot
     from reconciler.plan.document import Plan
+    from reconciler.state.desired import Desired
 
 
 class Format(StrEnum):
@@ -52,12 +56,18 @@ def plan(
     if output is not None and len(files) > 1:
         raise ReconcilerError("Wrong usage.", "-o saves one plan: give one FILE with it.", code=ExitCode.USAGE)
     chosen = Format.JSON if as_json else output_format
-    read: list[FileOnHost] = []
-    codes = [
-        _one(options, path, target or [], output, chosen, len(files) > 1, detailed_exitcode, read) for path in files
-    ]
-    codes += [complain(error) for error in contradicting(read)]
-    return max(codes, key=RANK.index)
+    if len(files) > 1:
+        from reconciler.cli.fleet import plan_all
+
+        codes = plan_all(options, files, View(chosen, tuple(target or ()), detailed_exitcode))
+        return max(codes, key=RANK.index)
+    document = plan_one(options, files[0], target or ()).document
+    if output is not None:
+        from reconciler.plan.document import dump_plan
+
+        write_private(output, dump_plan(document))
+    print_plan(options, document, chosen, saved=output)
+    return exit_code(document, detailed_exitcode)
 
 
 RANK: list[int] = [
@@ -72,37 +82,33 @@ RANK: list[int] = [
 """Of several files the worst code counts."""
 
 
-def _one(
-    options: Options,
-    path: str,
-    targets: list[str],
-    output: Path | None,
-    output_format: Format,
-    several: bool,
-    detailed: bool,
-    read: list[FileOnHost],
-) -> int:
-    """One plan. Of several files a bad one doesn't stop the others. ``read``: what it is made of is added."""
-    try:
-        document = _plan(options, path, targets, read)
-    except ReconcilerError as error:
-        return complain(error)
-    if output is not None:
-        from reconciler.plan.document import dump_plan
+@dataclass(frozen=True, slots=True)
+class View:
+    """How several plans are asked for."""
 
-        write_private(output, dump_plan(document))
-    print_plan(options, document, output_format, lines=several, saved=output)
-    return exit_code(document, detailed)
+    format: Format
+    targets: tuple[str, ...] = ()
+    detailed: bool = False
 
 
-def _plan(options: Options, path: str, targets: list[str], read: list[FileOnHost]) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and what it is made of."""
+
+    desired: Desired
+    observed: Snapshot
+    document: Plan
+
+
+def plan_one(options: Options, path: str, targets: Sequence[str], data: bytes | None = None) -> Planned:
+    """The plan of a state file; ``data``: what was read of it already."""
     from reconciler.clock import now
     from reconciler.plan.planner import make_plan
 
-    desired, source = load_state(path)
+    desired, source = load_state(path, data)
     observed = options.observe(options.reader(desired))
-    read.append(FileOnHost(path, desired, observed))
-    return make_plan(desired, observed, source=source, created_at=now(), targets=targets)
+    document = make_plan(desired, observed, source=source, created_at=now(), targets=targets)
+    return Planned(desired, observed, document)
 
 
 def exit_code(document: Plan, detailed: bool = False) -> ExitCode:

@@ -31,7 +31,7 @@ def as_type(document: Any, kind: type[T]) -> T:
 
 
 def to_data(value: Any) -> Any:
-    """Dataclasses as the values of a JSON document: the other way of `as_type`."""
+    """Dataclasses as the values of a JSON document: the other way of `as_type`. Tuples stay tuples."""
     import msgspec
 
     return msgspec.to_builtins(value, str_keys=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
-from reconciler.apply.ledger import last_apply, read_ledger, record, write_ledger
-from reconciler.apply.owed import caught_up, is_behind
+from reconciler.apply.ledger import last_apply, record, write_ledger
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now
@@ -272,27 +270,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, ReconcilerError):
         return f"{error.summary} {error.detail}".strip()
     return f"{type(error).__name__}: {error}"
-
-
-def note_in_sync(
-    desired: Desired,
-    observed: Snapshot,
-    state_dir: Path,
-    lock: Callable[[], AbstractContextManager[None]],
-    *,
-    whole: bool = True,
-) -> str:
-    """Records what was found already right, and that a run is caught up with that did not come to its end. Writes
-    nothing, and takes no lock, when that is on record already. ``whole``: all that the file declares was looked at.
-    Returns the name under which an unusable ledger was set aside, else ""."""
-    states = compare_all(resolve(desired, observed), observed)
-    known, problem = read_ledger(state_dir)
-    behind = whole and is_behind(state_dir)
-    if not problem and not record(known, states, observed, "", set()) and not behind:
-        return ""
-    with lock():
-        if behind:
-            caught_up(state_dir)
-        known = read_ledger(state_dir)[0]  # Another run may have written it in the meantime.
-        record(known, states, observed, "", set())
-        return write_ledger(state_dir, known)

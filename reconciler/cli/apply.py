@@ -6,7 +6,6 @@ import contextlib
 import sys
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +24,6 @@ from reconciler.cli.boot import (
     tell_nothing,
     telling,
 )
-from reconciler.cli.confirm import countdown, tell_waiting
 from reconciler.cli.earlier import look_at_earlier, note_open_end
 from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, load_state, need_root, read_file
@@ -37,6 +35,8 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from reconciler.apply.confirm import Countdown
     from reconciler.apply.run import RunResult
     from reconciler.host.model import Snapshot
@@ -250,14 +250,17 @@ def _apply_saved(options: Options, path: str, data: bytes, manner: Manner) -> in
 def _nothing_to_do(options: Options, plan: Plan, desired: Desired, observed: Snapshot, instead: str = "") -> int:
     """Only the ledger may have to learn what was found already right: no more than a record, so a lock that is held
     doesn't fail it."""
-    from reconciler.apply.lock import locked
-    from reconciler.apply.run import note_in_sync
-    from reconciler.clock import now
+    from reconciler.apply.in_sync import note_in_sync
+
+    def lock() -> AbstractContextManager[None]:
+        from reconciler.apply.lock import locked
+        from reconciler.clock import now
+
+        return locked(_who(plan), now(), options.lock)
 
     note_open_end(options, observed)
     whole = not plan.targets and not plan.dropped
     try:
-        lock = partial(locked, _who(plan), now(), options.lock)
         aside = note_in_sync(desired, observed, options.state_dir, lock, whole=whole)
         if aside:
             say(f"Note: The ledger that could not be used is now {aside}.")
@@ -282,9 +285,9 @@ def show_plan(options: Options, plan: Plan) -> None:
 
 def refuse_recorded(options: Options) -> None:
     """A recorded host can't be changed: said before anything else."""
-    from reconciler.host.open import open_writer
+    from reconciler.host import open
 
-    open_writer(options.host, options.libvirt)
+    open.refuse_recorded(options.host)
 
 
 _SAVED = "Use --yes, or save a plan with: reconciler plan FILE -o PLAN, and apply that."
@@ -320,10 +323,11 @@ def guard(plan: Plan, desired: Desired, observed: Snapshot, manner: Manner) -> N
 def _refusals(plan: Plan, desired: Desired, observed: Snapshot, manner: Manner) -> list[str]:
     from reconciler.disruption import severity
     from reconciler.plan.guards import refusals
-    from reconciler.plan.reset import held
 
     found = refusals(plan, desired, observed, manner.allowed)
     if manner.resets and all(severity(item) < severity("guest") for item in manner.allowed):
+        from reconciler.plan.reset import held
+
         found += held(observed, desired)  # Whoever has a VF would lose what he lives by, such as its MAC.
     return found
 
@@ -377,6 +381,8 @@ def locked_run(
         plan = replace(plan, actions=halves.now)
     _show_result(options, plan, result)
     if timer is not None and halves is not None:
+        from reconciler.cli.confirm import tell_waiting
+
         tell_waiting(options, timer, halves, result)
     return code
 
@@ -402,6 +408,8 @@ def _to_be_confirmed(options: Options, plan: Plan, manner: Manner) -> tuple[Coun
 
     if manner.confirm_within is None:
         return None, None
+    from reconciler.cli.confirm import countdown
+
     timer = countdown(options, manner.confirm_within)
     final = without_way_back(plan.actions)
     if final:

@@ -42,15 +42,20 @@ def open_writer(host_uri: str, libvirt_uri: str) -> Writer:
 
         _refuse_password(libvirt_uri)
         return LocalWriter(libvirt_uri)
-    if kind == "snapshot" and path:
+    refuse_recorded(host_uri)
+    if kind == "sim" and path:
+        return open_sim(Path(path))
+    raise _wrong(host_uri)
+
+
+def refuse_recorded(host_uri: str) -> None:
+    """Raises `ReconcilerError` (64) for a host that is a snapshot."""
+    if host_uri.startswith("snapshot:"):
         raise ReconcilerError(
             "A recorded host can't be changed.",
             f"{host_uri} is a snapshot, which is read-only. Use `--host local` on the host itself.",
             code=64,
         )
-    if kind == "sim" and path:
-        return open_sim(Path(path))
-    raise _wrong(host_uri)
 
 
 def open_events(host_uri: str, libvirt_uri: str) -> Events:

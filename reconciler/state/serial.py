@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
-
+from reconciler.json_data import as_type, to_data
 from reconciler.state.desired import Desired
 
 
@@ -17,7 +15,7 @@ def desired_to_json(desired: Desired) -> dict[str, Any]:
 
     An empty list stays where it says something: ``blacklist = []`` empties the tool's own list.
     """
-    document: dict[str, Any] = _without_nothing(_adapter().dump_python(desired, mode="json"))
+    document: dict[str, Any] = _without_nothing(to_data(desired))
     for name, listed in (
         ("cmdline", desired.cmdline),
         ("blacklist", desired.blacklist),
@@ -42,7 +40,7 @@ def desired_from_json(document: dict[str, Any]) -> Desired:
     for nic in _nics(document):
         if isinstance(nic.get("pf"), str):
             nic["pf"] = [nic["pf"]]
-    return _adapter().validate_python(document)
+    return as_type(document, Desired)
 
 
 def _nics(document: Any) -> Iterator[dict[str, Any]]:
@@ -58,14 +56,10 @@ def _nics(document: Any) -> Iterator[dict[str, Any]]:
     yield from (nic for nic in tables if isinstance(nic, dict))
 
 
-@cache
-def _adapter() -> TypeAdapter[Desired]:
-    return TypeAdapter(Desired)
-
-
 def _without_nothing(value: Any) -> Any:
-    """Without None, and without what is empty in a table; names of things stay, whatever they hold."""
+    """Without None, and without what is empty in a table; names of things stay, whatever they hold. Tuples are lists,
+    as they are when the document has been read."""
     if not isinstance(value, dict):
-        return [_without_nothing(item) for item in value] if isinstance(value, list) else value
+        return [_without_nothing(item) for item in value] if isinstance(value, (list, tuple)) else value
     slim = {key: _without_nothing(item) for key, item in value.items()}
     return {key: item for key, item in slim.items() if item is not None and item not in ({}, [])}

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from reconciler.apply.in_sync import note_in_sync
 from reconciler.apply.ledger import read_ledger
 from reconciler.apply.owed import owed
-from reconciler.apply.run import OnError, RunResult, carry_out, note_in_sync
+from reconciler.apply.run import OnError, RunResult, carry_out
 from reconciler.cli.interrupts import Interrupts
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Snapshot

@@ -141,7 +141,9 @@ def test_the_timer_looks_again_and_again_also_after_the_file_was_gone(installed:
     wait_until(lambda: checked() > before, "another check", 240, 1)
     installed.sh(f"systemctl stop {TIMER.name}; rm -r {folder}; systemctl daemon-reload")
     # As install-units --remove does, so that no metrics of a check that is no longer made are collected.
-    clean = f"systemctl stop {UNIT.name} && systemctl clean --what=runtime -- {UNIT.name} && test ! -e {METRICS}"
+    # A check that is under way is killed by the stop, and nothing is cleaned of a unit that has failed.
+    stop = f"systemctl stop {UNIT.name} && (systemctl reset-failed {UNIT.name} || true)"
+    clean = f"{stop} && systemctl clean --what=runtime -- {UNIT.name} && test ! -e {METRICS}"
     installed.sh(f"{clean} && {clean}")
 
 

@@ -53,3 +53,10 @@ def test_snapshots(data: Any, observed: Snapshot) -> None:
 @OFTEN
 def test_plans(data: Any, state: dict[str, Any], observed: Snapshot) -> None:
     same_to_both(data.draw, plan_of(state, observed)[1])
+
+
+@given(files(), hosts())
+@OFTEN
+def test_a_state_file_in_a_plan_is_the_same_before_and_after(state: dict[str, Any], observed: Snapshot) -> None:
+    told = plan_of(state, observed)[1].desired
+    assert read_json(to_text(told)) == told

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import run as run_module
+from reconciler.apply.in_sync import note_in_sync
 from reconciler.apply.journal import read_journal
 from reconciler.apply.lock import locked
-from reconciler.apply.run import RunResult, carry_out, note_in_sync
+from reconciler.apply.run import RunResult, carry_out
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.host.model import Libvirt, Snapshot

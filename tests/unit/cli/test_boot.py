@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.confirm import Countdown
-from reconciler.cli import apply as apply_command
 from reconciler.cli import boot
+from reconciler.cli import confirm as confirm_command
 from reconciler.cli.options import Options
 from reconciler.diagnostics import Diagnostic, ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -101,7 +101,7 @@ CONFIRM = (*SIM, "apply", "host.toml", "--yes", "--confirm-within", "60")
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     """A host of which every VF is gone after a reboot; no timer takes anything back."""
     monkeypatch.setattr(
-        apply_command,
+        confirm_command,
         "countdown",
         lambda _, seconds: Countdown(seconds, lambda *_: None, lambda _: None, lambda unit: [unit]),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.confirm import Countdown, boot_seconds
-from reconciler.cli import apply as apply_command
+from reconciler.cli import confirm as confirm_command
 from reconciler.cli.interrupts import Interrupts
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -42,7 +42,7 @@ class Timers:
 def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     made = Timers()
     monkeypatch.setattr(
-        apply_command, "countdown", lambda _, seconds: Countdown(seconds, made.arm, made.disarm, lambda unit: [unit])
+        confirm_command, "countdown", lambda _, seconds: Countdown(seconds, made.arm, made.disarm, lambda unit: [unit])
     )
     monkeypatch.setattr(systemd, "disarm", made.disarm)
     return made

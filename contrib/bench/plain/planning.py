@@ -3,17 +3,19 @@ to be made and where nothing is to be done."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contrib.bench.hosts import COMMAND, Size, recorded
-from contrib.bench.measure import Bar, CandidateFailed, Ran, Row, alternate, process
+from contrib.bench.measure import Bar, CandidateFailed, Row, alternate, process
 
 IDS = ("planning-new", "planning-in-sync", "planning-memory", "planning-growth-1000", "planning-growth-10000")
-SIZES = {100: 5, 1000: 3, 10_000: 1}
-"""VFs, and how often each run plans them: of little time only the least of several is not mostly chance."""
+SIZES = {100: 10, 1000: 5, 10_000: 1}
+"""VFs, and how often a process plans them to see how planning grows: the least of several, since of so little time most
+is chance."""
 KINDS = {"new": "Plan: ", "in-sync": "In sync: "}
 _COMMAND = "reconciler --host snapshot:FILE plan FILE"
 _BEYOND = 1.2
@@ -23,12 +25,13 @@ _BEYOND = 1.2
 class _Seen:
     """Of one host, per run."""
 
-    cpu: list[float] = field(default_factory=list)
+    planning: list[float] = field(default_factory=list)
+    """Seconds of processor time without start-up: that is the same for all sizes, and would hide growth."""
     peak: list[float] = field(default_factory=list)
 
 
 def rows(runs: int) -> list[Row]:
-    """`plan` on recorded hosts, whole processes."""
+    """`plan` on recorded hosts, whole processes, and the part of it that grows."""
     seen: dict[str, _Seen] = {}
     with TemporaryDirectory() as name:
         candidates = {}
@@ -38,11 +41,6 @@ def rows(runs: int) -> list[Row]:
                 key = f"{kind} {vfs}"
                 seen[key] = _Seen()
                 candidates[key] = partial(_plan, snapshot, state, KINDS[kind], often, seen[key])
-        empty = Path(name) / "empty.toml"
-        empty.write_text("schema = 1\n", encoding="utf-8")
-        small = Path(name) / "v100.new.json"
-        seen["start-up"] = _Seen()
-        candidates["start-up"] = partial(_plan, small, empty, "", 5, seen["start-up"])
         times = alternate(candidates, runs)
     return [
         *(
@@ -62,28 +60,40 @@ def rows(runs: int) -> list[Row]:
     ]
 
 
+_REPEATED = """
+import contextlib, io, sys, time
+from reconciler.cli.main import run
+
+often, *arguments = sys.argv[1:]
+least = []
+for _ in range(int(often) + 1):
+    with contextlib.redirect_stdout(io.StringIO()):
+        begun = time.process_time()
+        code = run(arguments)
+        least.append(time.process_time() - begun)
+    if code:
+        sys.exit(code)
+print(min(least[1:]))
+"""
+"""The command within a process in which it was called before: from the files to the text, without what it imports."""
+
+
 def _plan(snapshot: Path, state: Path, says: str, often: int, seen: _Seen) -> float:
-    """The least time of so many plans."""
-    ran = [_checked(snapshot, state, says) for _ in range(often)]
-    seen.cpu.append(min(one.cpu for one in ran))
-    seen.peak.append(max(one.peak_mb for one in ran))
-    return min(one.seconds for one in ran)
-
-
-def _checked(snapshot: Path, state: Path, says: str) -> Ran:
-    ran = process([*COMMAND, "--host", f"snapshot:{snapshot}", "plan", str(state)])
+    arguments = ["--host", f"snapshot:{snapshot}", "plan", str(state)]
+    ran = process([*COMMAND, *arguments])
     if not any(line.startswith(says) for line in ran.stdout.splitlines()):
         raise CandidateFailed(f"no line begins with {says!r}:\n{ran.stdout[-500:]}")
-    return ran
+    seen.peak.append(ran.peak_mb)
+    seen.planning.append(float(process([sys.executable, "-c", _REPEATED, str(often), *arguments]).stdout))
+    return ran.seconds
 
 
 def _growth(seen: dict[str, _Seen], few: int, many: int) -> Row:
-    """How far beyond linear the processor time grows; of the two kinds of host the one that grows more. The time of a
-    plan of nothing is taken off: what is the same for all sizes would hide growth."""
+    """How far beyond linear it grows; of the two kinds of host the one that grows more."""
     found = []
-    for run, start_up in enumerate(seen["start-up"].cpu):
-        kinds = [(seen[f"{kind} {many}"].cpu[run], seen[f"{kind} {few}"].cpu[run]) for kind in KINDS]
-        found.append(max((large - start_up) / (small - start_up) / (many / few) for large, small in kinds))
+    for run in range(len(seen[f"new {few}"].planning)):
+        kinds = [(seen[f"{kind} {many}"].planning[run], seen[f"{kind} {few}"].planning[run]) for kind in KINDS]
+        found.append(max(large / small / (many / few) for large, small in kinds))
     return Row(
         f"planning-growth-{many}",
         f"planning, growth from {few:,} to {many:,} VFs beyond linear",

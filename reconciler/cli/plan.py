@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shlex
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +21,7 @@ from reconciler.exit_codes import ExitCode
 from reconciler.report.style import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.host.model import Snapshot
     from reconciler.plan.document import Plan
@@ -61,12 +63,13 @@ def plan(
 
         codes = plan_all(options, files, View(chosen, tuple(target or ()), detailed_exitcode))
         return max(codes, key=RANK.index)
-    document = plan_one(options, files[0], target or ()).document
-    if output is not None:
-        from reconciler.plan.document import dump_plan
+    with _keeping_all():
+        document = plan_one(options, files[0], target or ()).document
+        if output is not None:
+            from reconciler.plan.document import dump_plan
 
-        write_private(output, dump_plan(document))
-    print_plan(options, document, chosen, saved=output)
+            write_private(output, dump_plan(document))
+        print_plan(options, document, chosen, saved=output)
     return exit_code(document, detailed_exitcode)
 
 
@@ -98,6 +101,16 @@ class Planned:
     desired: Desired
     observed: Snapshot
     document: Plan
+
+
+@contextmanager
+def _keeping_all() -> Iterator[None]:
+    """Without looking for objects that nobody can reach any more: there are few, and in a large plan so many others."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def plan_one(options: Options, path: str, targets: Sequence[str], data: bytes | None = None) -> Planned:

@@ -16,6 +16,7 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 )
 """Attributes that the kernel takes in one struct, in the order in which they are set."""
 
+_GROUP_OF = {name: group for group in GROUPS for name in group}
 _PRESET = frozenset({"spoofchk", "trust", "query_rss"})
 """What the kernel presets to "not reported" (rtnl_fill_vfinfo), so that a driver without the operation says nothing."""
 _LIBVIRT_ZERO = "02:00:00:00:00:00"
@@ -84,7 +85,9 @@ def _rate_matches(facts: DriverFacts, declared: AttributeValue, observed: Attrib
 def complete(values: Attributes, observed: Attributes) -> Attributes:
     """Values of one group, completed to their whole struct from what the driver reports, so that writing one
     half doesn't reset the other (read-modify-write)."""
-    group = next((g for g in GROUPS if any(name in values for name in g)), ())
+    group = _GROUP_OF.get(next(iter(values), ""), ())
+    if len(values) > 1 and not values.keys() <= set(group):
+        group = next((g for g in GROUPS if any(name in values for name in g)), ())
     if len(group) == 1:
         return dict(values)
     full = {name: values.get(name, observed.get(name, PLAIN[name])) for name in group}

@@ -191,7 +191,9 @@ def _rate(facts: DriverFacts, rate: Rate, name: str, value: int, situation: Situ
 
 
 def _rate_of(facts: DriverFacts, name: str) -> Rate | None:
-    return {"max_tx_rate": facts.max_rate, "min_tx_rate": facts.min_rate}.get(name)
+    if name == "max_tx_rate":
+        return facts.max_rate
+    return facts.min_rate if name == "min_tx_rate" else None
 
 
 def _lowest(rate: Rate, situation: Situation) -> int:

@@ -7,6 +7,7 @@ then among the ``notes`` of the snapshot. The same data, as JSON, is the ``recon
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from reconciler.host.platform import OwnerName, Platform
@@ -49,6 +50,14 @@ class Vf:
     """``None``: unknown. A missing key: the driver doesn't report this attribute."""
     saved: Attributes | None = None
     """MAC and VLAN that libvirt puts back when the guest gives the VF back; ``None``: none or not known."""
+
+
+@lru_cache(maxsize=256)
+def _routing_id(device: str) -> tuple[str, int]:
+    """PCI domain, and bus, slot and function as one number, of a PCI address."""
+    domain, bus, rest = device.split(":")
+    slot, function = rest.split(".")
+    return domain, int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)
 
 
 @dataclass(slots=True)
@@ -108,9 +117,8 @@ class Pf:
             return vf.address
         if self.bus != "pci" or self.offset is None or self.stride is None:
             return None
-        domain, bus, rest = self.device.split(":")
-        slot, function = rest.split(".")
-        routing = (int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)) + self.offset + self.stride * index
+        domain, routing = _routing_id(self.device)
+        routing += self.offset + self.stride * index
         return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7:x}"
 
     def vf(self, index: int) -> Vf | None:

@@ -85,11 +85,11 @@ def _check_pools(resolution: Resolution, host: Snapshot) -> None:
 def _collect_intents(resolution: Resolution, host: Snapshot) -> None:
     for name, identity in resolution.pfs.items():
         pf = resolution.desired.pfs[name]
-        count = vf_count(pf, host.pfs[identity])
+        count, prefix = vf_count(pf, host.pfs[identity]), address("pf", name, "vf")
         for index in range(count):
             values = vf_attributes(pf, index)
             if values:
-                where = address("pf", name, "vf", index)
+                where = f"{prefix}.{index}"
                 resolution.intents[identity, index] = {key: Intent(value, where) for key, value in values.items()}
         _check_indices(resolution, pf, count)
     for nic in resolution.nics:

@@ -56,11 +56,16 @@ class Capacity:
     pools: list[PoolCapacity] = field(default_factory=list)
 
 
-def take_capacity(resolution: Resolution, observed: Snapshot, actions: Sequence[Action]) -> Capacity:
-    """As it is once these actions are done."""
+def carried_out(observed: Snapshot, actions: Sequence[Action]) -> Snapshot:
+    """The host as it is once these actions are done."""
     after = copy_host(observed)
     for action in actions:
         OPERATIONS[action.op].simulate(after, action.args)
+    return after
+
+
+def take_capacity(resolution: Resolution, after: Snapshot) -> Capacity:
+    """As it is on the host when all is done."""
     holders = predicted_holders(resolution.holders, after)
     known = {predicted_address(pf, vf.index) for pf in after.pfs.values() for vf in pf.vfs}
     found = Capacity()

@@ -21,6 +21,8 @@ from reconciler.state.desired import Attributes, DesiredPf
 
 Fields = dict[str, Intent]
 
+_SPOOFCHK_FIRST = tuple(sorted(GROUPS, key=lambda group: group != ("spoofchk",)))
+
 
 def check_drivers(resolution: Resolution, host: Snapshot) -> list[Diagnostic]:
     """Counts and attributes that the drivers of the declared PFs don't take, or alter; and a note on drivers that the
@@ -119,7 +121,7 @@ class _Card:
         """In the order in which they are set: what was set before counts for what comes after."""
         seen = self._before(index)
         now = assumed(self.known, seen, self.speed)
-        for group in sorted(GROUPS, key=lambda group: _early(group, fields)):
+        for group in _in_order(fields):
             declared = {name: fields[name].value for name in group if name in fields}
             if not declared:
                 continue
@@ -244,9 +246,10 @@ class _Card:
         )
 
 
-def _early(group: tuple[str, ...], fields: Fields) -> bool:
-    """False for spoofchk off, which is set before all else."""
-    return group != ("spoofchk",) or "spoofchk" not in fields or bool(fields["spoofchk"].value)
+def _in_order(fields: Fields) -> tuple[tuple[str, ...], ...]:
+    """The groups as they are set: spoofchk off before all else."""
+    off = "spoofchk" in fields and not fields["spoofchk"].value
+    return _SPOOFCHK_FIRST if off else GROUPS
 
 
 def _error(number: int) -> str:

@@ -21,7 +21,7 @@ from reconciler.kinds.resolution import Resolution
 from reconciler.kinds.resolve import resolve
 from reconciler.kinds.services import steps as services
 from reconciler.kinds.vf import steps as vf
-from reconciler.plan.capacity import take_capacity
+from reconciler.plan.capacity import carried_out, take_capacity
 from reconciler.plan.changes import changes_of
 from reconciler.plan.checks import check, unknowns
 from reconciler.plan.checks_kernel import UNTIL_REBOOT, until_reboot
@@ -81,7 +81,8 @@ def make_plan(
         fit_root_ports(plan, resolution, observed)
     if observed.libvirt.by_files:
         leave_for_later(plan, observed)
-    plan.capacity = take_capacity(resolution, observed, plan.actions)
+    less = targets or partial or observed.libvirt.by_files
+    plan.capacity = take_capacity(resolution, carried_out(observed, plan.actions) if less else builder.host)
     return conclude(plan)
 
 

@@ -55,7 +55,7 @@ def rows(runs: int) -> list[Row]:
             "fleet-memory",
             "the same, memory of all processes",
             _COMMAND,
-            Bar("at most", 1.1, few),
+            Bar("at most", 1.25, few),
             [all_of_them.peak_mb for all_of_them, _ in ran],
             {few: [some.peak_mb for _, some in ran]},
             unit="MB",

@@ -61,9 +61,11 @@ def rows(runs: int) -> list[Row]:
 
 
 _REPEATED = """
-import contextlib, io, sys, time
+import contextlib, gc, io, sys, time
+from reconciler.cli import main
 from reconciler.cli.main import run
 
+gc.set_threshold(main._OBJECTS_BETWEEN_COLLECTIONS)
 often, *arguments = sys.argv[1:]
 least = []
 for _ in range(int(often) + 1):

@@ -8,6 +8,7 @@ never reads back; and bnxt_set_vf_vlan refuses every priority (EINVAL) and 802.1
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from reconciler.drivers.facts import DriverFacts, VfCount
 from reconciler.drivers.table import broadcom, intel, mellanox, others
@@ -28,6 +29,7 @@ def vf_driver_modules() -> frozenset[str]:
     return frozenset(names - {"kernel"})
 
 
+@lru_cache(maxsize=64)
 def facts(driver: str | None, device_id: str | None = None) -> DriverFacts:
     """The facts of a driver by its kernel name, and of a card by its PCI device id (four hex digits) where cards of
     one driver differ; careful ones for a driver that isn't in the table."""

@@ -57,10 +57,11 @@ def _compare_pf(
     given: dict[VfId, tuple[str, str]],
 ) -> Iterator[FieldState]:
     desired, later = resolution.desired.pfs[name], iommu(resolution, host) == "to come"
+    prefix = address("pf", name, "vf")
     for index in range(vf_count(desired, pf)):
         vf = pf.vf(index)
         known = pf.num_vfs is not None and (vf is not None or index >= pf.num_vfs)
-        where = address("pf", name, "vf", index)
+        where = f"{prefix}.{index}"
         identity = f"{pf.id}/{index}"
         driver = vf_driver(desired, index)
         if driver is not None and pf.bus == "pci":
@@ -71,8 +72,10 @@ def _compare_pf(
         fields = intents.get((pf.id, index))
         if fields:
             held = given.get((pf.id, index))
+            holder = "; ".join(map(str, resolution.holders.get((pf.id, index), ())))
             for attribute, intent in fields.items():
-                yield _attribute(resolution, host, (pf.id, index), vf, attribute, intent, held, known)
+                state = FieldState(intent.address, attribute, identity, intent.value, None, "unknown", holder=holder)
+                yield _attribute(resolution, host, (pf, index), vf, state, intent, held, known)
 
 
 def _driver(
@@ -94,17 +97,16 @@ def _driver(
 def _attribute(
     resolution: Resolution,
     host: Snapshot,
-    vf_id: VfId,
+    place: tuple[Pf, int],
     vf: Vf | None,
-    name: str,
+    state: FieldState,
     intent: Intent,
     given: tuple[str, str] | None,
     known: bool,
 ) -> FieldState:
-    identity = f"{vf_id[0]}/{vf_id[1]}"
-    state = FieldState(intent.address, name, identity, intent.value, None, "unknown")
-    state.holder = "; ".join(map(str, resolution.holders.get(vf_id, [])))
-    if name in LIBVIRT_OWNS and (note := _libvirts(resolution, vf_id, intent, given)):
+    """``state`` with what is known of it, so far ``unknown``; ``place``: PF and index of the VF."""
+    (pf, index), name = place, state.field
+    if name in LIBVIRT_OWNS and (note := _libvirts(resolution, (pf.id, index), intent, given)):
         state.status, state.note = "deferred", note
         return state
     if vf is None:
@@ -113,7 +115,6 @@ def _attribute(
     if vf.attributes is None:
         return state
     state.observed = vf.attributes.get(name)
-    pf = host.pfs[vf_id[0]]
     same = matches(facts(pf.driver, pf.device_id), name, intent.value, vf.attributes, pf.speed)
     if same is None and given is not None and (name, intent.value) in _LIBVIRT_SETS:
         state.status = "same"

@@ -71,17 +71,17 @@ def _kept(builder: Builder, differing: dict[VfId, Wanted]) -> None:
     run made it again and did not come so far."""
     intents = intents_on(builder.resolution, builder.host)
     given = given_by_libvirt(builder.host)
+    minimums: dict[str, dict[int, int]] = {}
+    for (pf, index), fields in intents.items():
+        if "min_tx_rate" in fields:
+            minimums.setdefault(pf, {})[index] = int(fields["min_tx_rate"].value)
     for name, identity in builder.resolution.pfs.items():
         if not builder.has_made(f"vfs {identity}") and identity not in builder.observed.owed:
             continue
         before = _before(builder, identity)
         now = builder.host.pfs[identity]
         known = facts(now.driver, now.device_id)
-        least = {
-            index: int(fields["min_tx_rate"].value)
-            for (pf, index), fields in intents.items()
-            if pf == identity and "min_tx_rate" in fields
-        }
+        least = minimums.get(identity, {})
         for old in before.vfs:
             new = now.vf(old.index)
             if new is None:

@@ -137,9 +137,10 @@ def _serve(work: Callable[[int], object], pipe: Connection, others: list[Connect
     while True:
         try:
             item = pipe.recv()
-        except EOFError:
-            return
+        except (EOFError, ConnectionError):
+            return  # Nobody is there any more.
+        result = work(item)
         try:
-            pipe.send(work(item))
-        except BrokenPipeError:
+            pipe.send(result)
+        except ConnectionError:
             return

@@ -13,7 +13,7 @@ from contrib.bench.hosts import COMMAND, Size, recorded
 from contrib.bench.measure import Bar, CandidateFailed, Row, alternate, process
 
 IDS = ("planning-new", "planning-in-sync", "planning-memory", "planning-growth-1000", "planning-growth-10000")
-SIZES = {100: 10, 1000: 5, 10_000: 1}
+SIZES = {100: 10, 1000: 5, 10_000: 2}
 """VFs, and how often a process plans them to see how planning grows: the least of several, since of so little time most
 is chance."""
 KINDS = {"new": "Plan: ", "in-sync": "In sync: "}

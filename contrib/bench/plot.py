@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from contrib.bench.measure import Row, Spread
 from reconciler.report.svg import DIM, GUEST, HOST, INK, LINE, PANEL, Svg
 
-_WIDE, _LEFT, _RIGHT, _ROW, _TOP, _BOTTOM = 960, 400, 190, 34, 64, 34
-_SCALE = (0.01, 0.1, 1.0, 10.0)
-_TITLE = "How far each figure is from its bar"
+_WIDE, _LEFT, _RIGHT, _ROW, _TOP, _BOTTOM = 1080, 500, 190, 30, 64, 34
+_SCALE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+TITLE = "How far each figure is from its bar"
+"""What the picture shows."""
 _LEGEND = "Times the bar: on its left side it is reached. Line: least to most of the runs; point: median."
 
 
@@ -27,7 +28,7 @@ def draw(rows: Sequence[Row]) -> str:
 
     svg = Svg()
     high_y = _TOP + _ROW * len(shown)
-    svg.text(20, 26, _TITLE, size=15, font_weight="bold")
+    svg.text(20, 26, TITLE, size=15, font_weight="bold")
     svg.text(20, 46, _LEGEND, size=11, fill=DIM)
     svg.box(_LEFT, _TOP, x(1) - _LEFT, high_y - _TOP, fill=PANEL)
     for mark in (m for m in _SCALE if left <= math.log10(m) <= right):
@@ -37,11 +38,10 @@ def draw(rows: Sequence[Row]) -> str:
     for number, (row, spread) in enumerate(zip(shown, spreads, strict=True)):
         _row(svg, _TOP + _ROW * (number + 0.5), row, spread, x)
     met = sum(row.met() for row in shown)
-    return svg.render(_WIDE, high_y + _BOTTOM, _TITLE, f"{met} of {len(shown)} bars are reached.")
+    return svg.render(_WIDE, high_y + _BOTTOM, TITLE, f"{met} of {len(shown)} bars are reached.")
 
 
-def _row(svg: Svg, y: float, row: Row, spread: Spread, x: object) -> None:
-    assert callable(x)
+def _row(svg: Svg, y: float, row: Row, spread: Spread, x: Callable[[float], float]) -> None:
     role = GUEST if row.met() else HOST
     svg.text(20, y + 4, row.what, room=_LEFT - 40)
     svg.add("line", x1=x(spread.low), y1=y, x2=x(spread.high), y2=y, stroke=role, stroke_width=3)

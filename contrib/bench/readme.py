@@ -7,6 +7,7 @@ from typing import Any
 
 from contrib.bench import results
 from contrib.bench.machine import CHECKOUT
+from contrib.bench.plot import TITLE
 
 README = CHECKOUT / "README.md"
 _BEGIN, _END = "<!-- figures: made by make bench -->\n", "<!-- end of figures -->\n"
@@ -19,7 +20,9 @@ def figures(stored: Mapping[str, Any]) -> str:
     rows = results.rows_of(stored)
     missed = [row.id for row in rows if not row.met()]
     bars = f"Not reached: {', '.join(missed)}." if missed else "All bars are reached."
-    return f"\n{results.table(rows)}\n{results.told(stored)} {bars}\n\n"
+    return (
+        f"\n{results.table(rows)}\n![{TITLE}](contrib/bench/{results.PLOT.name})\n\n{results.told(stored)} {bars}\n\n"
+    )
 
 
 def with_figures(text: str, stored: Mapping[str, Any]) -> str:

@@ -174,12 +174,13 @@ def last_run(state_dir: Path) -> RecordedRun | None:
 
 
 def open_moves(state_dir: Path) -> list[RecordedRun]:
-    """Moves that did not come to their end, the last one first."""
-    return [run for run in _runs(state_dir) if run.move_is_open]
+    """Moves that did not come to their end, the last one first. Of all other runs, which are many after some years, no
+    journal is read."""
+    return [run for run in _runs(state_dir, with_file=MOVE) if run.move_is_open]
 
 
-def _runs(state_dir: Path) -> Iterator[RecordedRun]:
-    """The last one first, each read when it is its turn."""
+def _runs(state_dir: Path, *, with_file: str = "") -> Iterator[RecordedRun]:
+    """The last one first, each read when it is its turn; only those ``with_file`` in their folder, if one is given."""
     runs = state_dir / "runs"
     try:
         check_folder(state_dir)
@@ -195,7 +196,8 @@ def _runs(state_dir: Path) -> Iterator[RecordedRun]:
             code=ExitCode.NOT_PERMITTED if denied else ExitCode.FAILED,
         ) from None
     for name in names:
-        yield _read_run(runs / name)
+        if (runs / name / with_file).exists():
+            yield _read_run(runs / name)
 
 
 def _read_run(folder: Path) -> RecordedRun:

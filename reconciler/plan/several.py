@@ -63,6 +63,8 @@ def taken_over(plan: Plan, desired: Desired, observed: Snapshot) -> dict[str, li
     """Fields that a plan changes and that still are as an earlier run applied them, by that run: the file declares
     otherwise than the one of then."""
     changes = {(change.address, field.name) for change in plan.changes for field in change.fields}
+    if not changes:
+        return {}
     found: dict[str, list[str]] = {}
     for state in compare_all(resolve(desired, observed), observed):
         applied = observed.ledger.get(state.identity, {}).get(state.field)

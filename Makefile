@@ -4,7 +4,7 @@
 # make test-long the same, with the lab's scenarios that take another while
 # make unit      the tests that need no lab, in five minutes
 # make fuzz      damaged and hostile input for as long as you like (FUZZ_MINUTES=20)
-# make bench     measures it against what people use today, in the lab and here; a quarter of an hour or more
+# make bench     measures it against what people use today, in the lab and here; about half an hour
 # make lab       an open lab to work in
 
 VENV := .venv

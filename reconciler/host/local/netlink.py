@@ -7,64 +7,57 @@ list of VFs outgrows its 16-bit length already at 222 VFs.
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
+from reconciler.host.local.link_reports import (
+    ANY_ADDRESS,
+    ANY_LINK,
+    ANY_ROUTE,
+    decode_addresses,
+    decode_link,
+    decode_routes,
+    decode_way,
+    route_request,
+)
 from reconciler.host.local.operator import Link, Links, Ssh, operator_uses
-from reconciler.host.local.rtnl import RtnlSocket
+from reconciler.host.local.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, RtnlSocket
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.vf_reports import EXT_MASK, VfReport, decode
 from reconciler.host.model import Pf, Use, Vf
 
 _MISSING_SECONDS = 2.0
-_IFF_UP = 1
-_LOCAL_TABLE = 255
-_UNICAST = 1
-_CLONED = 0x200
-_UNIVERSE, _SITE = 0, 200
 
 
 def read_links(ssh: Ssh | None = None) -> Links:
     """Three dumps: links (without the VF mask), addresses, routes; and the interfaces of an SSH connection. Raises
     OSError when the kernel refuses."""
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        with IPRoute() as socket:
-            found = [decode_link(message) for message in socket.link("dump")]
-            links = Links(
-                {link.index: link for link in found},
-                decode_addresses(socket.addr("dump")),
-                decode_routes(socket.route("dump")),
-            )
-            if ssh is not None:
-                links.ssh = dict.fromkeys(interfaces_of(socket, links, ssh), ssh)
-            return links
-    except NetlinkError as error:
-        raise OSError(error.code, os.strerror(error.code)) from error
+    with RtnlSocket() as socket:
+        found = [decode_link(body) for body in socket.dump(RTM_GETLINK, ANY_LINK)]
+        links = Links(
+            {link.index: link for link in found},
+            decode_addresses(socket.dump(RTM_GETADDR, ANY_ADDRESS)),
+            decode_routes(socket.dump(RTM_GETROUTE, ANY_ROUTE)),
+        )
+        if ssh is not None:
+            links.ssh = dict.fromkeys(interfaces_of(socket, links, ssh), ssh)
+        return links
 
 
-def interfaces_of(socket: Any, links: Links, ssh: Ssh) -> Iterator[int]:
+def interfaces_of(socket: RtnlSocket, links: Links, ssh: Ssh) -> Iterator[int]:
     """The interface that packets to the peer go out by (RTM_GETROUTE, from our own address, since rules may look at
     that), and the one that has our address."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
     peer, _, interface = ssh.peer.partition("%")
     local = ssh.local.partition("%")[0]
     if interface:
         yield from (index for index, link in links.by_index.items() if link.name == interface)
         return
-    for source in ({"src": local}, {}):
+    for source in (local, ""):
         try:
-            for message in socket.route("get", dst=peer, **source):
-                if index := message.get_attr("RTA_OIF"):
-                    yield index
+            if index := decode_way(socket.get(RTM_GETROUTE, route_request(peer, source))):
+                yield index
             break
-        except NetlinkError:
+        except (OSError, ValueError):
             continue  # The address is not ours any more; or there is no route back, and so nothing to lose.
     yield from (
         index for index, listed in links.addresses.items() if any(item.partition("/")[0] == local for item in listed)
@@ -163,60 +156,3 @@ def uses(link: Link, links: Links, sysfs: Sysfs) -> list[Use]:
         found.append(Use("master", master))
     found += [Use("upper", upper) for upper in sysfs.uppers(link.name) if upper != master]
     return found
-
-
-def decode_link(message: Any) -> Link:
-    """A link from RTM_NEWLINK. The MAC is the permanent one where the driver knows it."""
-    up = bool(message["flags"] & _IFF_UP)
-    carrier = message.get_attr("IFLA_CARRIER")
-    names = message.get_attr("IFLA_PROP_LIST")
-    info = message.get_attr("IFLA_LINKINFO")
-    mac = message.get_attr("IFLA_PERM_ADDRESS") or message.get_attr("IFLA_ADDRESS")
-    return Link(
-        index=message["index"],
-        name=message.get_attr("IFLA_IFNAME"),
-        up=up,
-        mtu=message.get_attr("IFLA_MTU"),
-        carrier=bool(carrier) if up and carrier is not None else None,
-        mac=mac.lower() if mac else None,
-        altnames=sorted(names.get_attrs("IFLA_ALT_IFNAME")) if names else [],
-        master=message.get_attr("IFLA_MASTER"),
-        parent=message.get_attr("IFLA_PARENT_DEV_NAME"),
-        lower=None if message.get_attr("IFLA_LINK_NETNSID") is not None else message.get_attr("IFLA_LINK"),
-        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
-    )
-
-
-def decode_addresses(messages: Iterable[Any]) -> dict[int, list[str]]:
-    """Global-scope addresses (and IPv6 site-local ones) by interface index."""
-    found: dict[int, list[str]] = {}
-    for message in messages:
-        address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-        if message["scope"] in (_UNIVERSE, _SITE) and address:
-            found.setdefault(message["index"], []).append(f"{address}/{message['prefixlen']}")
-    return found
-
-
-def decode_routes(messages: Iterable[Any]) -> dict[int, list[str]]:
-    """Unicast routes by interface index, without what every interface that is up has: the local table,
-    fe80::/64 and multicast."""
-    found: dict[int, list[str]] = {}
-    for message in messages:
-        table = message.get_attr("RTA_TABLE") or message["table"]
-        if message["type"] != _UNICAST or message["flags"] & _CLONED or table == _LOCAL_TABLE:
-            continue
-        target = message.get_attr("RTA_DST")
-        if target and not _counts(target):
-            continue
-        text = f"{target}/{message['dst_len']}" if target else "default"
-        hops = [(message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY"))]
-        hops += [(hop["oif"], hop.get_attr("RTA_GATEWAY")) for hop in message.get_attr("RTA_MULTIPATH") or []]
-        for index, gateway in hops:
-            if index:
-                found.setdefault(index, []).append(f"{text} via {gateway}" if gateway else text)
-    return found
-
-
-def _counts(target: str) -> bool:
-    address = ipaddress.ip_address(target)
-    return not (address.is_multicast or (address.version == 6 and address.is_link_local))

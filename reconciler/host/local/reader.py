@@ -165,8 +165,6 @@ class LocalReader:
             netlink.fill_vfs(list(pfs.values()), own.notes)
             return pfs, own.notes
 
-        import pyroute2  # noqa: F401  (once and here: each child would spend most of its time on it)
-
         try:
             if seen.waiting.get(NETWORK):
                 raise NoAnswer(seen.waiting[NETWORK][0])

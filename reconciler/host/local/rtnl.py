@@ -1,4 +1,8 @@
-"""rtnetlink over a plain socket: many small changes, each with its own acknowledgement, and one link read."""
+"""rtnetlink over a plain socket: many small changes, each with its own acknowledgement; single answers; and dumps.
+
+Our own packing and parsing: of what is needed here there is little, and a library's import alone takes longer than all
+of a run's requests. Layouts: include/uapi/linux/netlink.h and rtnetlink.h.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,30 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 RTM_NEWLINK = 16
-_NLMSG_ERROR = 2
-_RTM_GETLINK = 18
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _IFLA_EXT_MASK = 29
 _REQUEST = 0x1
 _REQUEST_ACK = 0x1 | 0x4
+_REQUEST_DUMP = 0x1 | 0x300
+_F_DUMP_INTR = 0x10
 _F_CAPPED, _F_ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _EXT_ACK_MESSAGE = 1
 _HEADER = struct.Struct("=LHHLL")
-_IFINFO = struct.Struct("=BxHiII")
+IFINFO = struct.Struct("=BxHiII")
+"""struct ifinfomsg: family, type, interface, flags, which flags to change."""
 _ATTRIBUTE = struct.Struct("=HH")
+_TYPE_MASK = 0x3FFF
 _PER_SEND = 64
 _RECEIVE_BUFFER = 1 << 20
 _ANSWER_SECONDS = 10.0
+_DUMP_SECONDS = 2.0
+"""For which a dump is begun again that something changed under."""
 RETRY = {errno.EAGAIN, errno.EBUSY}
 """The VF is being reset, or the driver works on another one (i40e, ice, octeontx2): asked again a little
 later."""
@@ -49,7 +59,7 @@ class Answer:
 
 def ifinfo(ifindex: int, *, flags: int = 0, change: int = 0) -> bytes:
     """struct ifinfomsg (16 bytes)."""
-    return _IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, flags, change)
+    return IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, flags, change)
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -57,8 +67,31 @@ def attribute(kind: int, payload: bytes) -> bytes:
     return _ATTRIBUTE.pack(4 + len(payload), kind) + payload + b"\0" * (-len(payload) % 4)
 
 
+def ext_mask(mask: int) -> bytes:
+    """IFLA_EXT_MASK: which parts of a link are asked for."""
+    return attribute(_IFLA_EXT_MASK, struct.pack("=I", mask))
+
+
+def attributes(data: bytes, offset: int = 0, kinds: Container[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Type and payload of each attribute from there on, or of those of these kinds; what is cut short is left out."""
+    end = len(data)
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4 or offset + length > end:
+            return
+        kind &= _TYPE_MASK
+        if kinds is None or kind in kinds:
+            yield kind, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def text(value: bytes) -> str:
+    """A string attribute, which ends at its NUL."""
+    return value.partition(b"\0")[0].decode("utf-8", "replace")
+
+
 class RtnlSocket:
-    """A NETLINK_ROUTE socket for changes; a context manager."""
+    """A NETLINK_ROUTE socket; a context manager."""
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
@@ -94,22 +127,58 @@ class RtnlSocket:
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
 
-    def get_link(self, ifindex: int, ext_mask: int) -> bytes:
-        """The link message of one interface, from its struct ifinfomsg on. Raises OSError for a refusal
-        and for no answer in time."""
-        self.sequence += 1
-        body = ifinfo(ifindex) + attribute(_IFLA_EXT_MASK, struct.pack("=I", ext_mask))
-        header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETLINK, _REQUEST, self.sequence, 0)
-        self.socket.send(header + body)
+    def get_link(self, ifindex: int, mask: int) -> bytes:
+        """The link message of one interface, as `get` returns it."""
+        return self.get(RTM_GETLINK, ifinfo(ifindex) + ext_mask(mask))
+
+    def get(self, kind: int, body: bytes) -> bytes:
+        """The one message that answers a request, from behind its header on. Raises OSError for a refusal and for no
+        answer in time."""
+        self._ask(kind, _REQUEST, body)
         while True:
-            data = self.socket.recv(_RECEIVE_BUFFER)
-            length, kind, _, sequence, _ = _HEADER.unpack_from(data)
-            if sequence != self.sequence:
-                continue  # a late acknowledgement of something else
-            if kind == RTM_NEWLINK:
-                return data[_HEADER.size : length]
-            code = decode_answers(data).get(sequence, Answer(errno.EPROTO)).code
-            raise OSError(code, os.strerror(code))
+            for answered, _, sequence, found in messages(self._receive()):
+                if sequence != self.sequence:
+                    continue  # a late acknowledgement of something else
+                if answered == _NLMSG_ERROR:
+                    raise _refused(found)
+                return found
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """All messages that answer a dump request, each from behind its header on. Raises OSError for a refusal, for no
+        answer in time, and when what is listed never stays the same for long enough to be listed."""
+        until = time.monotonic() + _DUMP_SECONDS
+        while True:
+            found, whole = self._dump(kind, body)
+            if whole:
+                return found
+            if time.monotonic() > until:
+                raise OSError(errno.EAGAIN, "they change faster than the kernel lists them")
+
+    def _dump(self, kind: int, body: bytes) -> tuple[list[bytes], bool]:
+        """One try. False: something changed meanwhile, so that an entry may be missing (NLM_F_DUMP_INTR)."""
+        self._ask(kind, _REQUEST_DUMP, body)
+        listed: list[bytes] = []
+        whole = True
+        while True:
+            for answered, flags, sequence, found in messages(self._receive()):
+                if sequence != self.sequence:
+                    continue
+                whole = whole and not flags & _F_DUMP_INTR
+                if answered == _NLMSG_ERROR or (answered == _NLMSG_DONE and any(found[:4])):
+                    raise _refused(found)
+                if answered == _NLMSG_DONE:
+                    return listed, whole
+                listed.append(found)
+
+    def _receive(self) -> bytes:
+        data, _, flags, _ = self.socket.recvmsg(_RECEIVE_BUFFER)
+        if flags & socket.MSG_TRUNC:
+            raise OSError(errno.EMSGSIZE, f"an answer of the kernel is longer than {_RECEIVE_BUFFER} bytes")
+        return data
+
+    def _ask(self, kind: int, flags: int, body: bytes) -> None:
+        self.sequence += 1
+        self.socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self.sequence, 0) + body)
 
     def _exchange(self, requests: Sequence[Request]) -> list[Answer]:
         """One send, one acknowledgement per request. One that doesn't come is ETIMEDOUT, or ENOBUFS."""
@@ -153,21 +222,30 @@ def again(requests: Sequence[Request], answers: Sequence[Answer], sent: Sequence
     return pending
 
 
+def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Type, flags, sequence number and body of the messages in one datagram; what is cut short is left out."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
+        yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _refused(error: bytes) -> OSError:
+    """What struct nlmsgerr says, and the end of a dump that failed."""
+    code = -int(struct.unpack_from("=i", error)[0]) if len(error) >= 4 else errno.EPROTO
+    return OSError(code, os.strerror(code))
+
+
 def decode_answers(data: bytes) -> dict[int, Answer]:
     """Acknowledgements in one datagram, by sequence number; anything else and anything cut short is
     skipped."""
     found = {}
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-        end = offset + length
-        if length < _HEADER.size or end > len(data):
-            break
-        body = data[offset + _HEADER.size : end]
+    for kind, flags, sequence, body in messages(data):
         if kind == _NLMSG_ERROR and len(body) >= 4 + _HEADER.size:
-            code = -struct.unpack_from("=i", body)[0]
-            found[sequence] = Answer(code, _extended(body, flags))
-        offset += (length + 3) & ~3
+            found[sequence] = Answer(-struct.unpack_from("=i", body)[0], _extended(body, flags))
     return found
 
 
@@ -178,11 +256,4 @@ def _extended(body: bytes, flags: int) -> str:
         return ""
     request_length = _HEADER.unpack_from(body, 4)[0]
     offset = 4 + (_HEADER.size if flags & _F_CAPPED else (request_length + 3) & ~3)
-    while offset + 4 <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if length < 4:
-            break
-        if kind & 0x3FFF == _EXT_ACK_MESSAGE:
-            return body[offset + 4 : offset + length].split(b"\0")[0].decode("utf-8", "replace")
-        offset += (length + 3) & ~3
-    return ""
+    return next((text(value) for _, value in attributes(body, offset, {_EXT_ACK_MESSAGE})), "")

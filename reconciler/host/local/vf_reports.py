@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reconciler.host.local.rtnl import attributes
 from reconciler.state.desired import Attributes
 
 EXT_MASK = 1 | 8
@@ -104,7 +105,7 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[
     index: int | None = None
     found: Attributes = {}
     counters: dict[str, int] = {}
-    for kind, value in _attributes(data):
+    for kind, value in attributes(data):
         if kind == _MAC and len(value) >= 10:
             index = _number(value, 0)
             if not infiniband:
@@ -123,7 +124,7 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[
         elif kind == _STATS:
             counters = {
                 _COUNTERS[number]: int(struct.unpack_from("=Q", count)[0])
-                for number, count in _attributes(value)
+                for number, count in attributes(value)
                 if number in _COUNTERS and len(count) >= 8
             }
     return index, found, counters
@@ -131,21 +132,11 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[
 
 def _protocol(listed: bytes) -> Attributes:
     """``vlan_proto`` from IFLA_VF_VLAN_LIST, whose one entry has it in network byte order."""
-    for kind, value in _attributes(listed):
+    for kind, value in attributes(listed):
         if kind == 1 and len(value) >= 14:
             protocol = struct.unpack_from(">H", value, 12)[0]
             return {"vlan_proto": _PROTOCOLS[protocol]} if protocol in _PROTOCOLS else {}
     return {}
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + 4 <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < 4:
-            return
-        yield kind & _TYPE_MASK, data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
 
 
 def _number(value: bytes, position: int) -> int:

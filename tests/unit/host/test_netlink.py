@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -135,75 +134,6 @@ def test_missing_and_stray_vfs_are_noted() -> None:
     assert [vf.attributes for vf in pf.vfs] == [{"trust": True}, None]
     assert "the attributes of VF 1 are unknown." in notes[0]
     assert "2 VFs in sysfs and 3 in its link message" in notes[1]
-
-
-class Message(dict[str, Any]):
-    """As much of a decoded pyroute2 message as is used."""
-
-    def get_attr(self, name: str) -> Any:
-        return self.get(name)
-
-    def get_attrs(self, name: str) -> list[Any]:
-        return [self[name]]
-
-
-def test_links() -> None:
-    link = netlink.decode_link(
-        Message(
-            index=4,
-            flags=0x1003,
-            IFLA_IFNAME="enp1s0",
-            IFLA_MTU=9000,
-            IFLA_CARRIER=1,
-            IFLA_ADDRESS="02:00:00:00:00:01",
-            IFLA_PERM_ADDRESS="52:54:00:AA:00:01",
-            IFLA_PROP_LIST=Message(IFLA_ALT_IFNAME="p1p1"),
-            IFLA_PARENT_DEV_NAME="0000:01:00.0",
-        )
-    )
-    assert link == Link(4, "enp1s0", True, 9000, True, "52:54:00:aa:00:01", ["p1p1"], None, "0000:01:00.0")
-    down = netlink.decode_link(Message(index=4, flags=0, IFLA_IFNAME="a", IFLA_CARRIER=0, IFLA_ADDRESS="02:00"))
-    assert (down.up, down.carrier, down.mac) == (False, None, "02:00")
-
-
-def test_addresses_of_global_scope_alone() -> None:
-    found = netlink.decode_addresses(
-        [
-            Message(index=4, scope=0, prefixlen=24, IFA_ADDRESS="192.0.2.1", IFA_LOCAL="192.0.2.1"),
-            Message(index=4, scope=0, prefixlen=64, IFA_ADDRESS="2001:db8::1"),
-            Message(index=4, scope=253, prefixlen=64, IFA_ADDRESS="fe80::1"),
-            Message(index=1, scope=254, prefixlen=8, IFA_ADDRESS="127.0.0.1"),
-        ]
-    )
-    assert found == {4: ["192.0.2.1/24", "2001:db8::1/64"]}
-
-
-def route(**values: Any) -> Message:
-    return Message({"table": 254, "type": 1, "flags": 0, "dst_len": 0, **values})
-
-
-def test_routes_that_count() -> None:
-    found = netlink.decode_routes(
-        [
-            route(RTA_OIF=4, RTA_GATEWAY="192.0.2.254"),
-            route(RTA_OIF=4, RTA_DST="192.0.2.0", dst_len=24),
-            route(RTA_OIF=4, RTA_DST="fe80::", dst_len=64),
-            route(RTA_OIF=4, RTA_DST="ff00::", dst_len=8),
-            route(RTA_OIF=4, RTA_DST="ff00::", dst_len=8, type=5),
-            route(RTA_OIF=4, RTA_DST="192.0.2.1", dst_len=32, table=255, type=2),
-            route(RTA_OIF=4, RTA_DST="2001:db8::", dst_len=64, flags=0x200),
-            route(RTA_DST="198.51.100.0", dst_len=24, type=6),
-            route(
-                RTA_DST="203.0.113.0",
-                dst_len=24,
-                RTA_MULTIPATH=[Message(oif=5, RTA_GATEWAY="192.0.2.2"), Message(oif=4)],
-            ),
-        ]
-    )
-    assert found == {
-        4: ["default via 192.0.2.254", "192.0.2.0/24", "203.0.113.0/24"],
-        5: ["203.0.113.0/24 via 192.0.2.2"],
-    }
 
 
 def test_uses_of_pf_and_vf(tmp_path: Path) -> None:

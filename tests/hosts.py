@@ -4,9 +4,10 @@ executor. What the kernel and libvirt really do is tested in the lab."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.clock import Clock
+from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import (
     Domain,
     HostIdentity,
@@ -184,6 +185,17 @@ class DataHost:
         self._do("pf.set_numvfs", pf=pf, vfs=count)
         if self.state.pfs[pf].up:
             self.state.pfs[pf].carrier = True
+
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+        errors: list[ReconcilerError | None] = []
+        for order in orders:
+            try:
+                order()
+            except ReconcilerError as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+        return errors
 
     def bind_vf(self, pf: str, index: int, driver: str, deadline: float) -> None:
         self._do("vf.bind", pf=pf, vf=index, driver=driver)

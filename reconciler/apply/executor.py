@@ -1,4 +1,4 @@
-"""Carries actions out, one after the other: read, write, read back until a deadline; decides nothing.
+"""Carries actions out, round by round: read, write, read back until a deadline; decides nothing.
 
 What is already as the action would make it isn't written. A failed action stops only what needs it.
 """
@@ -8,19 +8,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, Protocol
 
 from reconciler.apply.journal import JOURNAL, Journal
 from reconciler.apply.perform import gone_from, perform, vf_request
+from reconciler.apply.rounds import rounds
 from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
 from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import matches
 from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Snapshot
-from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
+from reconciler.host.protocol import HostError, Reader, Scope, Writer
 from reconciler.kinds.action import Action
 from reconciler.kinds.hang import in_the_way
 from reconciler.kinds.operations import OPERATIONS
@@ -109,7 +110,7 @@ class Executor:
     def execute(self, actions: Sequence[Action]) -> list[Outcome]:
         """All actions, in order; the outcome of each."""
         self._tell(lambda: self.progress.start(len(actions)))
-        for batch in _batches(actions):
+        for batch in rounds(actions, self.host):
             self._batch(batch)
         self._tell(self.progress.finish)
         return [self.outcomes[action.id] for action in actions]
@@ -180,7 +181,7 @@ class Executor:
     def _carry_out(self, ready: list[Action]) -> list[Outcome]:
         """A fault of our own is a failure of these actions, and no reason to leave what doesn't need them."""
         try:
-            return self._set_many(ready) if len(ready) > 1 else [self._one(ready[0])]
+            return self._side_by_side(ready) if len(ready) > 1 else [self._one(ready[0])]
         except Exception as error:  # noqa: BLE001
             said = (
                 f"{type(error).__name__}: {error}. This is a fault in reconciler: please report it with "
@@ -252,11 +253,7 @@ class Executor:
         self._refuse_behind_a_hang(part)
         self.before(part)
 
-        def begin() -> Writer:
-            self._written.add(part.id)
-            return self.writer
-
-        perform(begin, self.host, part.op, part.args, deadline)
+        perform(partial(self._begin, part), self.host, part.op, part.args, deadline)
         self._wait(part, deadline)
         OPERATIONS[part.op].forget(self.host, part.args)
 
@@ -367,55 +364,92 @@ class Executor:
         fresh.ledger = self.host.ledger
         self.host = fresh
 
-    def _set_many(self, batch: list[Action]) -> list[Outcome]:
-        """Many ``vf.set`` on one PF: one reading, one sending, one reading back; a result for each."""
+    def _side_by_side(self, batch: list[Action]) -> list[Outcome]:
+        """A round: one reading, one sending, one reading back; a result for each."""
         outcomes = {action.id: Outcome(action.id, "unchanged") for action in batch}
         try:
-            self._read(batch[0])
-            todo = [a for a in batch if OPERATIONS["vf.set"].satisfied(self.host, a.args) is not True]
-            taken = self._taken(todo)
+            self._read_pfs(batch)
         except ReconcilerError as error:
             return [_failed(action, error) for action in batch]
-        sent: list[tuple[Action, VfSet]] = []
+        todo = [a for a in batch if a.op == "pf.wait_link" or OPERATIONS[a.op].satisfied(self.host, a.args) is not True]
+        try:
+            taken: dict[str, ReconcilerError] = {**self._taken(todo)}
+        except ReconcilerError as error:
+            taken = {action.id: error for action in todo if may_take(action)}
+        ready = []
         for action in todo:
             try:
                 if action.id in taken:
                     raise taken[action.id]
                 self._refuse_behind_a_hang(action)
-                request = vf_request(self.host, action.args)[1]
+                if action.op == "vf.set":
+                    vf_request(self.host, action.args)
                 self.before(action)
-                sent.append((action, request))
+                ready.append(action)
             except ReconcilerError as error:
                 outcomes[action.id] = _failed(action, error)
-        if sent:
-            self._send(batch[0].args["pf"], sent, outcomes)
+        if ready:
+            self._send(ready, outcomes)
         return list(outcomes.values())
 
-    def _send(self, pf: str, sent: list[tuple[Action, VfSet]], outcomes: dict[str, Outcome]) -> None:
+    def _read_pfs(self, batch: Iterable[Action]) -> None:
+        """All PFs of a round in one pass."""
+        keys = dict.fromkeys(OPERATIONS[action.op].scope(action.args).key for action in batch)
+        self.reader.refresh(self.host, Scope("pf", " ".join(keys)))
+
+    def _send(self, ready: list[Action], outcomes: dict[str, Outcome]) -> None:
         """Sends all at once, reads once, and looks for the effect of each that was accepted."""
-        self._written.update(action.id for action, _ in sent)
-        try:
-            errors: Sequence[ReconcilerError | None] = self.writer.set_vfs(pf, [request for _, request in sent])
-        except ReconcilerError as error:
-            errors = [error] * len(sent)
+        refused = self._ask_together(ready)
         accepted = []
-        for (action, _), refused in zip(sent, errors, strict=True):
-            if refused is None:
+        for action in ready:
+            error = refused.get(action.id)
+            if error is None:
                 accepted.append(action)
             else:
-                self._refused(action, refused)
-                outcomes[action.id] = _failed(action, refused)
+                self._refused(action, error)
+                outcomes[action.id] = _failed(action, error)
         if accepted:
             with contextlib.suppress(HostError):  # What was not read now is read while waiting for its effect.
-                self.reader.refresh(self.host, Scope("pf", pf))
+                self._read_pfs(accepted)
         for action in accepted:
             outcomes[action.id] = self._verified(action)
+
+    def _ask_together(self, ready: list[Action]) -> dict[str, ReconcilerError]:
+        """Asks the host for all of these: the ``vf.set``s of one PF in one call, everything else in one of its own.
+        The errors of those that were refused."""
+        refused: dict[str, ReconcilerError] = {}
+        together: dict[str, list[Action]] = {}
+        for action in ready:
+            together.setdefault(action.args["pf"] if action.op == "vf.set" else action.id, []).append(action)
+        groups = list(together.values())
+        orders = [partial(self._ask, group, refused) for group in groups]
+        for group, error in zip(groups, self.writer.together(orders), strict=True):
+            if error is not None:
+                refused |= {action.id: error for action in group}
+        return refused
+
+    def _ask(self, group: Sequence[Action], refused: dict[str, ReconcilerError]) -> None:
+        """Runs beside others of its kind, and touches nothing of theirs."""
+        first = group[0]
+        if first.op != "vf.set":
+            deadline = OPERATIONS[first.op].deadline(first.args)
+            perform(partial(self._begin, first), self.host, first.op, first.args, deadline)
+            return
+        requests = [vf_request(self.host, action.args)[1] for action in group]
+        self._written.update(action.id for action in group)
+        errors = self.writer.set_vfs(first.args["pf"], requests)
+        refused.update({a.id: error for a, error in zip(group, errors, strict=True) if error is not None})
+
+    def _begin(self, action: Action) -> Writer:
+        self._written.add(action.id)
+        return self.writer
 
     def _verified(self, action: Action) -> Outcome:
         try:
             self._wait(action, OPERATIONS[action.op].deadline(action.args), read=False)
         except ReconcilerError as error:
             return _failed(action, error)
+        OPERATIONS[action.op].forget(self.host, action.args)
         return Outcome(action.id, "changed")
 
 
@@ -446,19 +480,3 @@ def _not_seen(action: Action, deadline: float) -> HostError:
     elif action.op == "pf.wait_link":
         hint = " There is no carrier: check the cable and the switch port."
     return HostError("The effect was not seen.", f"It was still not there {deadline:.0f} s after the request.{hint}")
-
-
-def _batches(actions: Sequence[Action]) -> Iterator[list[Action]]:
-    """Consecutive ``vf.set``s on one PF together, everything else alone."""
-    batch: list[Action] = []
-    for action in actions:
-        together = action.op == "vf.set" and "pf" in action.args
-        if batch and not (together and batch[0].args.get("pf") == action.args.get("pf")):
-            yield batch
-            batch = []
-        if together:
-            batch.append(action)
-        else:
-            yield [action]
-    if batch:
-        yield batch

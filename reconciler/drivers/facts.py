@@ -84,6 +84,8 @@ class VfCount:
     """What a PF that is down does: EINVAL, or success without VFs."""
     bounces_pf: bool = False
     """Making or removing VFs closes and reopens the PF, so that its link is lost for a moment."""
+    one_pf_at_a_time: bool = False
+    """VFs are made on one PF of this driver after the other, never side by side."""
     how: str = ""
     """Where the count is set when ``sriov_numvfs`` can't be written."""
 

@@ -3,7 +3,7 @@ alone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -19,10 +19,10 @@ ScopeKind = Literal["boot", "modules", "service", "hugepages", "host_network", "
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")``, ``Scope("domain",
-    NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``, ``Scope("modules", "")`` (or ``NAME …``, of
-    which it matters whether the initramfs has them), ``Scope("hugepages", "")``, ``Scope("boot", "")``,
-    ``Scope("host_network", "")``."""
+    """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")`` (several PFs with blanks between
+    them are read in one pass), ``Scope("domain", NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``,
+    ``Scope("modules", "")`` (or ``NAME …``, of which it matters whether the initramfs has them), ``Scope("hugepages",
+    "")``, ``Scope("boot", "")``, ``Scope("host_network", "")``."""
 
     kind: ScopeKind
     key: str
@@ -204,6 +204,11 @@ class Writer(Protocol):
         ...
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None: ...
+
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+        """Carries out calls of this writer side by side, where the host can: the error of each, in order. None of them
+        may need another one's effect."""
+        ...
 
     def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         """Unbinds from any other driver, then binds: ``none`` leaves it without; ``kernel`` lets the

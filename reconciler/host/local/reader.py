@@ -84,7 +84,7 @@ class LocalReader:
         the new reading are added."""
         notes: list[str] = []
         if scope.kind == "pf":
-            self._refresh_pf(snapshot, scope.key, notes)
+            self._refresh_pfs(snapshot, scope.key.split(), notes)
         elif scope.kind == "modules":
             snapshot.modules = self._modules(notes, scope.key.split())
         elif scope.kind == "boot":
@@ -135,14 +135,13 @@ class LocalReader:
         else:
             snapshot.libvirt = self.libvirt.refresh_networks(snapshot.libvirt)
 
-    def _refresh_pf(self, snapshot: Snapshot, identity: str, notes: list[str]) -> None:
+    def _refresh_pfs(self, snapshot: Snapshot, identities: Sequence[str], notes: list[str]) -> None:
         seen = self._look(snapshot, notes)
         sysfs = Sysfs(self.root, notes, unasked=_locked(seen))
-        pf = sysfs.pf(identity)
-        if pf is None:
+        found = sysfs.some_pfs(identities)
+        for identity in set(identities) - found.keys():
             snapshot.pfs.pop(identity, None)
-        else:
-            snapshot.pfs |= self._network({identity: pf}, sysfs, seen)
+        snapshot.pfs |= self._network(found, sysfs, seen)
 
     def _look(self, snapshot: Snapshot, notes: list[str]) -> Processes:
         """Before anything that may take a device's lock is read."""

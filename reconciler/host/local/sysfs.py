@@ -46,15 +46,17 @@ class Sysfs:
         self._read_overrides(pfs.values())
         return pfs
 
-    def pf(self, identity: str) -> Pf | None:
-        """One PF, read again; ``None`` when it is gone."""
-        device = device_directory(self.sys, identity)
-        if not os.path.exists(f"{device}/sriov_numvfs"):
-            return None
-        pf = self._pf(os.path.realpath(device), self.names(f"{device}/net"))
-        if pf is not None:
-            self._read_overrides([pf])
-        return pf
+    def some_pfs(self, identities: Iterable[str]) -> dict[str, Pf]:
+        """These PFs, without those that are gone."""
+        pfs = {}
+        for identity in identities:
+            device = device_directory(self.sys, identity)
+            if os.path.exists(f"{device}/sriov_numvfs"):
+                pf = self._pf(os.path.realpath(device), self.names(f"{device}/net"))
+                if pf is not None:
+                    pfs[pf.id] = pf
+        self._read_overrides(pfs.values())
+        return pfs
 
     def uppers(self, netdev: str) -> list[str]:
         """Netdevs stacked on this one (bridge, bond, VLAN, macvlan, …)."""

@@ -6,11 +6,12 @@ import errno
 import os
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
+from reconciler.diagnostics import ReconcilerError
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.boot_writer import set_arguments
 from reconciler.host.local.child import WRITES, NoAnswer, call
@@ -26,6 +27,7 @@ from reconciler.host.local.modules import (
     write_blacklist,
 )
 from reconciler.host.local.modules_load import write_load
+from reconciler.host.local.side_by_side import side_by_side
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.systemd import set_service, set_service_at_boot
 from reconciler.host.local.vf_driver import VfBinding
@@ -100,6 +102,9 @@ class LocalWriter:
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         sysfs_writes.set_numvfs(self.root, self._device(pf) / "sriov_numvfs", count, deadline)
+
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+        return side_by_side(orders)
 
     def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         try:

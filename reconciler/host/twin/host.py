@@ -256,6 +256,10 @@ class TwinHost:
         words = _sysfs(shown, deadline, refusals.numvfs_not_made(count), refusals.NUMVFS)
         self._do(lambda twin: kernel.set_numvfs(twin, pf, count), words, deadline, pf)
 
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+        """One after the other: its time is its own."""
+        return [_error_of(order) for order in orders]
+
     def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:
         """A VF's driver."""
         vf = self._pf(pf).vf(index)
@@ -571,6 +575,14 @@ def _systemd(failed: str) -> Words:
         return HostError("systemd refused a change of a service.", f"{failed}: {said}.")
 
     return words
+
+
+def _error_of(order: Callable[[], None]) -> ReconcilerError | None:
+    try:
+        order()
+    except ReconcilerError as error:
+        return error
+    return None
 
 
 def _own_file(path: str) -> Words:

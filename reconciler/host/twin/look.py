@@ -60,11 +60,12 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
     elif scope.kind != "pf":
         snapshot.libvirt = _libvirt(twin)
     else:
-        pf = twin.pfs.get(scope.key)
-        if pf is None:
-            snapshot.pfs.pop(scope.key, None)
-        else:
-            snapshot.pfs[scope.key] = _pf(twin, pf)
+        for identity in scope.key.split():
+            pf = twin.pfs.get(identity)
+            if pf is None:
+                snapshot.pfs.pop(identity, None)
+            else:
+                snapshot.pfs[identity] = _pf(twin, pf)
         _processes(twin, snapshot)
 
 

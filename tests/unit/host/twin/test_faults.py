@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
+from reconciler.apply.rounds import rounds
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.protocol import HostError, PoolSpec, VfSet
 from reconciler.host.twin import faults, state
@@ -139,7 +140,8 @@ def carried_out(host: TwinHost, folder: Path) -> dict[str, tuple[str, str]]:
 def test_after_a_hang_the_run_writes_nothing_more_that_would_wait_for_it(tmp_path: Path) -> None:
     host = lab(vfs=2)
     plan = make_plan(desired(AFTER_A_HANG), host.observe())
-    inject(host, Fault(1 + [action.op for action in plan.actions].index("vf.bind"), "hang"))
+    first = next(rounds(plan.actions, host.observe()))
+    inject(host, Fault(1 + [action.op for action in first].index("vf.bind"), "hang"))
     outcomes = carried_out(host, tmp_path)
     kind, said = outcomes["vf.bind pf.int.vf.0"]
     assert (kind, "process 4000 waits for it" in said) == ("failed", True)

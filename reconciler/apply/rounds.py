@@ -1,0 +1,65 @@
+"""Which actions are carried out side by side: what PFs need until their VFs are ready, one step of each PF at a time.
+
+Each round is read once, recorded once and read back once. What somebody may notice goes by itself: of two PFs of one
+bond only one loses its link at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.disruption import severity
+from reconciler.drivers.table import facts
+from reconciler.host.model import Snapshot
+from reconciler.kinds.action import Action
+
+_SIDE_BY_SIDE = frozenset({"pf.set_link", "pf.wait_link", "pf.set_mtu", "pf.set_autoprobe", "pf.set_numvfs", "vf.bind"})
+_BATCHED = ("vf.bind", "vf.set")
+"""Operations of which many on one PF are one step."""
+
+
+def rounds(actions: Sequence[Action], host: Snapshot) -> Iterator[list[Action]]:
+    """All actions, each after what it needs and after what comes before it on its PF."""
+    lanes: dict[str, list[list[Action]]] = {}
+    lane_of: dict[str, str] = {}
+    for action in actions:
+        lane = _lane(action, host)
+        elsewhere = any(lane_of.get(need, lane) != lane for need in action.needs)
+        if lanes and (lane is None or elsewhere):
+            yield from _in_step(lanes)
+            lanes, lane_of = {}, {}
+        if lane is None:
+            yield [action]
+            continue
+        lane_of[action.id] = lane
+        steps = lanes.setdefault(lane, [])
+        if steps and _one_step(steps[-1][0], action):
+            steps[-1].append(action)
+        else:
+            steps.append([action])
+    yield from _in_step(lanes)
+
+
+def _in_step(lanes: dict[str, list[list[Action]]]) -> Iterator[list[Action]]:
+    """The first step of each lane, then the second of each, and so on."""
+    for number in range(max(map(len, lanes.values()), default=0)):
+        yield [action for steps in lanes.values() if number < len(steps) for action in steps[number]]
+
+
+def _lane(action: Action, host: Snapshot) -> str | None:
+    """In which row an action waits for its turn: its PF's, or that of all PFs of a driver that takes only one at a
+    time. ``None``: it goes by itself."""
+    identity = action.args.get("pf")
+    if identity is None or not (action.op == "vf.set" or _unnoticed(action)):
+        return None
+    pf = host.pfs.get(identity)
+    alone = pf is not None and facts(pf.driver, pf.device_id).count.one_pf_at_a_time
+    return pf.driver if pf is not None and alone and pf.driver else str(identity)
+
+
+def _unnoticed(action: Action) -> bool:
+    return action.op in _SIDE_BY_SIDE and severity(action.disruption) <= severity("vf-reset")
+
+
+def _one_step(before: Action, action: Action) -> bool:
+    return action.op in _BATCHED and before.op == action.op and before.args["pf"] == action.args["pf"]

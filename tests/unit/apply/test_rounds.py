@@ -1,0 +1,119 @@
+"""What is carried out side by side, and what isn't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.apply.journal import read_journal
+from reconciler.apply.rounds import rounds
+from reconciler.host.model import Pf, Snapshot, Use
+from reconciler.kinds.action import Action, Impact
+from reconciler.plan.planner import make_plan
+from tests.hosts import DataHost, desired, host, igb
+from tests.unit.apply.test_executor import run
+
+TWO_PFS = """
+[pf.a]
+match = { name = "enp1s0" }
+link = "up"
+vfs = 2
+vf_driver = "vfio-pci"
+vf_defaults = { trust = true }
+[pf.b]
+match = { name = "enp2s0" }
+vfs = 2
+vf_driver = "vfio-pci"
+vf_defaults = { trust = true }
+"""
+
+
+def told(actions: list[Action], observed: Snapshot) -> list[list[str]]:
+    return [[action.id for action in batch] for batch in rounds(actions, observed)]
+
+
+def planned(observed: Snapshot) -> list[list[str]]:
+    return told(make_plan(desired(TWO_PFS), observed).actions, observed)
+
+
+def test_each_pf_takes_a_step_in_each_round() -> None:
+    assert planned(host(igb(1), igb(2))) == [
+        ["pf.set_link pf.a", "pf.set_autoprobe pf.b"],
+        ["pf.set_autoprobe pf.a", "pf.set_numvfs pf.b"],
+        ["pf.set_numvfs pf.a", "vf.bind pf.b.vf.0", "vf.bind pf.b.vf.1"],
+        ["vf.bind pf.a.vf.0", "vf.bind pf.a.vf.1", "vf.set pf.b.vf.0", "vf.set pf.b.vf.1"],
+        ["vf.set pf.a.vf.0", "vf.set pf.a.vf.1"],
+    ]
+
+
+def i40e(number: int) -> Pf:
+    card = igb(number)
+    card.driver = "i40e"
+    return card
+
+
+def test_pfs_of_a_driver_that_takes_one_at_a_time_wait_for_each_other() -> None:
+    found = planned(host(i40e(1), i40e(2)))
+    assert [batch for batch in found if len({name.partition(" pf.")[2][:1] for name in batch}) > 1] == []
+    assert ["vf.bind pf.a.vf.0", "vf.bind pf.a.vf.1"] in found
+
+
+def test_what_the_host_would_notice_goes_by_itself() -> None:
+    """Two PFs of one bond lose their links one after the other."""
+    cards = [igb(1, up=True, carrier=True), igb(2, up=True, carrier=True)]
+    for card in cards:
+        card.uses = [Use("master", "bond0")]
+    found = planned(host(*cards))
+    assert [batch for batch in found if any("set_numvfs" in name for name in batch)] == [
+        ["pf.set_numvfs pf.a"],
+        ["pf.set_numvfs pf.b"],
+    ]
+
+
+def test_what_needs_a_step_of_another_pf_comes_after_it() -> None:
+    def bind(pf: int, needs: list[str], impact: Impact) -> Action:
+        args = {"pf": f"pci/0000:0{pf}:00.0", "vf": 0, "driver": "none"}
+        return Action(f"bind {pf}", "vf.bind", f"pf.p{pf}.vf.0", args, needs, impact=impact)
+
+    observed = host(igb(1, 1), igb(2, 1), igb(3, 1))
+    actions = [bind(1, [], Impact()), bind(2, ["bind 1"], Impact()), bind(3, [], Impact("guest"))]
+    assert told(actions, observed) == [["bind 1"], ["bind 2"], ["bind 3"]]
+
+
+class Counted(DataHost):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def refresh(self, snapshot, scope):  # type: ignore[no-untyped-def]
+        self.reads += 1
+        super().refresh(snapshot, scope)
+
+
+def test_a_round_is_one_record_and_two_readings(tmp_path: Path) -> None:
+    before = host(igb(1), igb(2))
+    machine = Counted(before)
+    plan = make_plan(desired(TWO_PFS), before)
+    outcomes, _ = run(machine, plan, tmp_path, before)
+    assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
+    begun = [record["actions"] for record in read_journal(tmp_path / "runs" / "run") if record["event"] == "begin"]
+    assert begun == told(plan.actions, before)
+    assert machine.reads == 2 * len(begun)
+    assert make_plan(desired(TWO_PFS), machine.observe()).verdict == "in-sync"
+
+
+def test_one_that_is_refused_stops_only_what_needs_it(tmp_path: Path) -> None:
+    before = host(igb(1), igb(2))
+    machine = DataHost(before)
+    bind = machine.bind_vf
+
+    def refuse(pf: str, index: int, driver: str, deadline: float) -> None:
+        if (pf, index) == ("pci/0000:01:00.0", 1):
+            del machine.state.pfs["pci/0000:01:00.0"].vfs[1]
+        else:
+            bind(pf, index, driver, deadline)
+
+    machine.bind_vf = refuse  # type: ignore[method-assign]
+    plan = make_plan(desired(TWO_PFS), before)
+    outcomes, _ = run(machine, plan, tmp_path, before)
+    failed = {name for name, outcome in outcomes.items() if not outcome.done}
+    assert failed == {"vf.bind pf.a.vf.1", "vf.set pf.a.vf.1"}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from reconciler.host.local import guest_agent, libvirt_xml
 from reconciler.host.local.guest_hardware import guest_hardware
@@ -161,7 +161,8 @@ class LibvirtReader:
             known.networks = _networks(lv, connection)
             known.domains.pop(name, None)
             found = _unless_gone(lv, lambda: connection.lookupByName(name))
-            domain = None if found is None else _domain(lv, found, known.networks, is_vf, self.nodes)
+            traits = _traits_of(lv, found) if found is not None else None
+            domain = _domain(lv, found, traits, known.networks, is_vf, self.nodes) if traits is not None else None
             if domain is not None:
                 known.domains[domain.name] = domain
             return known
@@ -207,7 +208,9 @@ class LibvirtReader:
 
     def _everything(self, lv: Any, connection: Any, is_vf: libvirt_xml.IsVf) -> Libvirt:
         networks = _networks(lv, connection)
-        domains = (_domain(lv, found, networks, is_vf, self.nodes) for found in connection.listAllDomains(0))
+        listed = connection.listAllDomains(0)
+        traits = _traits(lv, connection)
+        domains = (_domain(lv, found, traits(found), networks, is_vf, self.nodes) for found in listed)
         return Libvirt(
             self.uri,
             available=True,
@@ -247,18 +250,50 @@ def _channels(lv: Any, connection: Any, is_vf: libvirt_xml.IsVf) -> dict[str, st
     return found
 
 
+class _Traits(NamedTuple):
+    """What libvirt says of a domain beside its XML."""
+
+    running: bool
+    persistent: bool
+    autostart: bool
+
+
+def _traits(lv: Any, connection: Any) -> Callable[[Any], _Traits]:
+    """Of all domains, by three lists of them: each question about one domain is a round trip of its own."""
+    flags = (
+        lv.VIR_CONNECT_LIST_DOMAINS_ACTIVE,
+        lv.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
+        lv.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
+    )
+    lists = [{domain.UUIDString() for domain in connection.listAllDomains(flag)} for flag in flags]
+    return lambda found: _Traits(*(found.UUIDString() in listed for listed in lists))
+
+
+def _traits_of(lv: Any, found: Any) -> _Traits | None:
+    return _unless_gone(
+        lv, lambda: _Traits(bool(found.isActive()), bool(found.isPersistent()), bool(found.autostart()))
+    )
+
+
 def _domain(
-    lv: Any, found: Any, networks: dict[str, Network], is_vf: libvirt_xml.IsVf, nodes: dict[int, int]
+    lv: Any,
+    found: Any,
+    traits: _Traits,
+    networks: dict[str, Network],
+    is_vf: libvirt_xml.IsVf,
+    nodes: dict[int, int],
 ) -> Domain | None:
+    if not traits.running and not traits.persistent:
+        return None  # It was listed, and is gone since.
     modes = {network.name: network.mode for network in networks.values()}
 
     def read() -> Domain:
         domain = Domain(
             name=found.name(),
             uuid=found.UUIDString(),
-            running=bool(found.isActive()),
-            persistent=bool(found.isPersistent()),
-            autostart=bool(found.autostart()),
+            running=traits.running,
+            persistent=traits.persistent,
+            autostart=traits.autostart,
         )
         if domain.persistent:
             config = libvirt_xml.parse(found.XMLDesc(lv.VIR_DOMAIN_XML_INACTIVE))

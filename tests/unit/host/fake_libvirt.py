@@ -64,6 +64,8 @@ class FakeLibvirt(ModuleType):
     VIR_DOMAIN_AFFECT_LIVE = 1
     VIR_DOMAIN_AFFECT_CONFIG = 2
     VIR_CONNECT_LIST_DOMAINS_ACTIVE = 1
+    VIR_CONNECT_LIST_DOMAINS_PERSISTENT = 4
+    VIR_CONNECT_LIST_DOMAINS_AUTOSTART = 1024
     VIR_FROM_RPC = 7
     VIR_FROM_REMOTE = 13
     VIR_ERR_NO_DOMAIN = 42
@@ -83,13 +85,17 @@ class FakeLibvirt(ModuleType):
             getURI="qemu:///system",
             getType="QEMU",
             isAlive=1,
-            listAllDomains=lambda flags: self.domains,
+            listAllDomains=self._listed,
             listAllNetworks=lambda flags: self.networks,
             lookupByName=lambda name: self._find(self.domains, name, 42),
             networkLookupByName=lambda name: self._find(self.networks, name, 43),
             networkDefineXML=None,
             defineXML=None,
         )
+
+    def _listed(self, flags: int) -> list[Thing]:
+        which = {0: "name", 1: "isActive", 4: "isPersistent", 1024: "autostart"}[flags]
+        return [domain for domain in self.domains if domain.answers[which]]
 
     @staticmethod
     def _find(things: list[Thing], name: str, code: int) -> Any:

@@ -63,6 +63,7 @@ def parts() -> list[Part]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all bars are reached; 1: one is missed, or something could not be measured; 2: wrong usage."""
+    load = os.getloadavg()[0]
     known = parts()
     options = _options(argv, known)
     wanted = [part for part in known if part.asked(options.ids)]
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if lab is not None:
             lab.close()
-    return _finish(rows, failures, options, known, versions)
+    return _finish(rows, failures, options, known, versions, load)
 
 
 class _Lab:
@@ -135,7 +136,12 @@ def _options(argv: Sequence[str] | None, known: Sequence[Part]) -> argparse.Name
 
 
 def _finish(
-    rows: list[Row], failures: list[str], options: argparse.Namespace, known: Sequence[Part], lab: dict[str, str]
+    rows: list[Row],
+    failures: list[str],
+    options: argparse.Namespace,
+    known: Sequence[Part],
+    lab: dict[str, str],
+    load: float,
 ) -> int:
     print(results.table(rows))
     missed = [row.id for row in rows if not row.met()]
@@ -143,7 +149,7 @@ def _finish(
     if reason:
         print(f"Nothing was stored: {reason}.", file=sys.stderr)
     else:
-        stored = merged(results.read(), results.document(rows, machine.machine(), machine.versions(), lab), known)
+        stored = merged(results.read(), results.document(rows, machine.machine(), machine.versions(), lab, load), known)
         store(stored)
         print(results.told(stored))
     if missed:

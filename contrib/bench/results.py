@@ -18,12 +18,17 @@ _COLUMNS = ("what", "command", "ours", "against", "bar", "median (min to max)", 
 
 
 def document(
-    rows: Iterable[Row], machine: Mapping[str, Any], versions: Mapping[str, str], lab: Mapping[str, str]
+    rows: Iterable[Row],
+    machine: Mapping[str, Any],
+    versions: Mapping[str, str],
+    lab: Mapping[str, str],
+    load: float = 0.0,
 ) -> dict[str, Any]:
-    """The document of a run."""
+    """The document of a run. ``load``: the load average when it began, which is that of others."""
     return {
         "format": FORMAT,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": round(load, 1),
         "machine": dict(machine),
         "versions": dict(versions),
         "lab": dict(lab),
@@ -41,8 +46,8 @@ def _as_json(row: Row) -> dict[str, Any]:
         "runs": len(row.ours),
         "bar": None if bar is None else {"how": bar.how, "limit": bar.limit, "peer": bar.peer},
         "met": row.met(),
-        "ours": [round(value, 4) for value in row.ours],
-        "peers": {name: [round(value, 4) for value in values] for name, values in row.peers.items()},
+        "ours": [round(value, 6) for value in row.ours],
+        "peers": {name: [round(value, 6) for value in values] for name, values in row.peers.items()},
         "ratios": {
             name: {"faster": row.faster(name), **Spread.of([round(r, 3) for r in row.ratios(name)])._asdict()}
             for name in row.peers
@@ -147,6 +152,8 @@ def told(stored: Mapping[str, Any]) -> str:
         f"{machine['memory_mb'] / 1024:.0f} GB, kernel {machine['kernel']}: reconciler {versions['reconciler']} "
         f"({versions['commit']}), Python {versions['python']}"
     )
+    if stored.get("load", 0.0) >= 0.3 * machine["cores"]:
+        text += f"; others were at work on it, too (load average {stored['load']})"
     if lab:
         text += "; in the lab, which is emulated without KVM, " + ", ".join(f"{k} {v}" for k, v in lab.items() if v)
     return f"{text}. {' to '.join(map(str, dict.fromkeys((runs[0], runs[-1]))))} runs each, in turn with the peers."

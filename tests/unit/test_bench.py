@@ -100,6 +100,8 @@ def test_the_document_holds_all_that_the_table_and_the_plot_are_made_of() -> Non
     assert stored["rows"][0]["ratios"] == {"batch": {"faster": False, "low": 1.0, "median": 1.5, "high": 4.0}}
     assert [row["met"] for row in stored["rows"]] == [True] * 4
     assert "3 runs each" in results.told(stored)
+    assert "others were at work" not in results.told(stored)
+    assert "others were at work" in results.told({**stored, "load": 4.2})
 
 
 def test_the_table_has_a_line_per_peer_with_least_median_and_most() -> None:

@@ -44,7 +44,6 @@ demo-lab: $(STAMP)
 	$(BIN)/python -m contrib.demo.lab
 
 bench: $(STAMP)
-	$(BIN)/python -m compileall -q reconciler
 	$(BIN)/python -m contrib.bench
 
 lab: $(STAMP)

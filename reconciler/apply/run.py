@@ -20,6 +20,7 @@ from reconciler.host.protocol import Reader, Writer
 from reconciler.host.snapshot import dump, load
 from reconciler.kinds.action import Action
 from reconciler.kinds.builder import copy_host
+from reconciler.kinds.operation import nothing_to_forget
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.registry import compare_all
 from reconciler.kinds.resolve import resolve
@@ -129,6 +130,8 @@ def _forgetting(executor: Executor, state_dir: Path) -> Callable[[Action], None]
 
     def before(action: Action) -> None:
         told(action)
+        if OPERATIONS[action.op].forget is nothing_to_forget:
+            return
         host = executor.host
         after = replace(host, ledger={identity: dict(fields) for identity, fields in host.ledger.items()})
         OPERATIONS[action.op].forget(after, action.args)

@@ -17,6 +17,10 @@ from reconciler.state.checks import Check
 Args = dict[str, Any]
 
 
+def nothing_to_forget(host: Snapshot, args: Args) -> None:
+    """What most operations leave in the ledger as it is: all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation of the plan document."""
@@ -32,7 +36,7 @@ class Operation:
     """Makes the predicted effect in a snapshot, in place."""
     fell_short: Callable[[Snapshot, Args], str] = lambda host, args: ""
     """Why its effect will not be seen any more, although the host took it; "" as long as it may."""
-    forget: Callable[[Snapshot, Args], None] = lambda host, args: None
+    forget: Callable[[Snapshot, Args], None] = nothing_to_forget
     """What the ledger no longer knows once it is done: called by planning and by apply alike."""
     deadline: Callable[[Args], float] = lambda args: 10.0
     """Seconds until its effect must be seen."""

@@ -70,12 +70,12 @@ def look(root: Path, notes: list[str]) -> Processes:
     open_groups: dict[int, dict[int, Process]] = {}
     hidden = 0
     for pid in _pids(root):
-        folder = root / "proc" / str(pid)
-        command, state, began, parent = _status(root, folder)
+        command, state, began, parent = _status(f"{root}/proc/{pid}")
         if command in _OURS and _age(root, began) > _PATIENCE:
             found.waiting.setdefault(command, []).append(pid)
         if not groups_to_look_for and state != "D" and command not in _OURS:
             continue
+        folder = root / "proc" / str(pid)
         try:
             targets = _open_files(folder)
         except PermissionError:
@@ -263,14 +263,14 @@ def _name_guests(root: Path, processes: list[Process]) -> None:
         paths[path].guest = match[1].replace(",,", ",") if match else ""
 
 
-def _status(root: Path, process: Path) -> tuple[str, str, float, int]:
+def _status(process: str) -> tuple[str, str, float, int]:
     """Command, state, the seconds after boot at which it began, and its parent; nothing of one that ended. The
     command may hold blanks and parentheses (proc_pid_stat(5))."""
-    text = _text(process / "stat")
+    text = _text(f"{process}/stat")
     head, closed, rest = text.rpartition(")")
     fields = rest.split()
     if not closed or len(fields) < 20:
-        return _line(process / "comm"), "", 0.0, 0
+        return _line(f"{process}/comm"), "", 0.0, 0
     return head.partition("(")[2], fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK"), int(fields[1])
 
 
@@ -284,12 +284,13 @@ def _time(root: Path, began: float) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _line(path: Path) -> str:
+def _line(path: Path | str) -> str:
     return _text(path).strip()
 
 
-def _text(path: Path) -> str:
+def _text(path: Path | str) -> str:
     try:
-        return path.read_text(errors="replace")
+        with open(path, "rb", buffering=0) as file:  # There are as many as there are processes.
+            return file.read().decode(errors="replace")
     except OSError:
         return ""  # it ended meanwhile, or is not ours to look at

@@ -29,8 +29,11 @@ _HEADER = struct.Struct("=LHHLL")
 IFINFO = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, interface, flags, which flags to change."""
 _ATTRIBUTE = struct.Struct("=HH")
+_ACK = struct.Struct("=LHHLLi16x")
+"""struct nlmsgerr behind its header, with no more of the request than that one's header (NLM_F_CAPPED)."""
 _TYPE_MASK = 0x3FFF
 _PER_SEND = 64
+_SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 1 << 20
 _ANSWER_SECONDS = 10.0
 _DUMP_SECONDS = 2.0
@@ -55,6 +58,9 @@ class Answer:
 
     code: int
     text: str = ""
+
+
+TAKEN = Answer(0)
 
 
 def ifinfo(ifindex: int, *, flags: int = 0, change: int = 0) -> bytes:
@@ -97,7 +103,10 @@ class RtnlSocket:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         self.socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self.socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        except PermissionError:  # Without CAP_NET_ADMIN it has to do with less than net.core.rmem_max.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self.socket.settimeout(_ANSWER_SECONDS)
         self.socket.bind((0, 0))
         self.sequence = 0
@@ -199,7 +208,11 @@ class RtnlSocket:
                 lost = errno.ENOBUFS
                 self.socket.settimeout(0.2)
                 continue
-            answers.update((n, a) for n, a in decode_answers(data).items() if n >= first)
+            sequence = taken(data)
+            if sequence is not None and sequence >= first:
+                answers[sequence] = TAKEN
+            else:
+                answers.update((n, a) for n, a in decode_answers(data).items() if n >= first)
         self.socket.settimeout(_ANSWER_SECONDS)
         return [answers.get(first + n, Answer(lost)) for n in range(len(requests))]
 
@@ -239,13 +252,24 @@ def _refused(error: bytes) -> OSError:
     return OSError(code, os.strerror(code))
 
 
+def taken(data: bytes) -> int | None:
+    """The sequence number of the request that a datagram acknowledges, if it says nothing else. Nearly all are of that
+    kind, and this takes a tenth of the time of `decode_answers`."""
+    if len(data) != _ACK.size:
+        return None
+    length, kind, flags, sequence, _, code = _ACK.unpack(data)
+    plain = length == _ACK.size and kind == _NLMSG_ERROR and not code and not flags & _F_ACK_TLVS
+    return int(sequence) if plain else None
+
+
 def decode_answers(data: bytes) -> dict[int, Answer]:
     """Acknowledgements in one datagram, by sequence number; anything else and anything cut short is
     skipped."""
     found = {}
     for kind, flags, sequence, body in messages(data):
         if kind == _NLMSG_ERROR and len(body) >= 4 + _HEADER.size:
-            found[sequence] = Answer(-struct.unpack_from("=i", body)[0], _extended(body, flags))
+            code = -struct.unpack_from("=i", body)[0]
+            found[sequence] = Answer(code, _extended(body, flags)) if code or flags & _F_ACK_TLVS else TAKEN
     return found
 
 

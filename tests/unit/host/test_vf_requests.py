@@ -101,6 +101,15 @@ def test_recorded_acknowledgements() -> None:
     }
 
 
+def test_plain_acknowledgements_are_told_by_themselves() -> None:
+    assert rtnl.taken(ACK_OK) == 78
+    assert rtnl.taken(ACK_MTU) is None
+    assert rtnl.taken(ACK_OK + ACK_OK) is None
+    refused = ACK_OK[:16] + struct.pack("=i", -errno.EPERM) + ACK_OK[20:]
+    warned = ACK_OK[:6] + struct.pack("=H", 0x300) + ACK_OK[8:]
+    assert (rtnl.taken(refused), rtnl.taken(warned)) == (None, None)
+
+
 @given(st.binary(max_size=120))
 def test_any_bytes_are_no_crash(data: bytes) -> None:
     rtnl.decode_answers(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from reconciler.cli.options import Options, load_state
 from reconciler.cli.output import put
 from reconciler.exit_codes import ExitCode
+from reconciler.json_data import to_text
 
 
 def doctor(
@@ -31,7 +31,7 @@ def doctor(
     report = diagnose(options.observe(reader), reader.examine(), desired, source)
     document = report_to_json(report)
     if as_json:
-        put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        put(to_text(document))
     else:
         put(render_doctor(document, color=options.colored(sys.stdout), width=options.width()))
     return ExitCode.FAILED if report.verdict == "problems" else ExitCode.OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from reconciler.cli.output import complain, put
 from reconciler.cli.plan import Format
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.json_data import to_text
 
 _CODES = {"drift": ExitCode.CHANGES, "unknown": ExitCode.UNOBSERVED}
 
@@ -75,7 +75,7 @@ def _show(options: Options, document: dict[str, Any], output_format: Format, cod
     from reconciler.report.drift_text import drift_headline, render_drift, render_drift_markdown
 
     if output_format is Format.JSON:
-        put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        put(to_text(document))
     elif output_format is Format.MARKDOWN:
         put(render_drift_markdown(document))
     else:

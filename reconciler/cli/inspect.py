@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from reconciler.cli.options import Options, write_new
 from reconciler.cli.output import put
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
+from reconciler.json_data import to_text
 
 _INTERVAL = 1.0
 
@@ -70,7 +70,7 @@ def inspect(
 def _rendered(document: dict[str, Any], view: View, *, color: bool = False, width: int = 0) -> str:
     match view:
         case View.JSON:
-            return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            return to_text(document)
         case View.SVG:
             from reconciler.report.picture_svg import render_svg
 

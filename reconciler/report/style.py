@@ -6,7 +6,6 @@ or hide: a control character comes out as the escape that a programmer would wri
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -39,7 +38,12 @@ def clean(document: Any) -> Any:
 def _is_clean(document: Any) -> bool:
     """Whether there is nothing to escape, as nearly always: much quicker to ask than to copy a large plan.
     JSON writes a control character as an escape, and anything else as it is."""
-    text = json.dumps(document, ensure_ascii=False, check_circular=False)
+    import msgspec
+
+    try:
+        text = msgspec.json.encode(document).decode()
+    except UnicodeEncodeError:  # Halves of surrogate pairs.
+        return False
     return text.isprintable() and "\\" not in text.replace("\\\\", "").replace('\\"', "")
 
 

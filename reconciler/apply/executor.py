@@ -392,10 +392,11 @@ class Executor:
             self._send(ready, outcomes)
         return list(outcomes.values())
 
-    def _read_pfs(self, batch: Iterable[Action]) -> None:
-        """All PFs of a round in one pass."""
+    def _read_pfs(self, batch: Sequence[Action], *, back: bool = False) -> None:
+        """All PFs of a round in one pass. ``back``: only what the round may have changed is read back."""
         keys = dict.fromkeys(OPERATIONS[action.op].scope(action.args).key for action in batch)
-        self.reader.refresh(self.host, Scope("pf", " ".join(keys)))
+        attributes = back and all(action.op == "vf.set" for action in batch)
+        self.reader.refresh(self.host, Scope("vfs" if attributes else "pf", " ".join(keys)))
 
     def _send(self, ready: list[Action], outcomes: dict[str, Outcome]) -> None:
         """Sends all at once, reads once, and looks for the effect of each that was accepted."""
@@ -410,7 +411,7 @@ class Executor:
                 outcomes[action.id] = _failed(action, error)
         if accepted:
             with contextlib.suppress(HostError):  # What was not read now is read while waiting for its effect.
-                self._read_pfs(accepted)
+                self._read_pfs(accepted, back=True)
         for action in accepted:
             outcomes[action.id] = self._verified(action)
 

@@ -14,13 +14,14 @@ from reconciler.host.model import Pf, Snapshot
 from reconciler.host.platform import Platform
 from reconciler.state.desired import Attributes, Pages
 
-ScopeKind = Literal["boot", "modules", "service", "hugepages", "host_network", "pf", "domain", "pool"]
+ScopeKind = Literal["boot", "modules", "service", "hugepages", "host_network", "pf", "vfs", "domain", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The part of a host that one action touches: ``Scope("pf", "pci/0000:01:00.0")`` (several PFs with blanks between
-    them are read in one pass), ``Scope("domain", NAME)``, ``Scope("pool", NAME)``, ``Scope("service", NAME)``,
+    them are read in one pass), ``Scope("vfs", …)`` (the attributes of their VFs alone), ``Scope("domain", NAME)``,
+    ``Scope("pool", NAME)``, ``Scope("service", NAME)``,
     ``Scope("modules", "")`` (or ``NAME …``, of which it matters whether the initramfs has them), ``Scope("hugepages",
     "")``, ``Scope("boot", "")``, ``Scope("host_network", "")``."""
 

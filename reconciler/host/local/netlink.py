@@ -82,6 +82,17 @@ def fill_vfs(pfs: Sequence[Pf], notes: list[str]) -> None:
                 time.sleep(0.1)
 
 
+def read_vfs(pfs: Sequence[Pf]) -> list[VfReport]:
+    """What each PF says of its VFs at this moment. Raises OSError, and ValueError for an answer that is cut short."""
+    with RtnlSocket() as socket:
+        return [decode(socket.get_link(pf.ifindex, EXT_MASK)) for pf in pfs]
+
+
+def complete(pf: Pf, report: VfReport) -> bool:
+    """Whether a report has an entry of each VF that the PF had when it was last read, and of no other."""
+    return report.count == len(pf.vfs) and report.entries.keys() == {vf.index for vf in pf.vfs}
+
+
 def _report(socket: RtnlSocket, pf: Pf, notes: list[str]) -> VfReport | None:
     try:
         return decode(socket.get_link(pf.ifindex, EXT_MASK))

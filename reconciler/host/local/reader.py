@@ -85,6 +85,8 @@ class LocalReader:
         notes: list[str] = []
         if scope.kind == "pf":
             self._refresh_pfs(snapshot, scope.key.split(), notes)
+        elif scope.kind == "vfs":
+            self._refresh_vfs(snapshot, scope.key.split(), notes)
         elif scope.kind == "modules":
             snapshot.modules = self._modules(notes, scope.key.split())
         elif scope.kind == "boot":
@@ -142,6 +144,20 @@ class LocalReader:
         for identity in set(identities) - found.keys():
             snapshot.pfs.pop(identity, None)
         snapshot.pfs |= self._network(found, sysfs, seen)
+
+    def _refresh_vfs(self, snapshot: Snapshot, identities: Sequence[str], notes: list[str]) -> None:
+        """The attributes of their VFs, with nothing else: a quarter of the time. Where that answer is not all there is
+        to say (a VF without an entry, a PF that is gone, a kernel that does not answer), all of them are read."""
+        pfs = [snapshot.pfs[identity] for identity in identities if identity in snapshot.pfs]
+        try:
+            reports = call(lambda: netlink.read_vfs(pfs), _NETWORK_SECONDS, NETWORK)
+        except (NoAnswer, OSError, RuntimeError):
+            reports = []
+        if len(reports) != len(identities) or not all(map(netlink.complete, pfs, reports)):
+            self._refresh_pfs(snapshot, identities, notes)
+            return
+        for pf, report in zip(pfs, reports, strict=True):
+            netlink.assign(pf, report, notes)
 
     def _look(self, snapshot: Snapshot, notes: list[str]) -> Processes:
         """Before anything that may take a device's lock is read."""

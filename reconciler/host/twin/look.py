@@ -57,7 +57,7 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
         snapshot.host_network = deepcopy(twin.host_network)
     elif scope.kind == "service":
         snapshot.services = deepcopy(twin.services)
-    elif scope.kind != "pf":
+    elif scope.kind not in ("pf", "vfs"):
         snapshot.libvirt = _libvirt(twin)
     else:
         for identity in scope.key.split():

@@ -16,6 +16,7 @@ from reconciler.host.local.operator import Link, Links, Ssh
 from reconciler.host.local.processes import Processes
 from reconciler.host.local.reader import LocalReader
 from reconciler.host.local.saved import decode
+from reconciler.host.local.vf_reports import VfReport
 from reconciler.host.model import Hang, HostIdentity, Use
 from reconciler.host.protocol import Scope
 from reconciler.host.snapshot import dump, load
@@ -74,6 +75,24 @@ def test_refreshing(tree: Tree) -> None:
     (tree.root / "sys/devices/pci/0000:01:00.0/sriov_numvfs").unlink()
     reader.refresh(snapshot, Scope("pf", "pci/0000:01:00.0"))
     assert snapshot.pfs == {}
+
+
+def test_attributes_are_read_back_with_nothing_else(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    (pf,) = snapshot.pfs.values()
+    pf.mtu = 1  # Stays, as long as it isn't read.
+    reports = [VfReport(2, True, {0: {"vlan": 5}, 1: {"vlan": 6}})]
+    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: reports)
+    reader.refresh(snapshot, Scope("vfs", pf.id))
+    assert ([vf.attributes for vf in pf.vfs], snapshot.pfs[pf.id].mtu) == ([{"vlan": 5}, {"vlan": 6}], 1)
+    reports[0] = VfReport(2, True, {0: {"vlan": 5}})
+    reader.refresh(snapshot, Scope("vfs", pf.id))
+    assert snapshot.pfs[pf.id].mtu == 9000, "an entry is missing: all is read"
+    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: sys.exit("no such thing"))
+    snapshot.pfs[pf.id].mtu = 1
+    reader.refresh(snapshot, Scope("vfs", pf.id))
+    assert snapshot.pfs[pf.id].mtu == 9000, "no answer: all is read"
 
 
 def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,39 @@
+"""How long an apply takes that has nothing to do: against the plan that says so."""
+
+from __future__ import annotations
+
+from contrib.bench import inside
+from contrib.bench.domains import STATE, set_up
+from contrib.bench.measure import Bar, CandidateFailed, Row, alternate
+from tests.lab.machinery import Lab
+
+IDS = ("second-apply",)
+_PEER = "reconciler plan"
+_KEPT = "find /var/lib/reconciler /etc/modprobe.d -type f -printf '%p %T@\\n' | sort"
+
+
+def rows(lab: Lab, runs: int) -> list[Row]:
+    """Whole processes, by the lab's clock; that nothing is written is checked by the runs and files that there are."""
+    set_up(lab)
+    lab.run(f"reconciler apply {STATE} --yes", 300)
+
+    def apply() -> float:
+        before = lab.run(_KEPT).stdout
+        seconds = inside.seconds(lab, f"reconciler apply {STATE} --yes")
+        if lab.run(_KEPT).stdout != before:
+            raise CandidateFailed("it wrote something")
+        return seconds
+
+    times = alternate(
+        {"ours": apply, _PEER: lambda: inside.seconds(lab, f"reconciler plan {STATE}")}, 2 * runs, warm_up=True
+    )
+    return [
+        Row(
+            "second-apply",
+            "lab, a second apply, which has nothing to do and writes nothing, against plan; whole processes",
+            "reconciler apply FILE --yes",
+            Bar("at most", 1.1, _PEER),
+            times.pop("ours"),
+            times,
+        )
+    ]

@@ -45,6 +45,8 @@ class NoAnswer(Exception):
     def __init__(self, pid: int = 0) -> None:
         super().__init__(f"process {pid} waits for the kernel")
         self.pid = pid
+        self.done = 0
+        """Of several writes, how many came back."""
 
 
 def write_file(path: Path | str, text: str, seconds: float, device: Path | str | None = None) -> None:
@@ -67,6 +69,33 @@ def write_file(path: Path | str, text: str, seconds: float, device: Path | str |
     code = int(answer) if answer else errno.EIO
     if code:
         raise OSError(code, os.strerror(code), str(path))
+
+
+def write_files(writes: Sequence[tuple[Path, str]], seconds: float, device: Path) -> None:
+    """Several such writes about a device, in order, until one is refused. Raises OSError with the path, or NoAnswer."""
+
+    def work(send: Send) -> None:
+        try:
+            os.open(device, os.O_PATH)
+            for path, text in writes:
+                target = os.open(path, os.O_WRONLY)
+                os.write(target, text.encode())
+                os.close(target)
+                send(b"0 ")
+        except OSError as error:
+            send(f"{error.errno} ".encode())
+
+    received = bytearray()
+    try:
+        for part in _in_child(work, seconds, WRITES):
+            received += part
+    except NoAnswer as error:
+        error.done = received.count(b" ")
+        raise
+    codes = [int(code) for code in received.split()]
+    if len(codes) < len(writes) or codes[-1]:
+        code = codes[-1] if codes and codes[-1] else errno.EIO
+        raise OSError(code, os.strerror(code), str(writes[max(0, len(codes) - 1)][0]))
 
 
 @dataclass(slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reconciler.host.local.child import NoAnswer, write_file
+from reconciler.host.local.child import NoAnswer, write_file, write_files
 from reconciler.host.local.kernel_log import KernelLog
 from reconciler.host.local.processes import look
 from reconciler.host.protocol import HostError
@@ -24,10 +24,31 @@ def write(root: Path, path: Path, text: str, seconds: float, device: Path | None
     _write(root, path, text, seconds, "", BIND, device or path.parent)
 
 
+def write_in_turn(root: Path, writes: Sequence[tuple[Path, str]], seconds: float, device: Path) -> None:
+    """Several other attributes, all about one device, in one child. Those after one that is refused are not written."""
+    if seconds <= 0:
+        raise HostError("A write to sysfs was not tried.", f"There was no time left to write to {writes[0][0]}.")
+    with KernelLog(root) as log:
+        try:
+            write_files(writes, seconds, device)
+        except NoAnswer as error:
+            shown = _shown(*writes[min(error.done, len(writes) - 1)])
+            raise no_answer(shown, seconds, _evidence(root, error.pid, log, [device.name])) from error
+        except OSError as error:
+            path, text = next((item for item in writes if str(item[0]) == error.filename), writes[0])
+            shown, superuser = _shown(path, text), os.geteuid() == 0
+            gone = not path.parent.exists()
+            raise refused_write(shown, error.errno or 0, "", BIND, root=superuser, gone=gone) from error
+
+
+def _shown(path: Path, text: str) -> str:
+    return f"{text.strip() or 'nothing'} to {path}"
+
+
 def _write(
     root: Path, path: Path, text: str, seconds: float, what: str, meanings: Mapping[int, str], device: Path
 ) -> None:
-    shown = f"{text.strip() or 'nothing'} to {path}"
+    shown = _shown(path, text)
     if seconds <= 0:
         raise HostError("A write to sysfs was not tried.", f"There was no time left to write {shown}.")
     with KernelLog(root) as log:

@@ -39,6 +39,9 @@ class VfBinding:
     def _to_vfio(self) -> None:
         if not (self.bus / "drivers" / _VFIO).exists():
             modules.load(_VFIO, self._left())
+        if self.driver() is None:
+            self._take(_VFIO)
+            return
         self._override(_VFIO)
         if self.driver() == _VFIO:
             return
@@ -53,10 +56,13 @@ class VfBinding:
         wanted = self._kernel_driver()
         # With autoprobe off the kernel probes a VF only for a driver_override (drivers/pci/pci-driver.c,
         # pci_device_can_probe). It is set for the probe alone: left behind it would keep other drivers away.
-        self._override(wanted)
         try:
-            self._unbind()
-            self._probe(wanted)
+            if bound is None:
+                self._take(wanted)
+            else:
+                self._override(wanted)
+                self._unbind()
+                self._probe(wanted)
         except HostError as error:
             if error.errno != errno.ETIMEDOUT:  # Behind a write that hangs this one would hang, too.
                 self._override(None)
@@ -98,8 +104,17 @@ class VfBinding:
         if self.driver() is not None:
             sysfs_writes.write(self.root, self.device / "driver/unbind", self.address, self._left(), self.device)
 
+    def _take(self, driver: str) -> None:
+        """For a VF without a driver, such as each that was just made: in one child, since many are bound at a time."""
+        writes = [(self.device / "driver_override", f"{driver}\n"), (self.bus / "drivers_probe", self.address)]
+        sysfs_writes.write_in_turn(self.root, writes, self._left(), self.device)
+        self._check(driver)
+
     def _probe(self, driver: str) -> None:
         sysfs_writes.write(self.root, self.bus / "drivers_probe", self.address, self._left(), self.device)
+        self._check(driver)
+
+    def _check(self, driver: str) -> None:
         bound = self.driver()
         if bound != driver:
             raise HostError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reconciler.apply.journal import read_journal
 from reconciler.apply.rounds import rounds
 from reconciler.host.model import Pf, Snapshot, Use
@@ -79,6 +81,20 @@ def test_what_needs_a_step_of_another_pf_comes_after_it() -> None:
     assert told(actions, observed) == [["bind 1"], ["bind 2"], ["bind 3"]]
 
 
+class Ticking:
+    """A clock that goes on by so many seconds whenever somebody looks at it."""
+
+    def __init__(self, step: float) -> None:
+        self.step, self.now = step, 0.0
+
+    def monotonic(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def sleep(self, seconds: float, /) -> None:
+        self.now += seconds
+
+
 class Counted(DataHost):
     """Counts how often it is read."""
 
@@ -89,15 +105,19 @@ class Counted(DataHost):
         super().refresh(snapshot, scope)
 
 
-def test_a_round_is_one_record_and_two_readings(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "reads"), [(0.0, 8), (2.0, 10)])
+def test_a_round_is_one_record_and_two_readings(tmp_path: Path, step: float, reads: int) -> None:
+    """One, when what it begins with was read back just now, and it can't take anything from anybody."""
     before = host(igb(1), igb(2))
     machine = Counted(before)
+    machine.clock = Ticking(step)
+    plan = make_plan(desired(TWO_PFS), before)
     plan = make_plan(desired(TWO_PFS), before)
     outcomes, _ = run(machine, plan, tmp_path, before)
     assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
     begun = [record["actions"] for record in read_journal(tmp_path / "runs" / "run") if record["event"] == "begin"]
     assert begun == told(plan.actions, before)
-    assert machine.reads == 2 * len(begun)
+    assert (machine.reads, len(begun)) == (reads, 5)
     assert make_plan(desired(TWO_PFS), machine.observe()).verdict == "in-sync"
 
 

@@ -51,6 +51,10 @@ class Kernel:
             elif autoprobe.strip() == "1":
                 self.tree.bind(VF, "pci", "igbvf")
 
+    def write_in_turn(self, root: Path, writes: list[tuple[Path, str]], seconds: float, device: Path) -> None:
+        for path, text in writes:
+            self.write(root, path, text, seconds, device)
+
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
@@ -61,6 +65,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     tree.write("sys/module/igbvf/drivers/pci:igbvf/x", "")
     kernel = Kernel(tree)
     monkeypatch.setattr(sysfs_writes, "write", kernel.write)
+    monkeypatch.setattr(sysfs_writes, "write_in_turn", kernel.write_in_turn)
     monkeypatch.setattr(modules, "names_for", lambda alias, seconds: ["igbvf"])
     return kernel
 
@@ -140,6 +145,32 @@ def test_things_that_are_gone(kernel: Kernel) -> None:
         with pytest.raises(HostError, match="gone") as caught:
             call()
         assert caught.value.errno == errno.ENODEV
+
+
+def test_writes_in_turn_end_at_the_first_that_is_refused(tmp_path: Path) -> None:
+    first, missing, last = tmp_path / "first", tmp_path / "missing", tmp_path / "last"
+    first.write_text("")
+    last.write_text("")
+    sysfs_writes.write_in_turn(tmp_path, [(first, "1"), (last, "2")], 5, tmp_path)
+    assert (first.read_text(), last.read_text()) == ("1", "2")
+    with pytest.raises(HostError) as caught:
+        sysfs_writes.write_in_turn(tmp_path, [(first, "3"), (missing, "4"), (last, "5")], 5, tmp_path)
+    assert (caught.value.errno, f"4 to {missing}" in caught.value.detail) == (errno.ENOENT, True)
+    assert (first.read_text(), last.read_text()) == ("3", "2")
+
+
+def test_writes_in_turn_tell_which_hangs(tmp_path: Path) -> None:
+    first, hangs = tmp_path / "first", tmp_path / "hangs"
+    first.write_text("")
+    os.mkfifo(hangs)
+    (tmp_path / "proc").mkdir()
+    with pytest.raises(HostError, match="hangs") as caught:
+        sysfs_writes.write_in_turn(tmp_path, [(first, "1"), (hangs, "2"), (first, "3")], 0.3, tmp_path)
+    assert f"Writing 2 to {hangs} has not come back" in caught.value.detail
+    assert first.read_text() == "1"
+    with pytest.raises(HostError, match="not tried"):
+        sysfs_writes.write_in_turn(tmp_path, [(first, "1")], 0, tmp_path)
+    os.close(os.open(hangs, os.O_RDONLY))
 
 
 def test_set_numvfs_writes(tmp_path: Path) -> None:

@@ -112,8 +112,10 @@ class RecordedRun:
             document = read_json(self._read(PLAN))
         except ValueError as error:
             raise self._damaged(PLAN, ReconcilerError("It is not JSON.", f"{error}.")) from None
-        targets = document.get("targets", []) if isinstance(document, dict) else []
-        return targets if isinstance(targets, list) else []
+        targets = document.get("targets", []) if isinstance(document, dict) else None
+        if not isinstance(targets, list):
+            raise self._damaged(PLAN, ReconcilerError("It is no plan.", "It does not say what it was limited to."))
+        return targets
 
     def done(self) -> Plan:
         """What of its plan was carried out: all, or the half that comes before a confirmation."""
@@ -174,13 +176,13 @@ def last_run(state_dir: Path) -> RecordedRun | None:
 
 
 def open_moves(state_dir: Path) -> list[RecordedRun]:
-    """Moves that did not come to their end, the last one first. Of all other runs, which are many after some years, no
-    journal is read."""
-    return [run for run in _runs(state_dir, with_file=MOVE) if run.move_is_open]
+    """Moves that did not come to their end, the last one first. Of runs that have a plan, which are many after some
+    years, no journal is read."""
+    return [run for run in _runs(state_dir, planned=False) if run.move_is_open]
 
 
-def _runs(state_dir: Path, *, with_file: str = "") -> Iterator[RecordedRun]:
-    """The last one first, each read when it is its turn; only those ``with_file`` in their folder, if one is given."""
+def _runs(state_dir: Path, *, planned: bool = True) -> Iterator[RecordedRun]:
+    """The last one first, each read when it is its turn. ``planned``: also those that surely are no moves."""
     runs = state_dir / "runs"
     try:
         check_folder(state_dir)
@@ -196,7 +198,7 @@ def _runs(state_dir: Path, *, with_file: str = "") -> Iterator[RecordedRun]:
             code=ExitCode.NOT_PERMITTED if denied else ExitCode.FAILED,
         ) from None
     for name in names:
-        if (runs / name / with_file).exists():
+        if planned or not (runs / name / PLAN).exists() or (runs / name / MOVE).exists():
             yield _read_run(runs / name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ def plan_all(options: Options, files: Sequence[str], view: View) -> Iterator[int
 
 
 def _of_one_host(options: Options, files: Sequence[str], view: View) -> Iterator[int]:
-    """The host is here, and what is observed of it for one file holds for all: one after the other."""
+    """All files are for a host that is here: one after the other."""
     read: list[FileOnHost] = []
     for path in files:
         try:
@@ -114,7 +114,7 @@ def _printed(options: Options, view: View, contents: Mapping[str, bytes], path: 
 
 def _with_name(error: ReconcilerError, path: str) -> ReconcilerError:
     """An error that says which of the files it is about."""
-    if isinstance(error, StateFileError) or path in error.detail:
+    if isinstance(error, StateFileError) or error.detail.startswith(f"{path}:"):
         return error
     return ReconcilerError(error.summary, f"{path}: {error.detail}", code=error.code)
 
@@ -138,10 +138,12 @@ def _lost(path: str, ended: str) -> _Printed:
 
 
 def _read_once(files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """What can be read but once (a pipe, as in `plan <(…)`): whoever comes first would have it."""
+    """What can be read but once (a pipe, as in `plan <(…)`): whoever comes first would have it. What can't be read is
+    left out: whoever is to plan it says why."""
     for path in dict.fromkeys(files):
-        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            yield path, read_file(path)
+        with suppress(OSError, ReconcilerError):
+            if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+                yield path, read_file(path)
 
 
 def sharing(hosts: Iterable[_Host]) -> Iterator[list[_Host]]:

@@ -10,23 +10,27 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from reconciler.host.model import Snapshot
+from reconciler.host.model import Applied, Ledger, Snapshot
 from reconciler.host.twin.profiles import make_from, packaged
 from reconciler.host.twin.state import Twin
 from reconciler.json_data import as_type, read_json, to_data, to_text
 from reconciler.plan.document import Plan
+from reconciler.state.desired import Desired
 from tests.fuzz.mutate import damaged, to_json
-from tests.property.test_plan import files, hosts, plan_of
+from tests.property.test_plan import accepted, files, hosts, plan_of
 
-READERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Snapshot, Twin, Plan)}
+READERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Snapshot, Twin, Plan, Desired, Ledger)}
+APPLIED = st.builds(
+    Applied, st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)), st.text(max_size=3)
+)
 OFTEN = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 
 
-def same_to_both(draw: Any, value: Any) -> None:
+def same_to_both(draw: Any, value: Any, kind: Any = None) -> None:
     """The document of a value as it is, and damaged."""
-    kind = type(value)
+    kind = kind or type(value)
     whole = READERS[kind].dump_python(value, mode="json")
-    assert to_data(value) == whole
+    assert read_json(to_text(to_data(value))) == whole
     assert as_type(whole, kind) == value == READERS[kind].validate_python(whole)
     try:
         document = read_json(to_json(damaged(draw, whole)))
@@ -53,6 +57,18 @@ def test_snapshots(data: Any, observed: Snapshot) -> None:
 @OFTEN
 def test_plans(data: Any, state: dict[str, Any], observed: Snapshot) -> None:
     same_to_both(data.draw, plan_of(state, observed)[1])
+
+
+@given(st.data(), files())
+@OFTEN
+def test_state_files(data: Any, state: dict[str, Any]) -> None:
+    same_to_both(data.draw, accepted(state))
+
+
+@given(st.data(), st.dictionaries(st.text(max_size=3), st.dictionaries(st.text(max_size=3), APPLIED, max_size=3)))
+@OFTEN
+def test_ledgers(data: Any, ledger: Ledger) -> None:
+    same_to_both(data.draw, ledger, Ledger)
 
 
 @given(files(), hosts())

@@ -57,6 +57,10 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
         snapshot.host_network = deepcopy(twin.host_network)
     elif scope.kind == "service":
         snapshot.services = deepcopy(twin.services)
+    elif scope.kind == "vfs" and _same_vfs(twin, snapshot, scope.key.split()):
+        for identity in scope.key.split():
+            for vf, found in zip(snapshot.pfs[identity].vfs, _pf(twin, twin.pfs[identity]).vfs, strict=True):
+                vf.attributes = found.attributes
     elif scope.kind not in ("pf", "vfs"):
         snapshot.libvirt = _libvirt(twin)
     else:
@@ -67,6 +71,15 @@ def refresh(twin: Twin, snapshot: Snapshot, scope: Scope) -> None:
             else:
                 snapshot.pfs[identity] = _pf(twin, pf)
         _processes(twin, snapshot)
+
+
+def _same_vfs(twin: Twin, snapshot: Snapshot, identities: list[str]) -> bool:
+    """Whether the snapshot has the very VFs that there are; else more has to be read than their attributes."""
+    pairs = [(snapshot.pfs.get(identity), twin.pfs.get(identity)) for identity in identities]
+    return all(
+        known is not None and there is not None and [vf.index for vf in known.vfs] == [vf.index for vf in there.vfs]
+        for known, there in pairs
+    )
 
 
 def _pf(twin: Twin, pf: Pf) -> Pf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -93,6 +94,23 @@ def test_what_is_wrong_with_one_is_told_with_its_name_and_the_others_go_on(folde
         assert any(place in line for line in told), place
     first = [next(i for i, line in enumerate(told) if f"{name}.toml" in line) for name in ("h1", "h3", "h4", "h5")]
     assert first == sorted(first)
+
+
+def test_what_is_no_file_costs_only_itself(folder: Folder) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder.path / "socket"))
+    long = "x" * 300
+    done = folder.run(*FLEET, "h0.toml", long, "socket", "snapshots", "h1.toml", "--json")
+    assert done.returncode == ExitCode.USAGE
+    assert [d["host"]["name"] for d in documents(done.stdout)] == ["h0", "h1"]
+    for place in (f"{long}: File name too long.", "socket: No such device", "snapshots: Is a directory."):
+        assert place in done.stderr, done.stderr
+
+
+def test_a_short_name_is_told_too(folder: Folder) -> None:
+    (folder.path / "h2.toml").rename(folder.path / "s")
+    (folder.path / "snapshots/h2.json").unlink()
+    assert "s: snapshots/h2.json" in folder.run(*FLEET, "s", "h1.toml", "--json").stderr
 
 
 def test_a_process_that_dies_and_a_fault_of_our_own_cost_their_file(

@@ -139,14 +139,17 @@ def test_a_move_that_came_to_nothing_hides_no_run_from_rollback(folder: Inside) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": "reconciler-move/1", "cargo": {"name": 1}, "document": {"steps": [{}]}}']
+    "text", [None, "", "{}", "[]", '{"format": "reconciler-move/1", "cargo": {"name": 1}, "document": {"steps": [{}]}}']
 )
-def test_a_damaged_record_is_told_and_nothing_done(folder: Inside, text: str) -> None:
+def test_a_damaged_record_is_told_and_nothing_done(folder: Inside, text: str | None) -> None:
     fault(folder, "a", "--at", "2", "--do", "systemctl stop libvirtd")
     assert folder.run(*MOVE, "--yes").returncode == ExitCode.PARTIAL
     folder.run("sim", "run", "a.sim", "systemctl", "start", "libvirtd")
     (run,) = open_moves(folder.path / "a.sim.state")
-    (run.folder / "move.json").write_text(text)
+    if text is None:
+        (run.folder / "move.json").unlink()
+    else:
+        (run.folder / "move.json").write_text(text)
     before = files(folder)
     done = folder.run(*MOVE, "--yes")
     assert (done.returncode, files(folder) == before) == (ExitCode.INVALID, True), done.stderr

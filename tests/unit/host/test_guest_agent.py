@@ -309,9 +309,10 @@ def guests(libvirt: FakeLibvirt) -> None:
     device = f"<interface type='hostdev'>{ADDRESS}</interface>"
     target = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel>"
     libvirt.domains = [
-        Thing("web1", XMLDesc=f"<domain><devices>{device}{target}</devices></domain>"),
-        Thing("db1", XMLDesc=f"<domain><devices>{device}</devices></domain>"),
-        Thing("plain", XMLDesc="<domain><devices/></domain>"),
+        Thing("web1", isActive=True, XMLDesc=f"<domain><devices>{device}{target}</devices></domain>"),
+        Thing("db1", isActive=True, XMLDesc=f"<domain><devices>{device}</devices></domain>"),
+        Thing("plain", isActive=True, XMLDesc="<domain><devices/></domain>"),
+        Thing("off", isActive=False, XMLDesc=f"<domain><devices>{device}{target}</devices></domain>"),
     ]
     libvirt.connection.answers["getVersion"] = 10000003
 

@@ -1,7 +1,7 @@
 """Which actions are carried out side by side: what PFs need until their VFs are ready, one step of each PF at a time.
 
 Each round is read once, recorded once and read back once. What somebody may notice goes by itself: of two PFs of one
-bond only one loses its link at a time.
+bond only one loses its link at a time, also on the way back, whose actions carry no disruption class.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
 
 _SIDE_BY_SIDE = frozenset({"pf.set_link", "pf.wait_link", "pf.set_mtu", "pf.set_autoprobe", "pf.set_numvfs", "vf.bind"})
+_OF_THE_LINK = ("pf.set_link", "pf.set_mtu", "pf.set_numvfs")
+"""Operations by which a PF may lose its link for a moment, or longer."""
 _BATCHED = ("vf.bind", "vf.set")
 """Operations of which many on one PF are one step."""
 
@@ -50,15 +52,20 @@ def _lane(action: Action, host: Snapshot) -> str | None:
     """In which row an action waits for its turn: its PF's, or that of all PFs of a driver that takes only one at a
     time. ``None``: it goes by itself."""
     identity = action.args.get("pf")
-    if identity is None or not (action.op == "vf.set" or _unnoticed(action)):
+    if identity is None or not (action.op == "vf.set" or _unnoticed(action, host)):
         return None
     pf = host.pfs.get(identity)
     alone = pf is not None and facts(pf.driver, pf.device_id).count.one_pf_at_a_time
-    return pf.driver if pf is not None and alone and pf.driver else str(identity)
+    return f"driver {pf.driver}" if pf is not None and alone else str(identity)
 
 
-def _unnoticed(action: Action) -> bool:
-    return action.op in _SIDE_BY_SIDE and severity(action.disruption) <= severity("vf-reset")
+def _unnoticed(action: Action, host: Snapshot) -> bool:
+    if action.op not in _SIDE_BY_SIDE or severity(action.disruption) > severity("vf-reset"):
+        return False
+    if action.op not in _OF_THE_LINK:
+        return True
+    pf = host.pfs.get(action.args["pf"])
+    return pf is not None and not (pf.uses or action.impact.domains or action.impact.host)
 
 
 def _one_step(before: Action, action: Action) -> bool:

@@ -14,7 +14,9 @@ from reconciler.drivers.facts import DriverFacts, VfCount
 from reconciler.drivers.table import broadcom, intel, mellanox, others
 from reconciler.drivers.table.common import RESET_ALL
 
-UNKNOWN = DriverFacts(known=False, counts=None, count=VfCount(bounces_pf=True), resets_vf=RESET_ALL)
+UNKNOWN = DriverFacts(
+    known=False, counts=None, count=VfCount(bounces_pf=True, one_pf_at_a_time=True), resets_vf=RESET_ALL
+)
 
 DRIVERS: dict[str, DriverFacts] = {**intel.DRIVERS, **mellanox.DRIVERS, **broadcom.DRIVERS, **others.DRIVERS}
 """By the name that the kernel gives a PF's driver."""

@@ -68,8 +68,8 @@ DRIVERS = {
         lacks=NO_QUERY,  # i40e_netdev_ops
         firmware=frozenset({"trust"}),  # i40e_ndo_set_vf_trust: EINVAL in multi-function mode
         counts=RX_TX | DROPS,  # i40e_get_vf_stats
-        # i40e_init_pf's num_req_vfs; i40e_pci_sriov_enable resets the PF when the VEB mode changes, and
-        # i40e_pci_sriov_configure refuses (EAGAIN) while another VF operation is under way
+        # i40e_init_pf's num_req_vfs; i40e_pci_sriov_enable resets the PF when the VEB mode changes. What two ports of
+        # one card do to each other when both are reset at once is not known, so one follows the other.
         count=VfCount(limit=128, error=errno.EPERM, bounces_pf=True, one_pf_at_a_time=True),
         fresh=CHECKED,  # i40e_alloc_vfs
         resets_vf=RESET_ALL,  # i40e_vc_reset_vf from i40e_ndo_set_vf_{mac,port_vlan,trust}

@@ -8,9 +8,10 @@ import pytest
 
 from reconciler.apply.journal import read_journal
 from reconciler.apply.rounds import rounds
-from reconciler.host.model import Pf, Snapshot, Use
+from reconciler.host.model import Snapshot, Use
 from reconciler.kinds.action import Action, Impact
 from reconciler.plan.planner import make_plan
+from reconciler.plan.undo import undo_of
 from tests.hosts import DataHost, desired, host, igb
 from tests.unit.apply.test_executor import run
 
@@ -47,14 +48,10 @@ def test_each_pf_takes_a_step_in_each_round() -> None:
     ]
 
 
-def i40e(number: int) -> Pf:
-    card = igb(number)
-    card.driver = "i40e"
-    return card
-
-
-def test_pfs_of_a_driver_that_takes_one_at_a_time_wait_for_each_other() -> None:
-    found = planned(host(i40e(1), i40e(2)))
+@pytest.mark.parametrize("driver", ["i40e", "never-heard-of", None])
+def test_pfs_of_a_driver_that_takes_one_at_a_time_wait_for_each_other(driver: str | None) -> None:
+    """As those of a driver of which nothing is known."""
+    found = planned(host(igb(1, driver=driver), igb(2, driver=driver)))
     assert [batch for batch in found if len({name.partition(" pf.")[2][:1] for name in batch}) > 1] == []
     assert ["vf.bind pf.a.vf.0", "vf.bind pf.a.vf.1"] in found
 
@@ -69,6 +66,45 @@ def test_what_the_host_would_notice_goes_by_itself() -> None:
         ["pf.set_numvfs pf.a"],
         ["pf.set_numvfs pf.b"],
     ]
+
+
+MTU_AND_LINK = """
+[pf.a]
+match = { name = "enp1s0" }
+link = "up"
+mtu = 9000
+[pf.b]
+match = { name = "enp2s0" }
+link = "up"
+mtu = 9000
+"""
+
+
+def back(before: Snapshot, text: str) -> list[list[str]]:
+    """The rounds of the way back."""
+    actions = make_plan(desired(text), before).actions
+    return told(undo_of(actions, {action.id for action in actions}, before), before)
+
+
+@pytest.mark.parametrize(("text", "steps"), [(TWO_PFS, "numvfs"), (MTU_AND_LINK, "mtu"), (MTU_AND_LINK, "link")])
+def test_on_the_way_back_two_pfs_of_one_bond_lose_their_links_one_after_the_other(text: str, steps: str) -> None:
+    before = host(igb(1), igb(2))
+    both = [batch for batch in back(before, text) if f"pf.set_{steps} pf.a" in str(batch)]
+    assert steps == "link" or any(f"pf.set_{steps} pf.b" in str(batch) for batch in both), "nobody has them"
+    for pf in before.pfs.values():
+        pf.uses = [Use("master", "bond0")]
+    found = [batch for batch in back(before, text) if f"pf.set_{steps}" in str(batch)]
+    assert found
+    assert {len(batch) for batch in found} == {1}
+
+
+def test_on_the_way_back_a_pf_whose_vfs_guests_have_goes_by_itself() -> None:
+    before = host(igb(1), igb(2))
+    actions = [
+        Action(f"undo {pf}", "pf.set_mtu", pf, {"pf": pf, "mtu": 1500}, impact=Impact(domains=["web"]))
+        for pf in before.pfs
+    ]
+    assert [len(batch) for batch in told(actions, before)] == [1, 1]
 
 
 def test_what_needs_a_step_of_another_pf_comes_after_it() -> None:
@@ -111,7 +147,6 @@ def test_a_round_is_one_record_and_two_readings(tmp_path: Path, step: float, rea
     before = host(igb(1), igb(2))
     machine = Counted(before)
     machine.clock = Ticking(step)
-    plan = make_plan(desired(TWO_PFS), before)
     plan = make_plan(desired(TWO_PFS), before)
     outcomes, _ = run(machine, plan, tmp_path, before)
     assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}

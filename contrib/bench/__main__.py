@@ -6,8 +6,10 @@ import argparse
 import compileall
 import os
 import sys
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -40,6 +42,13 @@ class Part:
         ids: tuple[str, ...] = self.module.IDS
         return ids
 
+    def prepare(self) -> None:
+        """What it needs from this machine and may lack, so that it is told at once, and not after half an hour. Raises
+        `CandidateFailed`."""
+        prepare = getattr(self.module, "prepare", None)
+        if prepare is not None:
+            prepare()
+
     def asked(self, wanted: Sequence[str]) -> bool:
         """Whether any of these is meant for it: an ID, its name, or its place."""
         return not wanted or bool({self.place, self.name, *self.ids} & set(wanted))
@@ -63,35 +72,58 @@ def parts() -> list[Part]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all bars are reached; 1: one is missed, or something could not be measured; 2: wrong usage."""
-    load = os.getloadavg()[0]
+    begun, load = datetime.now(UTC).isoformat(timespec="seconds"), round(os.getloadavg()[0], 1)
     known = parts()
     options = _options(argv, known)
     wanted = [part for part in known if part.asked(options.ids)]
-    compileall.compile_dir(machine.CHECKOUT / "reconciler", quiet=1)  # As an installed one is.
-    rows: list[Row] = []
-    failures: list[str] = []
-    lab = None
-    versions: dict[str, str] = {}
     try:
-        if any(part.place == "lab" for part in wanted):
-            lab = _Lab()
         for part in wanted:
-            print(f"measuring {part.name}: {', '.join(part.chosen(options.ids))}", file=sys.stderr, flush=True)
+            part.prepare()
+    except CandidateFailed as error:
+        print(f"Nothing was measured: {part.name}: {error}", file=sys.stderr)
+        return 1
+    compileall.compile_dir(machine.CHECKOUT / "reconciler", quiet=1)  # As an installed one is.
+    before = machine.versions()
+    found = _measured(wanted, options)
+    versions = machine.same(before, machine.versions())
+    rows = [(row, results.Origin(begun, load, versions, lab)) for row, lab in found.rows]
+    return _finish(results.document(rows, machine.machine()), found.failures, options, known)
+
+
+@dataclass
+class _Found:
+    """What was measured, with the versions in the lab, and what could not be."""
+
+    rows: list[tuple[Row, dict[str, str]]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def _measured(wanted: Sequence[Part], options: argparse.Namespace) -> _Found:
+    """A part that fails takes none of the others with it: they took half an hour."""
+    found = _Found()
+    lab = _Lab() if any(part.place == "lab" for part in wanted) else None
+    try:
+        for part in wanted:
+            chosen = part.chosen(options.ids)
+            print(f"measuring {part.name}: {', '.join(chosen)}", file=sys.stderr, flush=True)
             try:
                 if part.place == "lab":
                     assert lab is not None
                     made = part.module.rows(lab.fresh(), options.runs)
-                    versions = versions or inside.versions(lab.machine)
                 else:
                     made = part.module.rows(options.runs)
-                rows += [row for row in made if row.id in part.chosen(options.ids)]
-            except (CandidateFailed, LabError) as error:
-                failures.append(f"{part.name} could not be measured: {error}")
-                print(failures[-1], file=sys.stderr, flush=True)
+            except Exception as error:  # noqa: BLE001  a part's own fault must not cost what the others have measured
+                if not isinstance(error, CandidateFailed | LabError):
+                    traceback.print_exc()
+                found.failures.append(f"{part.name} could not be measured: {error or type(error).__name__}")
+                print(found.failures[-1], file=sys.stderr, flush=True)
+                continue
+            in_lab = lab.versions if lab is not None and part.place == "lab" else {}
+            found.rows += [(row, in_lab) for row in made if row.id in chosen]
     finally:
         if lab is not None:
             lab.close()
-    return _finish(rows, failures, options, known, versions, load)
+    return found
 
 
 class _Lab:
@@ -99,14 +131,21 @@ class _Lab:
 
     def __init__(self) -> None:
         self.machine = Lab(os.environ.get("LAB_NAME") or f"bench-{os.getpid()}")
+        self.versions: dict[str, str] = {}
         self._ran_before = self.machine.running()
-        self._ready = False
+        self._refused: LabError | None = None
 
     def fresh(self) -> Lab:
-        """As each module begins."""
-        if not self._ready:
-            inside.make_ready(self.machine)
-            self._ready = True
+        """As each module begins. A lab that doesn't come up is not tried again for each of them."""
+        if self._refused is not None:
+            raise self._refused
+        if not self.versions:
+            try:
+                inside.make_ready(self.machine)
+                self.versions = inside.versions(self.machine)
+            except LabError as error:
+                self._refused = error
+                raise
         self.machine.restore(inside.READY)
         return self.machine
 
@@ -136,22 +175,15 @@ def _options(argv: Sequence[str] | None, known: Sequence[Part]) -> argparse.Name
 
 
 def _finish(
-    rows: list[Row],
-    failures: list[str],
-    options: argparse.Namespace,
-    known: Sequence[Part],
-    lab: dict[str, str],
-    load: float,
+    measured: dict[str, Any], failures: Sequence[str], options: argparse.Namespace, known: Sequence[Part]
 ) -> int:
-    print(results.table(rows))
-    missed = [row.id for row in rows if not row.met()]
-    reason = _why_not_stored(rows, failures, options)
+    print(results.text(measured), end="")
+    missed = [row["id"] for row in measured["rows"] if not row["met"]]
+    reason = _why_not_stored(measured, options)
     if reason:
         print(f"Nothing was stored: {reason}.", file=sys.stderr)
     else:
-        stored = merged(results.read(), results.document(rows, machine.machine(), machine.versions(), lab, load), known)
-        store(stored)
-        print(results.told(stored))
+        store(merged(results.read(), measured, known))
     if missed:
         print(f"Missed: {', '.join(missed)}", file=sys.stderr)
     for failure in failures:
@@ -159,32 +191,30 @@ def _finish(
     return 1 if missed or failures else 0
 
 
-def _why_not_stored(rows: Sequence[Row], failures: Sequence[str], options: argparse.Namespace) -> str:
+def _why_not_stored(measured: dict[str, Any], options: argparse.Namespace) -> str:
     if not options.store:
         return "--no-store"
-    if failures:
-        return "something could not be measured"
-    if not rows:
+    if not measured["rows"]:
         return "nothing was measured"
     return f"it takes at least {STORED_RUNS} runs" if options.runs < STORED_RUNS else ""
 
 
 def merged(before: dict[str, Any], measured: dict[str, Any], known: Sequence[Part]) -> dict[str, Any]:
-    """What was measured now, with the rows of earlier that were not: only those of the same machine, since figures of
-    two machines don't belong into one table."""
+    """What was measured now, with the rows of earlier that were not, each with the time and versions that it is from:
+    only those of the same machine, since figures of two machines don't belong into one table."""
     order = [name for part in known for name in part.ids]
+    comparable = (before["format"], before["machine"]) == (measured["format"], measured["machine"])
+    kept = {row["id"]: row for row in before["rows"]} if comparable else {}
     fresh = {row["id"]: row for row in measured["rows"]}
-    kept = {row["id"]: row for row in before["rows"]} if before["machine"] == measured["machine"] else {}
     rows = {name: row for name, row in {**kept, **fresh}.items() if name in order}
-    lab = measured["lab"] or (before["lab"] if kept else {})
-    return {**measured, "lab": lab, "rows": sorted(rows.values(), key=lambda row: order.index(row["id"]))}
+    return {**measured, "rows": sorted(rows.values(), key=lambda row: order.index(row["id"]))}
 
 
 def store(stored: dict[str, Any]) -> None:
     """Writes the document, and what is made of it."""
     rows = results.rows_of(stored)
     results.JSON.write_text(results.dump(stored), encoding="utf-8")
-    results.TABLE.write_text(f"{results.table(rows)}\n{results.told(stored)}\n", encoding="utf-8")
+    results.TABLE.write_text(results.text(stored), encoding="utf-8")
     results.PLOT.write_text(draw(rows), encoding="utf-8")
     refresh(stored)
 

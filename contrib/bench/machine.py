@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import reconciler
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_PACKAGES = ("typer", "pydantic", "tomli", "msgspec")
+"""What start-up and reading are compared with, or rest on."""
 
 
 def machine() -> dict[str, str | int | bool]:
@@ -27,7 +30,7 @@ def machine() -> dict[str, str | int | bool]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the code; ``+`` behind a commit: with changes that are not committed."""
+    """Of the code, Python and its packages; ``+`` behind a commit: with changes that are not committed."""
     git = ["git", "-C", str(CHECKOUT)]
     commit = _said([*git, "rev-parse", "--short=12", "HEAD"])
     # What the bench itself writes doesn't make the code another one.
@@ -36,7 +39,13 @@ def versions() -> dict[str, str]:
         "reconciler": reconciler.__version__,
         "commit": f"{commit}{'+' if changed else ''}",
         "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _PACKAGES},
     }
+
+
+def same(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    """The versions of a run; what has changed while it went on is told with both."""
+    return {name: was if was == after[name] else f"{was} to {after[name]}" for name, was in before.items()}
 
 
 def _said(argv: list[str]) -> str:

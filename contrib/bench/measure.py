@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from contrib.bench.memory import Memory, high_water
+
 STORED_RUNS = 5
 """Results of fewer runs are shown and not stored."""
 
@@ -71,6 +73,7 @@ class Row:
     peers: Mapping[str, Sequence[float]] = field(default_factory=dict)
     unit: str = "s"
     note: str = ""
+    """What a reader has to know about the figures; it stands under the table."""
 
     def __post_init__(self) -> None:
         uneven = [name for name, values in self.peers.items() if len(values) != len(self.ours)]
@@ -144,7 +147,7 @@ class Ran:
     cpu: float
     """Seconds, in user and kernel mode, of it and the processes that it waited for."""
     peak_mb: float
-    """Most memory that it had, or the largest of the processes that it waited for."""
+    """Most memory that it had, with its children."""
     stdout: str
 
 
@@ -161,15 +164,17 @@ def process(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begun = time.perf_counter()
         child = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        memory = Memory(child.pid, high_water, every=0.01)
         usage = _wait(child, begun + timeout)
         seconds = time.perf_counter() - begun
+        peak = memory.end()
         out.seek(0)
         err.seek(0)
         stdout = out.read().decode(errors="replace")
         if child.returncode not in codes:
             told = err.read().decode(errors="replace") or stdout
             raise CandidateFailed(f"{' '.join(argv)}: exit code {child.returncode}\n{told[-2000:]}")
-    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stdout)
+    return Ran(seconds, usage.ru_utime + usage.ru_stime, peak, stdout)
 
 
 def _wait(child: subprocess.Popen[bytes], deadline: float) -> resource.struct_rusage:

@@ -20,9 +20,7 @@ def figures(stored: Mapping[str, Any]) -> str:
     rows = results.rows_of(stored)
     missed = [row.id for row in rows if not row.met()]
     bars = f"Not reached: {', '.join(missed)}." if missed else "All bars are reached."
-    return (
-        f"\n{results.table(rows)}\n![{TITLE}](contrib/bench/{results.PLOT.name})\n\n{results.told(stored)} {bars}\n\n"
-    )
+    return f"\n{results.text(stored)}\n{bars}\n\n![{TITLE}](contrib/bench/{results.PLOT.name})\n\n"
 
 
 def with_figures(text: str, stored: Mapping[str, Any]) -> str:

@@ -235,6 +235,11 @@ def compiled() -> bytes:
         return target.read_bytes()
 
 
+def prepare() -> None:
+    """Without a compiler there is nothing to compare with."""
+    compiled()
+
+
 def rows(lab: Lab, runs: int) -> list[Row]:
     """apply's steps with their reading back; and the requests alone."""
     by = Candidates(lab)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 from contrib.bench.hosts import COMMAND, Size, fleet
 from contrib.bench.measure import Bar, CandidateFailed, Row
+from contrib.bench.memory import Memory, share
 
 IDS = ("fleet", "fleet-first", "fleet-memory")
 HOSTS, FEW, CORES = 1000, 100, 2
 SIZE = Size(pfs=2, vfs=64, guests=32, nics=32)
 _COMMAND = "reconciler --host snapshot:DIR plan states/*.toml"
+_DEADLINE = 600
+"""Seconds: ten times the bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +77,15 @@ def _plan(snapshots: Path, states: Sequence[Path]) -> _Ran:
     first, plans = 0.0, 0
     with TemporaryFile() as err:
         begun = time.perf_counter()
-        child = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True)
-        memory = _Memory(child.pid)
-        assert child.stdout is not None
-        for line in child.stdout:
-            first = first or time.perf_counter() - begun
-            plans += line.startswith(("Plan: ", "In sync: "))
-        code = child.wait()
-        seconds = time.perf_counter() - begun
-        peak = memory.end()
+        with _started(pinned, err) as child:
+            memory = Memory(child.pid, share, every=0.25)
+            assert child.stdout is not None
+            for line in child.stdout:
+                first = first or time.perf_counter() - begun
+                plans += line.startswith(("Plan: ", "In sync: "))
+            code = child.wait()
+            seconds = time.perf_counter() - begun
+            peak = memory.end()
         err.seek(0)
         told = err.read().decode(errors="replace")
     if code or told or plans != len(states):
@@ -95,34 +101,26 @@ os.execv(sys.argv[2], sys.argv[2:])
 """Becomes the command, on these cores."""
 
 
-class _Memory:
-    """Looks now and then at how much memory a process and its children have."""
+@contextmanager
+def _started(argv: Sequence[str], err: IO[bytes], deadline: float = _DEADLINE) -> Iterator[subprocess.Popen[str]]:
+    """The program in a group of its own, which is ended with all its processes when the deadline is reached, or when
+    whoever reads it gives up: each of them has the pipe that is read from."""
+    child = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True, start_new_session=True
+    )
 
-    def __init__(self, pid: int) -> None:
-        self._pid, self._peak, self._over = pid, 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+    def end() -> None:
+        if child.returncode is None:  # Not waited for yet: the number is still its own.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
-    def end(self) -> float:
-        """The most that was seen, in MB."""
-        self._over.set()
-        self._thread.join()
-        return self._peak / 1024
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.25):
-            try:
-                children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
-            except OSError:
-                continue
-            self._peak = max(self._peak, sum(_kilobytes(pid) for pid in (str(self._pid), *children)))
-
-
-def _kilobytes(pid: str) -> int:
-    """The proportional set size: pages that processes share are divided among them (proc_pid_smaps(5)); 0 of one that
-    has ended."""
+    timer = threading.Timer(deadline, end)
+    timer.start()
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        with child:
+            try:
+                yield child
+            finally:
+                end()
+    finally:
+        timer.cancel()

@@ -103,5 +103,7 @@ def _growth(seen: dict[str, _Seen], few: int, many: int) -> Row:
         Bar("at most", _BEYOND),
         found,
         unit="×",
-        note="processor time, without start-up",
+        note="Processor time of a call in a process that has called it before: start-up, the same for all sizes, is "
+        "left out. Of several such calls the fastest counts, and of hosts with all to be made and all in sync the one "
+        "that grows more.",
     )

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.clock import Clock
-from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import (
     Domain,
     HostIdentity,
@@ -186,12 +185,12 @@ class DataHost:
         if self.state.pfs[pf].up:
             self.state.pfs[pf].carrier = True
 
-    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
-        errors: list[ReconcilerError | None] = []
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[Exception | None]:
+        errors: list[Exception | None] = []
         for order in orders:
             try:
                 order()
-            except ReconcilerError as error:
+            except Exception as error:  # noqa: BLE001
                 errors.append(error)
             else:
                 errors.append(None)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.executor import Progress
 from reconciler.apply.journal import add_record
+from reconciler.apply.outcome import Progress
 from reconciler.apply.run import Phase, RunResult, carry_out
 from reconciler.apply.runs import RecordedRun
 from reconciler.clock import now

@@ -9,26 +9,25 @@ import contextlib
 import errno
 import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
 
 from reconciler.apply.journal import JOURNAL, Journal
-from reconciler.apply.perform import gone_from, perform, vf_request
+from reconciler.apply.outcome import Outcome, Progress, failed
+from reconciler.apply.perform import gone_from, not_seen, parts_of, perform, vf_request
 from reconciler.apply.rounds import rounds
 from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
+from reconciler.apply.turns import Order, give, next_turn, orders_of
 from reconciler.diagnostics import ReconcilerError
-from reconciler.drivers.readback import matches
+from reconciler.drivers.readback import is_half, matches
 from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Snapshot
 from reconciler.host.protocol import HostError, Reader, Scope, Writer
 from reconciler.kinds.action import Action
-from reconciler.kinds.hang import in_the_way
+from reconciler.kinds.hang import MOST_HANGING, in_the_way
 from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.vf.operations import find_vf, target
 
-OutcomeKind = Literal["changed", "unchanged", "failed", "skipped", "undone"]
-"""``undone``: it was changed, and taken back."""
 _LETTING_GO = 3.0
 """Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
 udev renames a netdev that has just appeared."""
@@ -50,40 +49,6 @@ _ALL_OR_NOTHING = frozenset({"kernel.set_cmdline", "vf.set", "pf.set_link", "pf.
 
 _NO_ANSWER = (errno.ETIMEDOUT, errno.ENOBUFS, errno.EPROTO, errno.EIO)
 """Errors that leave open whether the kernel took it."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of one action."""
-
-    id: str
-    outcome: OutcomeKind
-    error: str = ""
-    seconds: float = 0.0
-    written: bool = False
-    """The host was asked for it: if it failed, it may have taken effect all the same."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the host is as the action makes it."""
-        return self.outcome in ("changed", "unchanged")
-
-
-def to_take_back(outcomes: Iterable[Outcome]) -> set[str]:
-    """Ids of the actions that have changed something, or may have: each is judged by what is observed."""
-    return {o.id for o in outcomes if o.outcome == "changed" or (o.outcome == "failed" and o.written)}
-
-
-class Progress(Protocol):
-    """Who is told while it happens."""
-
-    def start(self, total: int) -> None: ...
-
-    def begin(self, action: dict[str, object]) -> None: ...
-
-    def end(self, action_id: str, outcome: OutcomeKind, seconds: float, error: str) -> None: ...
-
-    def finish(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -173,7 +138,7 @@ class Executor:
         except ReconcilerError as error:
             if self.must_record:
                 for action in ready:
-                    self._end(_failed(action, error))
+                    self._end(failed(action, error))
                 return
         found = self._carry_out(ready)
         for outcome in found:
@@ -187,13 +152,20 @@ class Executor:
         try:
             return self._side_by_side(ready) if len(ready) > 1 else [self._one(ready[0])]
         except Exception as error:  # noqa: BLE001
-            said = (
-                f"{type(error).__name__}: {error}. This is a fault in reconciler: please report it with "
-                f"{self.journal.folder / JOURNAL}, which has the traceback."
-            )
-            with contextlib.suppress(ReconcilerError):
-                self.journal.write("fault", traceback=traceback.format_exc())
-            return [Outcome(action.id, "failed", said) for action in ready]
+            fault = self._fault(error)
+            return [failed(action, fault) for action in ready]
+
+    def _fault(self, error: Exception) -> ReconcilerError:
+        """What is said of an exception that nobody has foreseen; the journal gets its traceback."""
+        if isinstance(error, ReconcilerError):
+            return error
+        with contextlib.suppress(ReconcilerError):
+            self.journal.write("fault", traceback="".join(traceback.format_exception(error)))
+        return HostError(
+            f"{type(error).__name__}: {error}.",
+            f"This is a fault in reconciler: please report it with {self.journal.folder / JOURNAL}, which has the "
+            "traceback.",
+        )
 
     def _why_not(self, action: Action) -> str:
         if self.stopped():
@@ -223,6 +195,7 @@ class Executor:
     def _one(self, action: Action) -> Outcome:
         operation = OPERATIONS[action.op]
         deadline = operation.deadline(action.args)
+        self._read_at = {}
         try:
             self._read(action)
             if action.op != "pf.wait_link" and operation.satisfied(self.host, action.args) is True:
@@ -230,14 +203,14 @@ class Executor:
             taken = self._taken([action])
             if taken:
                 raise taken[action.id]
-            parts = _parts(action, self.host)
+            parts = parts_of(action, self.host)
             for part in parts:
                 self._do(part, deadline)
             if len(parts) > 1:
                 self._wait(action, deadline)
         except ReconcilerError as error:
             self._refused(action, error)
-            return _failed(action, error)
+            return failed(action, error)
         return Outcome(action.id, "changed")
 
     def _refused(self, action: Action, error: ReconcilerError) -> None:
@@ -302,7 +275,7 @@ class Executor:
         until, pause = self.writer.clock.monotonic() + deadline, 0.02
         short_since: float | None = None
         while True:
-            missing: ReconcilerError = _not_seen(action, deadline)
+            missing: ReconcilerError = not_seen(action, deadline)
             seen: bool | None = False
             try:
                 if read:
@@ -351,8 +324,10 @@ class Executor:
             if not found or self.writer.clock.monotonic() >= began + patience:
                 break
             self.writer.clock.sleep(0.2)
-            for action in asked:
-                self._read(action)
+            if len(asked) == 1:
+                self._read(asked[0])
+            else:
+                self._read_pfs(asked)
         return {
             key: HostError("Somebody has it now.", f"{'; '.join(held)}. Nothing was written.")
             for key, held in found.items()
@@ -375,12 +350,9 @@ class Executor:
             if not self._just_read(batch):
                 self._read_pfs(batch)
         except ReconcilerError as error:
-            return [_failed(action, error) for action in batch]
+            return [failed(action, error) for action in batch]
         todo = [a for a in batch if a.op == "pf.wait_link" or OPERATIONS[a.op].satisfied(self.host, a.args) is not True]
-        try:
-            taken: dict[str, ReconcilerError] = {**self._taken(todo)}
-        except ReconcilerError as error:
-            taken = {action.id: error for action in todo if may_take(action)}
+        taken = self._held(todo)
         ready = []
         for action in todo:
             try:
@@ -391,23 +363,30 @@ class Executor:
                     vf_request(self.host, action.args)
                 self.before(action)
                 ready.append(action)
-            except ReconcilerError as error:
-                outcomes[action.id] = _failed(action, error)
+            except Exception as error:  # noqa: BLE001
+                outcomes[action.id] = failed(action, self._fault(error))
         if ready:
             self._send(ready, outcomes)
         return list(outcomes.values())
+
+    def _held(self, actions: list[Action]) -> dict[str, ReconcilerError]:
+        """`_taken`, with a reading that fails as the error of each action that it was for."""
+        try:
+            return {**self._taken(actions)}
+        except ReconcilerError as error:
+            return {action.id: error for action in actions if may_take(action)}
 
     def _read_pfs(self, batch: Sequence[Action], *, back: bool = False) -> None:
         """All PFs of a round in one pass. ``back``: only what the round may have changed is read back."""
         keys = dict.fromkeys(OPERATIONS[action.op].scope(action.args).key for action in batch)
         attributes = back and all(action.op == "vf.set" for action in batch)
         self.reader.refresh(self.host, Scope("vfs" if attributes else "pf", " ".join(keys)))
-        self._read_at = {} if attributes else dict.fromkeys(keys, self.writer.clock.monotonic())
+        self._read_at = dict.fromkeys(keys, self.writer.clock.monotonic()) if back and not attributes else {}
 
     def _just_read(self, batch: Sequence[Action]) -> bool:
-        """Whether the round before has read these PFs to see its effect, right now, and nobody could lose anything by
-        this one: who holds VFs is always read again before that."""
-        if any(may_take(action) for action in batch):
+        """Whether the round before has read these PFs to see its effect, right now, and nothing hangs on what it read:
+        neither who could lose something by this one, nor the other half of a struct that is written as a whole."""
+        if any(may_take(action) or (action.op == "vf.set" and is_half(action.args["set"])) for action in batch):
             return False
         since = self.writer.clock.monotonic() - _JUST_NOW
         return all(self._read_at.get(action.args["pf"], since - 1) >= since for action in batch)
@@ -421,8 +400,7 @@ class Executor:
             if error is None:
                 accepted.append(action)
             else:
-                self._refused(action, error)
-                outcomes[action.id] = _failed(action, error)
+                outcomes[action.id] = failed(action, error)
         if accepted:
             with contextlib.suppress(HostError):  # What was not read now is read while waiting for its effect.
                 self._read_pfs(accepted, back=True)
@@ -430,20 +408,46 @@ class Executor:
             outcomes[action.id] = self._verified(action)
 
     def _ask_together(self, ready: list[Action]) -> dict[str, ReconcilerError]:
-        """Asks the host for all of these: the ``vf.set``s of one PF in one call, everything else in one of its own.
-        The errors of those that were refused."""
+        """Asks the host for all of these, turn by turn. The errors of those that were refused, or not sent."""
+        self._read_at = {}
         refused: dict[str, ReconcilerError] = {}
-        together: dict[str, list[Action]] = {}
-        for action in ready:
-            together.setdefault(action.args["pf"] if action.op == "vf.set" else action.id, []).append(action)
-        groups = list(together.values())
-        orders = [partial(self._ask, group, refused) for group in groups]
-        for group, error in zip(groups, self.writer.together(orders), strict=True):
-            if error is not None:
-                refused |= {action.id: error for action in group}
+        waiting, first = orders_of(ready), True
+        while waiting:
+            turn, waiting = next_turn(waiting, MOST_HANGING - len(self.host.hangs))
+            if not first:
+                turn = self._still_good(turn, refused)
+            first = False
+            given = give(self.writer, turn, partial(self._ask, refused=refused))
+            for order, error in given.errors:
+                fault = self._fault(error)
+                refused |= {action.id: fault for action in order}
+            for action in (action for order in turn for action in order if action.id in refused):
+                self._refused(action, refused[action.id])
+            waiting = given.not_begun + waiting
         return refused
 
-    def _ask(self, group: Sequence[Action], refused: dict[str, ReconcilerError]) -> None:
+    def _still_good(self, turn: list[Order], refused: dict[str, ReconcilerError]) -> list[Order]:
+        """What of a later turn can still be sent: what it was to be sent on was read before the turns that went before
+        it, which may have taken their time, or hang."""
+        actions = [action for order in turn for action in order]
+        try:
+            if any(may_take(action) or action.op == "vf.set" for action in actions):
+                self._read_pfs(actions)
+        except ReconcilerError as error:
+            refused |= {action.id: error for action in actions}
+            return []
+        refused |= self._held(actions)
+        for action in actions:
+            try:
+                self._refuse_behind_a_hang(action)
+                if action.op == "vf.set":
+                    vf_request(self.host, action.args)
+            except ReconcilerError as error:
+                refused.setdefault(action.id, error)
+        left = [[action for action in order if action.id not in refused] for order in turn]
+        return [order for order in left if order]
+
+    def _ask(self, group: Order, refused: dict[str, ReconcilerError]) -> None:
         """Runs beside others of its kind, and touches nothing of theirs."""
         first = group[0]
         if first.op != "vf.set":
@@ -462,36 +466,7 @@ class Executor:
     def _verified(self, action: Action) -> Outcome:
         try:
             self._wait(action, OPERATIONS[action.op].deadline(action.args), read=False)
-        except ReconcilerError as error:
-            return _failed(action, error)
-        OPERATIONS[action.op].forget(self.host, action.args)
+            OPERATIONS[action.op].forget(self.host, action.args)
+        except Exception as error:  # noqa: BLE001
+            return failed(action, self._fault(error))
         return Outcome(action.id, "changed")
-
-
-def _failed(action: Action, error: ReconcilerError) -> Outcome:
-    return Outcome(action.id, "failed", f"{error.summary} {error.detail}".strip())
-
-
-_IN_BOTH = ("nic.detach", "nic.attach", "nic.detach_standby", "nic.attach_standby", "nic.move_standby")
-"""Operations on a running guest and on its definition."""
-
-
-def _parts(action: Action, host: Snapshot) -> list[Action]:
-    """A NIC leaves the running guest first, and the definition when it is gone there: a guest that doesn't answer keeps
-    both. It is attached at once, but only where it lacks: libvirt refuses it twice."""
-    if not (action.op in _IN_BOTH and action.args["live"] and action.args["config"]):
-        return [action]
-    halves = [replace(action, args={**action.args, **which}) for which in ({"config": False}, {"live": False})]
-    if action.op.startswith("nic.detach"):
-        return halves
-    lacking = [half for half in halves if not OPERATIONS[half.op].satisfied(host, half.args)]
-    return lacking if len(lacking) == 1 else [action]
-
-
-def _not_seen(action: Action, deadline: float) -> HostError:
-    hint = ""
-    if action.op.startswith("nic.detach") and action.args["live"]:
-        hint = " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
-    elif action.op == "pf.wait_link":
-        hint = " There is no carrier: check the cable and the switch port."
-    return HostError("The effect was not seen.", f"It was still not there {deadline:.0f} s after the request.{hint}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from reconciler.drivers.readback import complete
 from reconciler.host.model import Snapshot
 from reconciler.host.protocol import HostError, NicMatch, NicSpec, PoolSpec, VfSet, Writer
+from reconciler.kinds.action import Action
 from reconciler.kinds.nic.operations import nic_address
 from reconciler.kinds.operation import Args
+from reconciler.kinds.operations import OPERATIONS
 from reconciler.kinds.pf.host_network import ignored_after
 from reconciler.kinds.pool.operations import pool_addresses
 from reconciler.kinds.services.operations import find as find_service
@@ -143,6 +146,31 @@ def _attach_standby(begin: Begin, host: Snapshot, args: Args, deadline: float) -
 
 def _nic_match(match: Args) -> NicMatch:
     return NicMatch(match.get("alias"), match.get("mac"), match.get("vf"))
+
+
+_IN_BOTH = ("nic.detach", "nic.attach", "nic.detach_standby", "nic.attach_standby", "nic.move_standby")
+"""Operations on a running guest and on its definition."""
+
+
+def parts_of(action: Action, host: Snapshot) -> list[Action]:
+    """A NIC leaves the running guest first, and the definition when it is gone there: a guest that doesn't answer keeps
+    both. It is attached at once, but only where it lacks: libvirt refuses it twice."""
+    if not (action.op in _IN_BOTH and action.args["live"] and action.args["config"]):
+        return [action]
+    halves = [replace(action, args={**action.args, **which}) for which in ({"config": False}, {"live": False})]
+    if action.op.startswith("nic.detach"):
+        return halves
+    lacking = [half for half in halves if not OPERATIONS[half.op].satisfied(host, half.args)]
+    return lacking if len(lacking) == 1 else [action]
+
+
+def not_seen(action: Action, deadline: float) -> HostError:
+    hint = ""
+    if action.op.startswith("nic.detach") and action.args["live"]:
+        hint = " The guest has not answered the unplug request: is it up, and does its kernel support hot-plug?"
+    elif action.op == "pf.wait_link":
+        hint = " There is no carrier: check the cable and the switch port."
+    return HostError("The effect was not seen.", f"It was still not there {deadline:.0f} s after the request.{hint}")
 
 
 _CALLS: dict[str, Callable[[Begin, Snapshot, Args, float], None]] = {

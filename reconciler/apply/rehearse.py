@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.apply.executor import OutcomeKind
+from reconciler.apply.outcome import OutcomeKind
 from reconciler.apply.run import RunResult, carry_out
 from reconciler.clock import Clock
 from reconciler.host.model import Snapshot

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.apply.executor import Executor, Outcome, to_take_back
+from reconciler.apply.executor import Executor
+from reconciler.apply.outcome import Outcome, to_take_back
 from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import GROUPS
 from reconciler.host.model import Nic, Snapshot

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.executor import Executor, Outcome, Progress
+from reconciler.apply.executor import Executor
 from reconciler.apply.journal import BEFORE, JOURNAL, PLAN, Journal, Unrecorded, add_record, plan_header, run_name
 from reconciler.apply.ledger import write_ledger
+from reconciler.apply.outcome import Outcome, Progress
 from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
 from reconciler.clock import now

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply.executor import Executor, Outcome, Progress, to_take_back
+from reconciler.apply.executor import Executor
 from reconciler.apply.journal import BEFORE, LATER, NOW, PLAN, Journal, plan_header, run_name
 from reconciler.apply.ledger import last_apply, record, write_ledger
+from reconciler.apply.outcome import Outcome, Progress, to_take_back
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
 from reconciler.clock import now

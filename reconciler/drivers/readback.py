@@ -82,6 +82,11 @@ def _rate_matches(facts: DriverFacts, declared: AttributeValue, observed: Attrib
     return False
 
 
+def is_half(values: Attributes) -> bool:
+    """Whether they are only a part of a struct, which `complete` fills up from what was read."""
+    return any(0 < len(values.keys() & set(group)) < len(group) for group in GROUPS)
+
+
 def complete(values: Attributes, observed: Attributes) -> Attributes:
     """Values of one group, completed to their whole struct from what the driver reports, so that writing one
     half doesn't reset the other (read-modify-write)."""

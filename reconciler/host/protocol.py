@@ -206,8 +206,8 @@ class Writer(Protocol):
 
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None: ...
 
-    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
-        """Carries out calls of this writer side by side, where the host can: the error of each, in order. None of them
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[Exception | None]:
+        """Carries out calls of this writer side by side, where the host can: what each raised, in order. None of them
         may need another one's effect."""
         ...
 

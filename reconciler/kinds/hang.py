@@ -6,7 +6,7 @@ from reconciler.host.model import Hang, Snapshot
 from reconciler.host.refusals import describe
 from reconciler.kinds.operation import Args
 
-_MOST = 8
+MOST_HANGING = 8
 """Writes that hang at once, after which none is added anywhere."""
 _NETWORK = ("pf.set_link", "pf.set_mtu", "vf.set")
 """Operations by rtnetlink."""
@@ -19,7 +19,7 @@ def in_the_way(host: Snapshot, op: str, args: Args) -> str:
     """Why an operation must wait, in a sentence without its full stop; "" when nothing is in its way. To take a NIC off
     a guest is never in the way: that may be what the kernel waits for."""
     hang = next((hang for hang in host.hangs if _blocks(host, hang, op, args)), None)
-    if hang is None and len(host.hangs) >= _MOST and op.startswith(("pf.", "vf.", "modules.")):
+    if hang is None and len(host.hangs) >= MOST_HANGING and op.startswith(("pf.", "vf.", "modules.")):
         hang = host.hangs[0]
     return describe(hang) if hang is not None else ""
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from reconciler.diagnostics import ReconcilerError
-
-_AT_MOST = 16
+_AT_MOST = 8
 """Orders at a time: a child each, and a card's driver works on few of them at once."""
 
 
-def side_by_side(orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
-    """Returns when all have ended, with the error of each, in order. Each has a deadline of its own. Raises what is no
-    `ReconcilerError`, after all have ended."""
+def side_by_side(orders: Sequence[Callable[[], None]]) -> list[Exception | None]:
+    """Returns when all have ended, with what each raised, in order. Each has a deadline of its own. Where no more
+    threads can be had (``TasksMax``), those there are do all of it: at least this one."""
     errors: list[Exception | None] = [None] * len(orders)
     left = iter(enumerate(orders))
     lock = threading.Lock()
@@ -27,18 +25,20 @@ def side_by_side(orders: Sequence[Callable[[], None]]) -> list[ReconcilerError |
                 return
             try:
                 order()
-            except Exception as error:  # noqa: BLE001 (handed on below)
+            except Exception as error:  # noqa: BLE001 (returned)
                 errors[number] = error
 
-    threads = [threading.Thread(target=work, name="order") for _ in range(min(_AT_MOST, len(orders)) - 1)]
-    for thread in threads:
-        thread.start()
-    work()
-    for thread in threads:
-        thread.join()
-    found: list[ReconcilerError | None] = []
-    for error in errors:
-        if error is not None and not isinstance(error, ReconcilerError):
-            raise error
-        found.append(error)
-    return found
+    threads: list[threading.Thread] = []
+    try:
+        for _ in range(min(_AT_MOST, len(orders)) - 1):
+            thread = threading.Thread(target=work, name="order")
+            try:
+                thread.start()
+            except RuntimeError:  # "can't start new thread"
+                break
+            threads.append(thread)
+        work()
+    finally:
+        for thread in threads:
+            thread.join()
+    return errors

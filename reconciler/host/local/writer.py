@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
-from reconciler.diagnostics import ReconcilerError
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.boot_writer import set_arguments
 from reconciler.host.local.child import WRITES, NoAnswer, call
@@ -103,7 +102,7 @@ class LocalWriter:
     def set_numvfs(self, pf: str, count: int, deadline: float) -> None:
         sysfs_writes.set_numvfs(self.root, self._device(pf) / "sriov_numvfs", count, deadline)
 
-    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[Exception | None]:
         return side_by_side(orders)
 
     def bind_vf(self, pf: str, index: int, driver: Literal["none", "vfio-pci", "kernel"], deadline: float) -> None:

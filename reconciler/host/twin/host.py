@@ -256,7 +256,7 @@ class TwinHost:
         words = _sysfs(shown, deadline, refusals.numvfs_not_made(count), refusals.NUMVFS)
         self._do(lambda twin: kernel.set_numvfs(twin, pf, count), words, deadline, pf)
 
-    def together(self, orders: Sequence[Callable[[], None]]) -> list[ReconcilerError | None]:
+    def together(self, orders: Sequence[Callable[[], None]]) -> list[Exception | None]:
         """One after the other: its time is its own."""
         return [_error_of(order) for order in orders]
 
@@ -577,10 +577,10 @@ def _systemd(failed: str) -> Words:
     return words
 
 
-def _error_of(order: Callable[[], None]) -> ReconcilerError | None:
+def _error_of(order: Callable[[], None]) -> Exception | None:
     try:
         order()
-    except ReconcilerError as error:
+    except Exception as error:  # noqa: BLE001
         return error
     return None
 

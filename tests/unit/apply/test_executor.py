@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import executor as executor_module
-from reconciler.apply.executor import Executor, Outcome
+from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal, read_journal
+from reconciler.apply.outcome import Outcome
 from reconciler.apply.runs import last_run
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Applied, Hang, Libvirt, Network, NetworkPort, Nic, Process, Snapshot

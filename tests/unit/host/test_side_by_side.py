@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -30,13 +31,50 @@ def test_the_error_of_each_in_order_and_more_orders_than_threads() -> None:
     assert len(done) == 36
 
 
-def test_a_fault_is_raised_after_all_have_ended() -> None:
+def test_a_fault_is_returned_beside_the_errors_of_the_others() -> None:
     done: list[int] = []
 
     def broken() -> None:
         raise ValueError("boom")
 
-    with pytest.raises(ValueError, match="boom"):
-        side_by_side([broken, lambda: done.append(1)])
-    assert done == [1]
+    def refused() -> None:
+        raise HostError("No.", "")
+
+    first, second, third = side_by_side([broken, refused, lambda: done.append(1)])
+    assert (type(first), type(second), third, done) == (ValueError, HostError, None, [1])
     assert side_by_side([]) == []
+
+
+def test_no_more_than_eight_at_once() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def order() -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 1
+
+    side_by_side([order] * 40)
+    assert most == [8]
+
+
+@pytest.mark.parametrize("can_start", [0, 1])
+def test_threads_that_can_not_be_had(monkeypatch: pytest.MonkeyPatch, can_start: int) -> None:
+    """All is done all the same, and nothing is left to run when it returns."""
+    start, started, done = threading.Thread.start, [0], [0]
+
+    def refuse(thread: threading.Thread) -> None:
+        started[0] += 1
+        if started[0] > can_start:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def order() -> None:
+        time.sleep(0.01)
+        done[0] += 1
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert side_by_side([order] * 5) == [None] * 5
+    assert done == [5]

@@ -33,6 +33,38 @@ def seconds(lab: Lab, command: str, *, timeout: float = 300) -> float:
     return int(micros) / 1e6
 
 
+_TIMED = """
+import runpy, sys, time
+from reconciler.apply.journal import Journal
+write, begun, ended = Journal.write, [], []
+
+def timed(self, event, **fields):
+    before = time.perf_counter()
+    write(self, event, **fields)
+    if event == "begin":
+        begun.append(before)
+    if event == "done":
+        ended.append(time.perf_counter())
+
+Journal.write = timed
+try:
+    runpy.run_module("reconciler", run_name="__main__", alter_sys=True)
+finally:
+    with open("/tmp/bench.steps", "w") as file:
+        file.write(str(ended[-1] - begun[0]))
+"""
+"""The command as it is, with a look at the clock as it writes its journal."""
+
+
+def steps_and_whole(lab: Lab, arguments: str) -> tuple[float, float]:
+    """Runs an apply that has something to do. Seconds of its steps, from before the journal announces the first to after
+    their end is on record; and those of the whole process."""
+    lab.run("cat >/tmp/bench-timed.py", input=_TIMED)
+    place = "PYTHONPATH=/opt/reconciler/src:/opt/reconciler/deps"
+    whole = seconds(lab, f"rm -f /tmp/bench.steps; {place} python3 /tmp/bench-timed.py apply {arguments} --yes")
+    return float(lab.run("cat /tmp/bench.steps").stdout), whole
+
+
 def versions(lab: Lab) -> dict[str, str]:
     """Of what is compared with, in the lab."""
     asked = {

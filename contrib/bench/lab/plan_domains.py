@@ -8,29 +8,36 @@ from contrib.bench.measure import Bar, CandidateFailed, Row, alternate
 from tests.lab.machinery import Lab
 
 IDS = ("plan-domains",)
-_LISTING = """
+_FACTS = """
 ip -j -d link
-for count in /sys/class/net/*/device/sriov_numvfs; do
-    device=${count%/*}
-    cat $device/sriov_{totalvfs,numvfs,offset,stride,vf_device,drivers_autoprobe} $device/{vendor,device,numa_node}
-    readlink $device/driver
-    for vf in $device/virtfn*; do
-        [ -e $vf ] || continue
-        readlink $vf $vf/iommu_group
-        readlink $vf/driver || true
-        cat $vf/driver_override
-    done
+cards=$(ls -d /sys/class/net/*/device/sriov_numvfs)
+cards=${cards//sriov_numvfs}
+for card in $cards; do
+    cat $card/sriov_{totalvfs,numvfs,offset,stride,vf_device,drivers_autoprobe} $card/{vendor,device,numa_node}
+    readlink $card/driver $card/virtfn*{,/iommu_group,/driver} || true
+    [ ! -e $card/virtfn0 ] || cat $card/virtfn*/driver_override
 done
+"""
+"""A process or two per card."""
+_EACH = """
 for guest in $(virsh list --all --name); do virsh dumpxml $guest; done
 for net in $(virsh net-list --all --name); do virsh net-dumpxml $net; done
 """
-_PEER = "ip, cat and virsh dumpxml"
+_AT_ONCE = """
+asked=
+for guest in $(virsh list --all --name); do asked="$asked dumpxml $guest;"; done
+for net in $(virsh net-list --all --name); do asked="$asked net-dumpxml $net;"; done
+virsh "$asked"
+"""
+_PEER = "ip, cat and virsh dumpxml of each guest"
+_LEAN = "the same with all dumpxml in one virsh"
 
 
 def rows(lab: Lab, runs: int) -> list[Row]:
     """Whole processes, by the lab's clock."""
     set_up(lab)
-    lab.run("cat >/root/listing.sh", input=_LISTING)
+    lab.run("cat >/root/each.sh", input=_FACTS + _EACH)
+    lab.run("cat >/root/at-once.sh", input=_FACTS + _AT_ONCE)
 
     def plan() -> float:
         seconds = inside.seconds(lab, f"reconciler plan {STATE}")
@@ -38,14 +45,16 @@ def rows(lab: Lab, runs: int) -> list[Row]:
             raise CandidateFailed("it is not in sync")
         return seconds
 
-    def listing() -> float:
-        seconds = inside.seconds(lab, "bash -e /root/listing.sh")
+    def listing(script: str) -> float:
+        seconds = inside.seconds(lab, f"bash -e /root/{script}.sh")
         listed = lab.run("grep -c '</domain>' /tmp/bench.out", check=False).stdout.strip()
         if listed != str(GUESTS_IN_ALL):
             raise CandidateFailed(f"{listed} guests were listed, and there are {GUESTS_IN_ALL}")
         return seconds
 
-    times = alternate({"ours": plan, _PEER: listing}, runs, warm_up=True)
+    times = alternate(
+        {"ours": plan, _PEER: lambda: listing("each"), _LEAN: lambda: listing("at-once")}, runs, warm_up=True
+    )
     return [
         Row(
             "plan-domains",

@@ -50,15 +50,16 @@ Journal.write = timed
 try:
     runpy.run_module("reconciler", run_name="__main__", alter_sys=True)
 finally:
-    with open("/tmp/bench.steps", "w") as file:
-        file.write(str(ended[-1] - begun[0]))
+    if ended:
+        with open("/tmp/bench.steps", "w") as file:
+            file.write(str(ended[-1] - begun[0]))
 """
 """The command as it is, with a look at the clock as it writes its journal."""
 
 
 def steps_and_whole(lab: Lab, arguments: str) -> tuple[float, float]:
-    """Runs an apply that has something to do. Seconds of its steps, from before the journal announces the first to after
-    their end is on record; and those of the whole process."""
+    """Runs an apply that has something to do. Seconds of its steps, from before the journal announces the first to
+    after their end is on record; and those of the whole process."""
     lab.run("cat >/tmp/bench-timed.py", input=_TIMED)
     place = "PYTHONPATH=/opt/reconciler/src:/opt/reconciler/deps"
     whole = seconds(lab, f"rm -f /tmp/bench.steps; {place} python3 /tmp/bench-timed.py apply {arguments} --yes")

@@ -1,7 +1,8 @@
 """The orders of a round, given turn by turn: never more at once than may hang at once, and none after one that hangs.
 
-VFs are made on one PF at a time. Kernels from about 6.12.50 on do so anyway, under the lock of all PCI hot-plug; older
-ones have no lock there, and two ports of one card whose VFs are on a further bus may both make that bus.
+VFs are made on two PFs at a time. Kernels from about 6.12.50 on take the lock of all PCI hot-plug for that
+(pci_rescan_remove_lock), so when one hangs, one other at most was sent to wait behind it. Older ones take none, and two
+ports of one card whose VFs are on a further bus may both make that bus: the two PFs are on different buses.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from reconciler.kinds.action import Action
 
 Order = list[Action]
 """What the host is asked for in one call: one action, or the ``vf.set``s of one PF."""
+_COUNTS = 2
+"""Of how many PFs the VFs are made at a time."""
 
 
 @dataclass(slots=True)
@@ -41,9 +44,21 @@ def next_turn(waiting: Sequence[Order], room: int) -> tuple[list[Order], list[Or
     turn: list[Order] = []
     later: list[Order] = []
     for order in waiting:
-        counts = order[0].op == "pf.set_numvfs" and any(other[0].op == "pf.set_numvfs" for other in turn)
-        (later if counts or len(turn) >= max(1, room) else turn).append(order)
+        wait = len(turn) >= max(1, room) or not _may_count(order, turn)
+        (later if wait else turn).append(order)
     return turn, later
+
+
+def _may_count(order: Order, turn: Sequence[Order]) -> bool:
+    if order[0].op != "pf.set_numvfs":
+        return True
+    buses = [_pci_bus(other[0]) for other in turn if other[0].op == "pf.set_numvfs"]
+    return len(buses) < _COUNTS and _pci_bus(order[0]) not in buses
+
+
+def _pci_bus(action: Action) -> str:
+    """Domain and bus: ``pci/0000:01`` of ``pci/0000:01:00.0``."""
+    return str(action.args["pf"]).rpartition(":")[0]
 
 
 def give(writer: Writer, turn: Sequence[Order], ask: Callable[[Order], None]) -> Given:

@@ -94,8 +94,9 @@ def write_files(writes: Sequence[tuple[Path, str]], seconds: float, device: Path
         raise
     codes = [int(code) for code in received.split()]
     if len(codes) < len(writes) or codes[-1]:
-        code = codes[-1] if codes and codes[-1] else errno.EIO
-        raise OSError(code, os.strerror(code), str(writes[max(0, len(codes) - 1)][0]))
+        refused = bool(codes and codes[-1])
+        code = codes[-1] if refused else errno.EIO  # It died at the write after those that it told of.
+        raise OSError(code, os.strerror(code), str(writes[len(codes) - refused][0]))
 
 
 @dataclass(slots=True)

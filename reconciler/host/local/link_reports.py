@@ -51,7 +51,7 @@ _CLONED = 0x200
 
 def decode_link(body: bytes) -> Link:
     """A link from RTM_NEWLINK. The MAC is the permanent one where the driver knows it."""
-    _, _, index, flags, _ = IFINFO.unpack_from(body)
+    _, _, index, flags, _ = _header(IFINFO, body)
     found = dict(attributes(body, IFINFO.size, _OF_LINK))
     up = bool(flags & _IFF_UP)
     carrier, mtu = found.get(_IFLA_CARRIER), found.get(_IFLA_MTU)
@@ -77,7 +77,7 @@ def decode_addresses(bodies: Iterable[bytes]) -> dict[int, list[str]]:
     """Global-scope addresses (and IPv6 site-local ones) by interface index, from RTM_NEWADDR."""
     listed: dict[int, list[str]] = {}
     for body in bodies:
-        family, length, _, scope, index = _ADDRESS.unpack_from(body)
+        family, length, _, scope, index = _header(_ADDRESS, body)
         if scope not in (_UNIVERSE, _SITE):
             continue
         found = dict(attributes(body, _ADDRESS.size, {_IFA_ADDRESS, _IFA_LOCAL}))
@@ -92,12 +92,14 @@ def decode_routes(bodies: Iterable[bytes]) -> dict[int, list[str]]:
     table, fe80::/64 and multicast."""
     listed: dict[int, list[str]] = {}
     for body in bodies:
-        family, length, _, _, table, _, _, kind, flags = _ROUTE.unpack_from(body)
+        family, length, _, _, table, _, _, kind, flags = _header(_ROUTE, body)
         if kind != _UNICAST or flags & _CLONED or table == _LOCAL_TABLE:
             continue
         found = dict(attributes(body, _ROUTE.size, _OF_ROUTE))
         target = found.get(_RTA_DST)
-        if (_RTA_TABLE in found and _number(found[_RTA_TABLE]) == _LOCAL_TABLE) or (target and not _counts(target)):
+        if (_RTA_TABLE in found and _number(found[_RTA_TABLE]) == _LOCAL_TABLE) or (
+            target and not _counts(family, target)
+        ):
             continue
         said = f"{_address(family, target)}/{length}" if target else "default"
         for index, gateway in _hops(found):
@@ -139,11 +141,20 @@ def decode_way(body: bytes) -> int:
     return next((_number(value) for _, value in attributes(body, _ROUTE.size, {_RTA_OIF})), 0)
 
 
-def _counts(target: bytes) -> bool:
+def _header(layout: struct.Struct, body: bytes) -> tuple[int, ...]:
+    """The struct that a message begins with. Raises ValueError when it is cut short."""
+    if len(body) < layout.size:
+        raise ValueError("a message of the kernel is shorter than its header")
+    return layout.unpack_from(body)
+
+
+def _counts(family: int, target: bytes) -> bool:
     """Whether a route to this address says anything: no multicast (224.0.0.0/4, ff00::/8), no link-local IPv6
-    (fe80::/10)."""
-    if len(target) == 4:
+    (fe80::/10). Of any other family (an MPLS label) it always does."""
+    if family == socket.AF_INET:
         return target[0] & 0xF0 != 0xE0
+    if family != socket.AF_INET6:
+        return True
     return target[0] != 0xFF and not (target[0] == 0xFE and target[1] & 0xC0 == 0x80)
 
 

@@ -7,6 +7,7 @@ list of VFs outgrows its 16-bit length already at 222 VFs.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -31,14 +32,17 @@ _MISSING_SECONDS = 2.0
 
 def read_links(ssh: Ssh | None = None) -> Links:
     """Three dumps: links (without the VF mask), addresses, routes; and the interfaces of an SSH connection. Raises
-    OSError when the kernel refuses."""
+    OSError when the kernel refuses, or an answer is cut short."""
     with RtnlSocket() as socket:
-        found = [decode_link(body) for body in socket.dump(RTM_GETLINK, ANY_LINK)]
-        links = Links(
-            {link.index: link for link in found},
-            decode_addresses(socket.dump(RTM_GETADDR, ANY_ADDRESS)),
-            decode_routes(socket.dump(RTM_GETROUTE, ANY_ROUTE)),
-        )
+        try:
+            found = [decode_link(body) for body in socket.dump(RTM_GETLINK, ANY_LINK)]
+            links = Links(
+                {link.index: link for link in found},
+                decode_addresses(socket.dump(RTM_GETADDR, ANY_ADDRESS)),
+                decode_routes(socket.dump(RTM_GETROUTE, ANY_ROUTE)),
+            )
+        except ValueError as error:
+            raise OSError(errno.EPROTO, str(error)) from error
         if ssh is not None:
             links.ssh = dict.fromkeys(interfaces_of(socket, links, ssh), ssh)
         return links

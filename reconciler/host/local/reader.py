@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import reconciler
 from reconciler.host.counters import PfCounters
@@ -28,10 +30,13 @@ from reconciler.host.local.saved import fill_saved
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.systemd import read_services
 from reconciler.host.local.vf_counters import CounterReader
+from reconciler.host.local.vf_reports import VfReport
 from reconciler.host.model import BootArguments, HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
 from reconciler.host.refusals import describe
+
+T = TypeVar("T")
 
 _NETWORK_SECONDS = 20.0
 """For all interfaces; a driver that asks its firmware for each VF takes a few milliseconds per VF."""
@@ -47,6 +52,10 @@ class LocalReader:
         self.libvirt = LibvirtFiles(root) if libvirt_uri == FILES else LibvirtReader(libvirt_uri, root)
         self._patience = Patience()
         self._counters = CounterReader()
+        self._left_behind = 0
+        """Our own process that still waits for the network interfaces, when it was last looked at; 0: none."""
+        self._others_wait = False
+        """Whether another run's did, when all processes were last looked at."""
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads, in one pass; what can't be read is unknown, with a note."""
@@ -149,10 +158,10 @@ class LocalReader:
         """The attributes of their VFs, with nothing else: a quarter of the time. Where that answer is not all there is
         to say (a VF without an entry, a PF that is gone, a kernel that does not answer), all of them are read."""
         pfs = [snapshot.pfs[identity] for identity in identities if identity in snapshot.pfs]
-        try:
-            reports = call(lambda: netlink.read_vfs(pfs), _NETWORK_SECONDS, NETWORK)
-        except (NoAnswer, OSError, RuntimeError):
-            reports = []
+        reports: list[VfReport] = []
+        if not (self._others_wait or self._still_waits()):
+            with contextlib.suppress(NoAnswer, OSError, RuntimeError):
+                reports = self._ask_network(lambda: netlink.read_vfs(pfs))
         if len(reports) != len(identities) or not all(map(netlink.complete, pfs, reports)):
             self._refresh_pfs(snapshot, identities, notes)
             return
@@ -163,6 +172,7 @@ class LocalReader:
         """Before anything that may take a device's lock is read."""
         seen = self._patience.look(self.root, notes)
         snapshot.vfio_open, snapshot.hangs = seen.vfio_open, seen.hangs
+        self._others_wait = bool(seen.waiting.get(NETWORK))
         notes += [f"{describe(hang)}." for hang in seen.hangs]
         return seen
 
@@ -181,9 +191,10 @@ class LocalReader:
             return pfs, own.notes
 
         try:
-            if seen.waiting.get(NETWORK):
-                raise NoAnswer(seen.waiting[NETWORK][0])
-            found, notes = call(work, _NETWORK_SECONDS, NETWORK)
+            waits = next(iter(seen.waiting.get(NETWORK, [])), self._still_waits())
+            if waits:
+                raise NoAnswer(waits)
+            found, notes = self._ask_network(work)
         except NoAnswer as error:
             why = (
                 f"the kernel does not answer, and process {error.pid} waits for it: probably a driver hangs while it "
@@ -202,6 +213,24 @@ class LocalReader:
                 if vf.netdev:
                     vf.uses.append(unknown)
         return pfs
+
+    def _ask_network(self, work: Callable[[], T]) -> T:
+        """As `call`; remembers who is left behind."""
+        try:
+            return call(work, _NETWORK_SECONDS, NETWORK)
+        except NoAnswer as error:
+            self._left_behind = error.pid
+            raise
+
+    def _still_waits(self) -> int:
+        """The process of ours that was left behind, as long as it is: another one would wait behind it."""
+        if self._left_behind:
+            try:
+                if os.waitpid(self._left_behind, os.WNOHANG) != (0, 0):
+                    self._left_behind = 0
+            except ChildProcessError:
+                self._left_behind = 0
+        return self._left_behind
 
     def _is_vf(self, snapshot: Snapshot) -> IsVf:
         """Tells whether a PCI address is a VF's, also when its PF has no netdev here, and of one that isn't there now:

@@ -147,21 +147,27 @@ class Sysfs:
     def _read_overrides(self, pfs: Iterable[Pf]) -> None:
         """Reads ``driver_override`` of every VF in a child: it takes the VF's lock (drivers/pci/pci-sysfs.c,
         driver_override_show), which a removal that waits for a guest holds."""
-        vfs = {
-            f"{self.sys}/bus/{pf.bus}/devices/{vf.address}/driver_override": vf
-            for pf in pfs
-            if not {pf.id, ""}.intersection(self.unasked)
-            for vf in pf.vfs
-            if vf.address is not None
-        }
-        reads = read_files(list(vfs), _LOCKED_SECONDS)
-        for path, text in reads.texts.items():
-            vfs[path].driver_override = None if text in ("", "(null)") else text
-        if reads.hangs is not None:
+        vfs: dict[str, Vf] = {}
+        of: dict[str, str] = {}
+        for pf in pfs:
+            if not {pf.id, ""}.intersection(self.unasked):
+                for vf in pf.vfs:
+                    if vf.address is not None:
+                        path = f"{self.sys}/bus/{pf.bus}/devices/{vf.address}/driver_override"
+                        vfs[path], of[path] = vf, pf.id
+        left = list(vfs)
+        while left:
+            reads = read_files(left, _LOCKED_SECONDS)
+            for path, text in reads.texts.items():
+                vfs[path].driver_override = None if text in ("", "(null)") else text
+            if reads.hangs is None:
+                return
             self.notes.append(
                 f"The kernel does not answer a read of {reads.hangs}: the VF is probably being removed while "
-                "something holds it. driver_override of it and of the VFs after it is unknown."
+                "something holds it. driver_override of it and of its PF's VFs after it is unknown."
             )
+            # One lock says nothing of the other PFs'.
+            left = [path for path in left[left.index(reads.hangs) :] if of[path] != of[reads.hangs]]
 
     def names(self, directory: str) -> list[str]:
         """Names in a directory, sorted; none when it is gone."""

@@ -60,17 +60,19 @@ def decode(message: bytes) -> VfReport:
     infiniband = struct.unpack_from("=H", message, 2)[0] == _INFINIBAND
     report = VfReport(0, False, {})
     offset = 16
-    while offset + 4 <= len(message):
+    while offset + 4 <= len(message):  # By hand: the length of the list of VFs may have wrapped, and is no end of it.
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
         kind &= _TYPE_MASK
         if kind == _IFLA_NUM_VF and length >= 8:
+            if offset + 8 > len(message):
+                raise ValueError("a link message is cut short in its number of VFs")
             report.count = struct.unpack_from("=I", message, offset + 4)[0]
         elif kind == _IFLA_VFINFO_LIST:
             report.listed = True
             for entry in _entries(message, offset + 4, report.count, length):
-                index, attributes, counters = _entry(entry, infiniband)
+                index, values, counters = _entry(entry, infiniband)
                 if index is not None:
-                    report.entries[index] = attributes
+                    report.entries[index] = values
                     if counters:
                         report.counters[index] = counters
             break  # behind a length that has wrapped nothing else can be trusted

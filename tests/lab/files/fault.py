@@ -19,6 +19,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 from reconciler.cli.main import main
 from reconciler.host.local.guests import LibvirtGuests
@@ -31,6 +32,7 @@ owner = LibvirtGuests if call.startswith("guests.") else LocalWriter
 call = call.removeprefix("guests.")
 genuine = getattr(owner, call)
 calls = 0
+lock = threading.Lock()
 
 
 def happen() -> None:
@@ -48,8 +50,9 @@ def happen() -> None:
 
 def wrapped(writer, *args, **kwargs):
     global calls
-    calls += 1
-    now = calls == int(nth)
+    with lock:  # A round calls from several threads.
+        calls += 1
+        now = calls == int(nth)
     if now and when == "before":
         happen()
     result = genuine(writer, *args, **kwargs)

@@ -28,6 +28,33 @@ def test_a_refusal_keeps_its_error_number(tmp_path: Path) -> None:
         child.write_file("/dev/full", "4", 5)
 
 
+def test_of_two_writes_the_one_at_which_the_child_dies_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, parent = os.write, os.getpid()
+
+    def die(number: int, data: bytes) -> int:
+        if os.getpid() != parent and data == b"2":
+            os._exit(0)
+        return write(number, data)
+
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(os, "write", die)
+    for writes, blamed in (([("a", "1"), ("b", "2")], "b"), ([("a", "2"), ("b", "1")], "a")):
+        with pytest.raises(OSError, match="Input/output") as caught:
+            child.write_files([(tmp_path / name, text) for name, text in writes], 5, tmp_path)
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / blamed))
+
+
+def test_of_two_writes_the_one_that_is_refused_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    for name, writes in (("none", ["none", "a"]), ("none", ["a", "none"])):
+        with pytest.raises(FileNotFoundError) as caught:
+            child.write_files([(tmp_path / item, "1") for item in writes], 5, tmp_path)
+        assert caught.value.filename == str(tmp_path / name)
+
+
 def test_a_write_that_hangs_is_left_behind(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # opening it for writing waits for a reader

@@ -109,12 +109,13 @@ def test_routes_that_count() -> None:
     }
 
 
-def test_a_route_of_another_family_is_one_all_the_same() -> None:
-    """MPLS: the target is a label (struct mpls_label)."""
-    label = bytes.fromhex("00064100")
+@pytest.mark.parametrize("packed", ["00064100", "e0064100"])
+def test_a_route_of_another_family_is_one_all_the_same(packed: str) -> None:
+    """MPLS: the target is a label (struct mpls_label), whatever its bytes would be of an IPv4 address."""
+    label = bytes.fromhex(packed)
     header = bytes((28, 20, 0, 0, 254, 0, 0, 1)) + bytes(4)
     assert decode_routes([header + link_reports.attribute(1, label) + link_reports.attribute(4, b"\4\0\0\0")]) == {
-        4: ["00:06:41:00/20"]
+        4: [f"{label.hex(':')}/20"]
     }
 
 
@@ -151,3 +152,9 @@ def test_any_attributes_are_no_crash(data: bytes) -> None:
     decode_addresses([bytes(8) + data])
     decode_routes([bytes((2, 24, 0, 0, 254, 0, 0, 1)) + bytes(4) + data])
     decode_way(bytes(12) + data)
+
+
+@pytest.mark.parametrize("decode", [decode_link, lambda body: decode_addresses([body]), lambda b: decode_routes([b])])
+def test_less_than_a_header_is_refused(decode: Any) -> None:
+    with pytest.raises(ValueError, match="shorter than its header"):
+        decode(bytes(7))

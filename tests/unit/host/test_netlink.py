@@ -127,6 +127,17 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
             continue
 
 
+def test_a_number_of_vfs_that_is_cut_short_is_refused() -> None:
+    with pytest.raises(ValueError, match="cut short"):
+        decode(ifinfo(7) + struct.pack("=HH", 8, 21))
+
+
+def test_an_answer_that_is_cut_short_is_an_error_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink.RtnlSocket, "dump", lambda self, kind, body: [b"\0\0"])
+    with pytest.raises(OSError, match="shorter than its header"):
+        netlink.read_links()
+
+
 def test_missing_and_stray_vfs_are_noted() -> None:
     pf = Pf("pci", "0000:01:00.0", "enp1s0", vfs=[Vf(0), Vf(1)])
     notes: list[str] = []

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,45 @@ def test_attributes_are_read_back_with_nothing_else(tree: Tree, monkeypatch: pyt
     snapshot.pfs[pf.id].mtu = 1
     reader.refresh(snapshot, Scope("vfs", pf.id))
     assert snapshot.pfs[pf.id].mtu == 9000, "no answer: all is read"
+
+
+def test_attributes_are_not_asked_for_behind_a_question_that_hangs(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process waits, of this run; no other is made to wait behind it until it is back."""
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    (identity,) = snapshot.pfs
+    made: list[str] = []
+    real = module.call
+
+    def count(work: Callable[[], object], seconds: float, name: str) -> object:
+        made.append(name)
+        return real(work, seconds, name)
+
+    monkeypatch.setattr(module, "call", count)
+    monkeypatch.setattr(module, "_NETWORK_SECONDS", 0.2)
+    os.mkfifo(tree.root / "stuck")
+    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: (tree.root / "stuck").read_text() and [])
+    for _ in range(3):
+        reader.refresh(snapshot, Scope("vfs", identity))
+        assert (len(made), snapshot.pfs[identity].uses[0].kind) == (1, "unknown")
+    with open(tree.root / "stuck", "w"):
+        pass
+    os.waitid(os.P_PID, reader._left_behind, os.WEXITED | os.WNOWAIT)
+    reports = [VfReport(2, True, {0: {"vlan": 5}, 1: {"vlan": 6}})]
+    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: reports)
+    reader.refresh(snapshot, Scope("vfs", identity))
+    assert (len(made), [vf.attributes for vf in snapshot.pfs[identity].vfs]) == (2, [{"vlan": 5}, {"vlan": 6}])
+
+
+def test_attributes_are_not_asked_for_behind_another_run(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    (identity,) = snapshot.pfs
+    monkeypatch.setattr(patience, "look", lambda root, notes: Processes(waiting={"reconciler-net": [4711]}))
+    reader.refresh(snapshot, Scope("pf", identity))
+    monkeypatch.setattr(module, "call", lambda *_: pytest.fail("it was asked"))
+    reader.refresh(snapshot, Scope("vfs", identity))
+    assert "process 4711 waits" in snapshot.notes[-1]
 
 
 def test_without_netlink_everything_counts_as_used(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,22 @@ def test_an_override_that_hangs_is_unknown_with_a_note(tmp_path: Path, monkeypat
     (pf,) = Sysfs(tmp_path, notes).pfs().values()
     assert [vf.driver_override for vf in pf.vfs] == ["vfio-pci", None]
     assert "does not answer" in notes[0]
+
+
+def test_an_override_that_hangs_says_nothing_of_another_pf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        Tree(tmp_path).pf(f"0000:0{number}:00.0", f"enp{number}s0", vfs=2)
+
+    def read(paths: Sequence[str], seconds: float) -> Reads:
+        hangs = next((path for path in paths if "/0000:01:" in path), None)
+        before = paths[: paths.index(hangs)] if hangs else paths
+        return Reads(dict.fromkeys(before, "vfio-pci"), hangs)
+
+    monkeypatch.setattr(module, "read_files", read)
+    notes: list[str] = []
+    found = Sysfs(tmp_path, notes).some_pfs(["pci/0000:01:00.0", "pci/0000:02:00.0"])
+    overrides = [[vf.driver_override for vf in pf.vfs] for pf in found.values()]
+    assert (overrides, len(notes)) == ([[None, None], ["vfio-pci", "vfio-pci"]], 1)
 
 
 def test_no_uses_are_shared_between_vfs(tmp_path: Path) -> None:

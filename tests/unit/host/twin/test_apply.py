@@ -88,6 +88,27 @@ def test_a_kill_in_the_middle_converges_with_the_next_run(lab: Folder) -> None:
     lab.on("plan", LAB, "--detailed-exitcode")
 
 
+@pytest.mark.parametrize("way", ["resume", "rollback"])
+@pytest.mark.parametrize("number", [4, 6, 8, 11, 14])
+def test_a_kill_within_a_round_of_two_pfs(lab: Folder, number: int, way: str) -> None:
+    """Some orders of the round were carried out, and all of them are on record as begun."""
+    pf = (
+        'match = {{ name = "enp{0}s0" }}\nlink = "up"\nvfs = 3\nvf_driver = "vfio-pci"\n'
+        "vf_defaults = {{ trust = true }}\n"
+    )
+    text = "".join(f"[pf.p{n}]\n{pf.format(n)}" for n in (1, 2))
+    (lab.path / "two.toml").write_text(f"schema = 1\n{text}")
+    before = [(pf.num_vfs, pf.up, pf.autoprobe) for pf in read_twin(lab.path / "x").pfs.values()]
+    lab.run("sim", "fault", "x", "--at", str(number), "--crash")
+    lab.on("apply", "two.toml", "--yes", code=-signal.SIGKILL)
+    if way == "resume":
+        assert "was interrupted" in lab.on("apply", "two.toml", "--yes")
+        lab.on("plan", "two.toml", "--detailed-exitcode")
+    else:
+        lab.on("rollback", "--yes")
+        assert [(pf.num_vfs, pf.up, pf.autoprobe) for pf in read_twin(lab.path / "x").pfs.values()] == before
+
+
 def test_a_write_that_fails_stops_what_needs_it_and_the_rest_goes_on(lab: Folder) -> None:
     lab.run("sim", "fault", "x", "--at", "5", "--errno", "ENOMEM")
     said = lab.on("apply", LAB, "--yes", code=4)

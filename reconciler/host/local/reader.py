@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ from reconciler.host.refusals import describe
 
 T = TypeVar("T")
 
+_LOOK_HOLDS = 5.0
+"""Seconds for which a look at the processes is good enough for a reading that waits for no device's lock."""
 _NETWORK_SECONDS = 20.0
 """For all interfaces; a driver that asks its firmware for each VF takes a few milliseconds per VF."""
 
@@ -54,6 +57,8 @@ class LocalReader:
         self._counters = CounterReader()
         self._left_behind = 0
         """Our own process that still waits for the network interfaces, when it was last looked at; 0: none."""
+        self._looked_at = -_LOOK_HOLDS
+        """Seconds of the monotonic clock at which the processes were last looked at."""
         self._others_wait = False
         """Whether another run's did, when all processes were last looked at."""
 
@@ -155,8 +160,11 @@ class LocalReader:
         snapshot.pfs |= self._network(found, sysfs, seen)
 
     def _refresh_vfs(self, snapshot: Snapshot, identities: Sequence[str], notes: list[str]) -> None:
-        """The attributes of their VFs, with nothing else: a quarter of the time. Where that answer is not all there is
+        """The attributes of their VFs, with nothing else: a quarter of the time. Only after a while are the processes
+        looked at again, which may have begun to hang. Where that answer is not all there is
         to say (a VF without an entry, a PF that is gone, a kernel that does not answer), all of them are read."""
+        if time.monotonic() > self._looked_at + _LOOK_HOLDS:
+            self._look(snapshot, notes)
         pfs = [snapshot.pfs[identity] for identity in identities if identity in snapshot.pfs]
         reports: list[VfReport] = []
         if not (self._others_wait or self._still_waits()):
@@ -171,6 +179,7 @@ class LocalReader:
     def _look(self, snapshot: Snapshot, notes: list[str]) -> Processes:
         """Before anything that may take a device's lock is read."""
         seen = self._patience.look(self.root, notes)
+        self._looked_at = time.monotonic()
         snapshot.vfio_open, snapshot.hangs = seen.vfio_open, seen.hangs
         self._others_wait = bool(seen.waiting.get(NETWORK))
         notes += [f"{describe(hang)}." for hang in seen.hangs]

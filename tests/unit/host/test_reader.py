@@ -96,6 +96,22 @@ def test_attributes_are_read_back_with_nothing_else(tree: Tree, monkeypatch: pyt
     assert snapshot.pfs[pf.id].mtu == 9000, "no answer: all is read"
 
 
+def test_processes_are_looked_at_again_after_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = LocalReader("qemu:///system", tree.root)
+    snapshot = reader.observe()
+    (pf,) = snapshot.pfs.values()
+    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: [VfReport(2, True, {0: {}, 1: {}})])
+    looks = []
+    real = reader._patience.look
+    monkeypatch.setattr(reader._patience, "look", lambda *given: looks.append(given) or real(*given))
+    reader.refresh(snapshot, Scope("vfs", pf.id))
+    assert looks == []
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 6)
+    reader.refresh(snapshot, Scope("vfs", pf.id))
+    assert len(looks) == 1
+
+
 def test_attributes_are_not_asked_for_behind_a_question_that_hangs(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """One process waits, of this run; no other is made to wait behind it until it is back."""
     reader = LocalReader("qemu:///system", tree.root)

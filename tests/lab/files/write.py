@@ -32,6 +32,13 @@ def set_vfs() -> None:
             raise error
 
 
+def together() -> None:
+    """Has one answer per order."""
+    for error in writer.together([lambda: writer.set_mtu(PF, 1700), lambda: writer.set_mtu(OTHER_PF, 1700)]):
+        if error is not None:
+            raise error
+
+
 def set_bridge() -> None:
     """Of a NIC that is there, in a definition."""
     writer.attach_nic("db1", STANDBY, live=False, config=True)
@@ -56,6 +63,7 @@ def opened(path: str, flags: int) -> None:
 ATTEMPTS: dict[str, Callable[[], object]] = {
     "set_vfs": set_vfs,
     "set_mtu": lambda: writer.set_mtu(PF, 1600),
+    "together": together,
     "set_autoprobe": lambda: writer.set_autoprobe(PF, True),
     "bind_vf": lambda: writer.bind_vf(PF, 0, "vfio-pci", SECONDS),
     "stop_pool": lambda: writer.stop_pool("data"),

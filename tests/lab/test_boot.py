@@ -141,6 +141,7 @@ def test_from_the_second_boot_on_libvirt_starts_pool_and_guest_by_itself(host: H
     assert "attach" not in said
 
 
+@pytest.mark.long
 def test_without_the_units_the_pool_is_inactive(host: Host) -> None:
     host.reconciler("install-units --remove").expect(0).says(f"Removed: /etc/systemd/system/{BOOT}")
     assert host.sh("ls /etc/systemd/system | grep reconciler || true") == ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.lab.conftest import Host
 from tests.lab.machinery.basics import wait_until
 
@@ -24,6 +26,7 @@ def inside(host: Host, guest: str, command: str) -> None:
     host.sh(f"virsh qemu-agent-command --timeout 30 {guest} '{json.dumps(order)}'")
 
 
+@pytest.mark.long
 def test_what_is_inside_and_what_can_not_be_known(host: Host) -> None:
     host.sh("echo 4 >/sys/class/net/enp1s0/device/sriov_numvfs; ip link set enp1s0 up")
     for number, function in ((1, 0), (2, 2), (3, 4)):

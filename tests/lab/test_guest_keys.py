@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from tests.lab.conftest import Host
 
 DB1, WEB1 = "52:54:00:6d:92:01", "52:54:00:6d:92:02"
@@ -60,6 +62,7 @@ def test_spare_ports_come_and_go(host: Host) -> None:
     assert free_ports(host, "db1") == before
 
 
+@pytest.mark.long
 def test_a_vf_and_what_stands_in_for_it_come_and_go(host: Host) -> None:
     host.put("guest-keys.toml")
     host.reconciler("plan guest-keys.toml").expect(1).says("failover-no-bridge")

@@ -285,9 +285,9 @@ def show_plan(options: Options, plan: Plan) -> None:
 
 def refuse_recorded(options: Options) -> None:
     """A recorded host can't be changed: said before anything else."""
-    from reconciler.host import open
+    from reconciler.host import open as hosts
 
-    open.refuse_recorded(options.host)
+    hosts.refuse_recorded(options.host)
 
 
 _SAVED = "Use --yes, or save a plan with: reconciler plan FILE -o PLAN, and apply that."

@@ -377,10 +377,10 @@ class Executor:
             return {action.id: error for action in actions if may_take(action)}
 
     def _read_pfs(self, batch: Sequence[Action], *, back: bool = False) -> None:
-        """All PFs of a round in one pass; where it is about attributes of VFs, these alone. ``back``: to see what the
-        round has changed."""
+        """All PFs of a round in one pass; where it is about attributes of VFs which nobody can lose, these alone.
+        ``back``: to see what the round has changed."""
         keys = dict.fromkeys(OPERATIONS[action.op].scope(action.args).key for action in batch)
-        attributes = all(action.op == "vf.set" for action in batch)
+        attributes = all(action.op == "vf.set" and (back or not may_take(action)) for action in batch)
         self.reader.refresh(self.host, Scope("vfs" if attributes else "pf", " ".join(keys)))
         self._read_at = dict.fromkeys(keys, self.writer.clock.monotonic()) if back and not attributes else {}
 

@@ -7,7 +7,8 @@ RTNL lock blocks every reader and writer of network interfaces, inside of their 
 rtnetlink_rcv_msg), where a socket's timeout doesn't count. Such a process can't be killed, so it must not be ours:
 the parent returns at its deadline and the child ends whenever the kernel lets it. The child's name says what it is
 for, and a file that it keeps open how long its parent waits, so that a later run can tell it from others
-(`reconciler.host.local.processes`).
+(`reconciler.host.local.processes`). What is asked of the network interfaces goes to a child that stays for the next
+question (`reconciler.host.local.standing`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import errno
 import gc
 import json
 import os
-import pickle
 import re
 import select
 import subprocess
@@ -26,17 +26,16 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 WRITES, READS, NETWORK = "reconciler-set", "reconciler-get", "reconciler-net"
 """Names of the children, by what they are for: a write to sysfs or to the network interfaces, a read of sysfs, a read
 of the network interfaces. The kernel keeps 15 characters (TASK_COMM_LEN)."""
 
-WAITED_FOR = re.compile(r"/memfd:reconciler-(\d+)-until-([\d.]+) .*")
-"""What /proc/PID/fd shows of a child's open file: its parent's process id, and its deadline by CLOCK_MONOTONIC."""
+WAITED_FOR = re.compile(r"/memfd:reconciler-(\d+)-since-([\d.]+)-until-([\d.]+) .*")
+"""What /proc/PID/fd shows of a child's open file: its parent's process id, and since and until when that one waits for
+it, by CLOCK_MONOTONIC."""
 
 Send = Callable[[bytes], None]
-T = TypeVar("T")
 
 
 class NoAnswer(Exception):
@@ -130,29 +129,6 @@ def read_files(paths: Sequence[str], seconds: float) -> Reads:
     return Reads(texts, None if complete or len(lines) >= len(paths) else paths[len(lines)])
 
 
-def call(work: Callable[[], T], seconds: float, name: str) -> T:
-    """What ``work`` returns, or raises, in a child of this name. Raises NoAnswer after so many seconds, and OSError
-    (EIO) when the child died."""
-
-    def answer(send: Send) -> None:
-        try:
-            done: tuple[bool, object] = (True, work())
-        except OSError as error:
-            done = (False, OSError(error.errno, error.strerror or str(error)))
-        except Exception as error:  # noqa: BLE001 (raised again in the parent)
-            done = (False, RuntimeError(f"{type(error).__name__}: {error}"))
-        send(pickle.dumps(done))
-
-    received = b"".join(_in_child(answer, seconds, name))
-    if not received:
-        raise OSError(errno.EIO, "the process that asked for it died")
-    good, value = pickle.loads(received)
-    if not good:
-        raise value
-    result: T = value
-    return result
-
-
 def _read(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -164,43 +140,63 @@ def _read(path: str) -> str | None:
 def _in_child(work: Callable[[Send], None], seconds: float, name: str) -> _Received:
     """Runs `work` in a child and iterates over what it sends until it ends."""
     reading, writing = os.pipe()
-    parent, until = os.getpid(), time.monotonic() + seconds
-    with warnings.catch_warnings():
-        # Python warns about fork next to threads. The child touches nothing that another thread may have
-        # locked.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        _be_child(work, writing, name, f"reconciler-{parent}-until-{until:f}")
-    os.close(writing)
-    return _Received(reading, pid, until)
+    parent, since = os.getpid(), time.monotonic()
 
-
-def _be_child(work: Callable[[Send], None], writing: int, name: str, waited_for: str) -> None:
-    """Never returns. Everything inherited is closed first: a child that is left behind must hold neither the
-    lock of the run nor the pipe that somebody reads our output from."""
-    try:
-        gc.disable()
-        os.setsid()
-        with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:  # A sandbox may forbid it.
-            comm.write(name)
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        for number in os.listdir("/proc/self/fd"):
-            if int(number) > 2 and int(number) != writing:
-                with contextlib.suppress(OSError):  # the listing's own descriptor is among them
-                    os.close(int(number))
-        with contextlib.suppress(OSError, AttributeError):  # A sandbox may forbid it, an old C library not have it.
-            os.memfd_create(waited_for)
+    def child() -> None:
+        say_what_for(name, parent, since, since + seconds)
 
         def send(data: bytes) -> None:
             while data:
                 data = data[os.write(writing, data) :]
 
         work(send)
+
+    pid = fork(child, writing)
+    os.close(writing)
+    return _Received(reading, pid, since + seconds)
+
+
+def fork(work: Callable[[], None], keep: int) -> int:
+    """The process id of a child that does this and ends. Of what it inherits it keeps this one descriptor: one that is
+    left behind must hold neither the lock of the run nor the pipe that somebody reads our output from."""
+    with warnings.catch_warnings():
+        # Python warns about fork next to threads. The child touches nothing that another thread may have
+        # locked.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    try:
+        gc.disable()
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        for number in os.listdir("/proc/self/fd"):
+            if int(number) > 2 and int(number) != keep:
+                with contextlib.suppress(OSError):  # the listing's own descriptor is among them
+                    os.close(int(number))
+        work()
     finally:
         os._exit(0)
+
+
+def say_what_for(name: str, parent: int, since: float, until: float, instead_of: int = -1) -> int:
+    """In a child: tells by its name what it is at, and by an open file who waits for that, from when and until when, by
+    CLOCK_MONOTONIC. Returns that file, which takes the place of another; -1 for none."""
+    said = -1
+    with contextlib.suppress(OSError, AttributeError):  # A sandbox may forbid it, an old C library not have it.
+        said = os.memfd_create(f"reconciler-{parent}-since-{since:f}-until-{until:f}")
+    if instead_of >= 0:
+        os.close(instead_of)
+    take_name(name)
+    return said
+
+
+def take_name(name: str) -> None:
+    """In a child: the name that others see."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:  # A sandbox may forbid it.
+        comm.write(name.encode())
 
 
 class _Received:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from reconciler.host.local.link_reports import (
     ANY_ADDRESS,
@@ -86,10 +87,19 @@ def fill_vfs(pfs: Sequence[Pf], notes: list[str]) -> None:
                 time.sleep(0.1)
 
 
-def read_vfs(pfs: Sequence[Pf]) -> list[VfReport]:
-    """What each PF says of its VFs at this moment. Raises OSError, and ValueError for an answer that is cut short."""
+def read_network(pfs: Sequence[Pf], root: Path, ssh: Ssh | None) -> tuple[Sequence[Pf], list[str]]:
+    """The PFs with all that the network interfaces tell of them and their VFs, and notes. Raises OSError."""
+    own = Sysfs(root, [])
+    fill_links(pfs, read_links(ssh), own)
+    fill_vfs(pfs, own.notes)
+    return pfs, own.notes
+
+
+def read_vfs(interfaces: Sequence[int]) -> list[bytes]:
+    """What each PF says of its VFs at this moment, for `reconciler.host.local.vf_reports.decode`; ``interfaces``: their
+    indices. Raises OSError."""
     with RtnlSocket() as socket:
-        return [decode(socket.get_link(pf.ifindex, EXT_MASK)) for pf in pfs]
+        return [socket.get_link(interface, EXT_MASK) for interface in interfaces]
 
 
 def complete(pf: Pf, report: VfReport) -> bool:

@@ -30,9 +30,10 @@ _WRITTEN = re.compile(
 """Files of sysfs whose writes take a device's lock (drivers/pci/iov.c, drivers/pci/pci-sysfs.c, drivers/base/bus.c)."""
 _OURS = {WRITES, READS, NETWORK}
 _PATIENCE = 20.0
-"""Seconds after which a child of ours is one that was left behind, when it doesn't say how long it is waited for."""
+"""Seconds after which a child of ours is one that was left behind, when it doesn't say how long it is waited for, or
+that can't be seen."""
 _ORPHAN = 5.0
-"""The same, when its parent is gone."""
+"""The same for one that says it, when its parent is gone."""
 _GUEST_SECONDS = 1.0
 _GUEST = re.compile(r"(?:^|\0)guest=((?:[^,\0]|,,)+)")
 """QEMU's -name as libvirt writes it: a comma twice (qemuBuildNameCommandLine, virQEMUBuildBufferEscapeComma)."""
@@ -46,6 +47,16 @@ class Write:
     """Tells it from every other one: the process, when that began, what it writes to, its finished writes so far."""
     left: float | None
     """Seconds that it still has; at 0 and less it hangs. ``None``: it is not ours, so that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """What a child of ours is at: one of many, for a child that stays."""
+
+    age: float
+    """Seconds for which it is at it."""
+    left: float
+    """Seconds that it still has; at 0 and less it was left behind."""
 
 
 @dataclass(slots=True)
@@ -71,8 +82,6 @@ def look(root: Path, notes: list[str]) -> Processes:
     hidden = 0
     for pid in _pids(root):
         command, state, began, parent = _status(f"{root}/proc/{pid}")
-        if command in _OURS and _age(root, began) > _PATIENCE:
-            found.waiting.setdefault(command, []).append(pid)
         if not groups_to_look_for and state != "D" and command not in _OURS:
             continue
         folder = root / "proc" / str(pid)
@@ -80,18 +89,23 @@ def look(root: Path, notes: list[str]) -> Processes:
             targets = _open_files(folder)
         except PermissionError:
             hidden += 1
+            if command in _OURS and state == "D" and _age(root, began) > _PATIENCE:
+                found.waiting.setdefault(command, []).append(pid)
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
+        errand = _errand(root, targets.values(), began, parent) if command in _OURS else None
+        if errand is not None and errand.left <= 0:
+            found.waiting.setdefault(command, []).append(pid)
         seen = Process(pid, command)
         for group in _groups(targets, cdevs):
             open_groups.setdefault(group, {})[pid] = seen
         hang = _hang(root, folder, command, state, targets)
         if hang is not None:
-            hang.since = _time(root, began)
+            hang.since = _time(_age(root, began) if errand is None else errand.age)
             found.hangs.append(hang)
-            left = _left(targets.values(), parent, _age(root, began)) if command in _OURS else None
-            found.writes[pid] = Write(f"{pid} {began} {hang.path} {_finished_writes(folder)}", left)
+            written = f"{pid} {began} {hang.path} {_finished_writes(folder)}"
+            found.writes[pid] = Write(written, errand.left if errand is not None else None)
     _name_guests(root, [process for held in open_groups.values() for process in held.values()])
     if hidden and groups_to_look_for:
         notes.append(
@@ -185,12 +199,14 @@ def _is_inside(process: Path, number: int, state: str) -> bool:
     return len(call) > 1 and call[0] != "-1" and int(call[1], 16) == number
 
 
-def _left(targets: Iterable[str], parent: int, age: float) -> float:
-    """Seconds that a child of ours still has. It is made for one write, so its age is that of the write."""
+def _errand(root: Path, targets: Iterable[str], began: float, parent: int) -> _Errand:
     waited_for = next((match for target in targets if (match := WAITED_FOR.fullmatch(target))), None)
     if waited_for is None:
-        return _PATIENCE - age
-    return float(waited_for[2]) - time.monotonic() if int(waited_for[1]) == parent else _ORPHAN - age
+        age = _age(root, began)
+        return _Errand(age, _PATIENCE - age)
+    now = time.monotonic()
+    age = now - float(waited_for[2])
+    return _Errand(age, float(waited_for[3]) - now if int(waited_for[1]) == parent else _ORPHAN - age)
 
 
 def _finished_writes(process: Path) -> str:
@@ -279,8 +295,8 @@ def _age(root: Path, began: float) -> float:
     return float(uptime[0]) - began if uptime else 0.0
 
 
-def _time(root: Path, began: float) -> str:
-    when = datetime.fromtimestamp(time.time() - _age(root, began), UTC)
+def _time(age: float) -> str:
+    when = datetime.fromtimestamp(time.time() - age, UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

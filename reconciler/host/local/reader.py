@@ -14,7 +14,7 @@ import reconciler
 from reconciler.host.counters import PfCounters
 from reconciler.host.local import netlink
 from reconciler.host.local.boot_loader import read_boot
-from reconciler.host.local.child import NETWORK, READS, NoAnswer, call
+from reconciler.host.local.child import NETWORK, READS, NoAnswer
 from reconciler.host.local.claims.read import read_claims
 from reconciler.host.local.host_network import read_host_network
 from reconciler.host.local.hugepages import read_huge_pages
@@ -28,10 +28,11 @@ from reconciler.host.local.pci_drivers import devices_by_driver
 from reconciler.host.local.platform import read_platform
 from reconciler.host.local.processes import Processes
 from reconciler.host.local.saved import fill_saved
+from reconciler.host.local.standing import ask
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.systemd import read_services
 from reconciler.host.local.vf_counters import CounterReader
-from reconciler.host.local.vf_reports import VfReport
+from reconciler.host.local.vf_reports import VfReport, decode
 from reconciler.host.model import BootArguments, HostIdentity, Modules, Pf, Snapshot, Use
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
@@ -168,8 +169,8 @@ class LocalReader:
         pfs = [snapshot.pfs[identity] for identity in identities if identity in snapshot.pfs]
         reports: list[VfReport] = []
         if not (self._others_wait or self._still_waits()):
-            with contextlib.suppress(NoAnswer, OSError, RuntimeError):
-                reports = self._ask_network(lambda: netlink.read_vfs(pfs))
+            with contextlib.suppress(NoAnswer, OSError, RuntimeError, ValueError):
+                reports = [decode(told) for told in self._ask_network(netlink.read_vfs, [pf.ifindex for pf in pfs])]
         if len(reports) != len(identities) or not all(map(netlink.complete, pfs, reports)):
             self._refresh_pfs(snapshot, identities, notes)
             return
@@ -192,18 +193,12 @@ class LocalReader:
         if not pfs:
             return pfs
 
-        def work() -> tuple[dict[str, Pf], list[str]]:
-            own = Sysfs(self.root, [])
-            ssh = find_ssh(self.root, os.environ, os.getpid())
-            netlink.fill_links(pfs.values(), netlink.read_links(ssh), own)
-            netlink.fill_vfs(list(pfs.values()), own.notes)
-            return pfs, own.notes
-
         try:
             waits = next(iter(seen.waiting.get(NETWORK, [])), self._still_waits())
             if waits:
                 raise NoAnswer(waits)
-            found, notes = self._ask_network(work)
+            ssh = find_ssh(self.root, os.environ, os.getpid())
+            found, notes = self._ask_network(netlink.read_network, list(pfs.values()), self.root, ssh)
         except NoAnswer as error:
             why = (
                 f"the kernel does not answer, and process {error.pid} waits for it: probably a driver hangs while it "
@@ -213,7 +208,7 @@ class LocalReader:
             why = error.strerror or str(error)
         else:
             sysfs.notes += notes
-            return found
+            return {pf.id: pf for pf in found}
         sysfs.notes.append(f"The kernel's network interfaces can't be read: {why}.")
         unknown = Use("unknown", "the network interfaces can't be read")
         for pf in pfs.values():
@@ -223,10 +218,10 @@ class LocalReader:
                     vf.uses.append(unknown)
         return pfs
 
-    def _ask_network(self, work: Callable[[], T]) -> T:
-        """As `call`; remembers who is left behind."""
+    def _ask_network(self, function: Callable[..., T], *arguments: object) -> T:
+        """As `ask`; remembers who is left behind."""
         try:
-            return call(work, _NETWORK_SECONDS, NETWORK)
+            return ask(function, *arguments, seconds=_NETWORK_SECONDS, name=NETWORK)
         except NoAnswer as error:
             self._left_behind = error.pid
             raise

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 RTM_NEWLINK = 16
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
@@ -43,8 +43,7 @@ RETRY = {errno.EAGAIN, errno.EBUSY}
 later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The body of one change. `group`: requests of one group must take effect in the order in which they
     stand."""
 
@@ -52,8 +51,7 @@ class Request:
     group: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """`code` is 0 or a positive errno; `text` is what the kernel's extended acknowledgement says, or ""."""
 
     code: int
@@ -215,6 +213,12 @@ class RtnlSocket:
                 answers.update((n, a) for n, a in decode_answers(data).items() if n >= first)
         self.socket.settimeout(_ANSWER_SECONDS)
         return [answers.get(first + n, Answer(lost)) for n in range(len(requests))]
+
+
+def change(requests: Sequence[Request]) -> list[Answer]:
+    """`RtnlSocket.change` with a socket of its own."""
+    with RtnlSocket() as channel:
+        return channel.change(requests)
 
 
 def message(body: bytes, sequence: int) -> bytes:

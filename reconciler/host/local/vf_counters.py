@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 
 from reconciler.host.counters import Counters, PfCounters, choose, per_vf
-from reconciler.host.local.child import NETWORK, NoAnswer, call
+from reconciler.host.local.child import NETWORK, NoAnswer
 from reconciler.host.local.ethtool import statistics
 from reconciler.host.local.rtnl import RtnlSocket
+from reconciler.host.local.standing import ask
 from reconciler.host.local.vf_reports import WITH_STATISTICS, decode
 from reconciler.host.model import Pf
 
@@ -30,7 +31,7 @@ class CounterReader:
         if self._waiting and _runs(self._waiting):
             return _unknown(pfs, f"the kernel does not answer, and process {self._waiting} waits for it")
         try:
-            return call(lambda: {pf.id: _read(pf) for pf in pfs}, self._seconds, NETWORK)
+            return ask(_read_all, pfs, seconds=self._seconds, name=NETWORK)
         except NoAnswer as error:
             self._waiting = error.pid
             return _unknown(
@@ -51,6 +52,10 @@ def _runs(child: int) -> bool:
 def _unknown(pfs: Sequence[Pf], why: str) -> dict[str, PfCounters]:
     taken = time.monotonic()
     return {pf.id: PfCounters(taken, "unknown", problem=why) for pf in pfs}
+
+
+def _read_all(pfs: Sequence[Pf]) -> dict[str, PfCounters]:
+    return {pf.id: _read(pf) for pf in pfs}
 
 
 def _read(pf: Pf) -> PfCounters:

@@ -13,7 +13,7 @@ from typing import Literal
 from reconciler.clock import Clock
 from reconciler.host.local import rtnl, sysfs_writes, vf_requests
 from reconciler.host.local.boot_writer import set_arguments
-from reconciler.host.local.child import WRITES, NoAnswer, call
+from reconciler.host.local.child import WRITES, NoAnswer
 from reconciler.host.local.host_network import write_host_network
 from reconciler.host.local.hugepages import set_huge_pages, write_own
 from reconciler.host.local.initramfs import OWN_FILE, rebuild
@@ -27,6 +27,7 @@ from reconciler.host.local.modules import (
 )
 from reconciler.host.local.modules_load import write_load
 from reconciler.host.local.side_by_side import side_by_side
+from reconciler.host.local.standing import ask
 from reconciler.host.local.sysfs import Sysfs, device_directory
 from reconciler.host.local.systemd import set_service, set_service_at_boot
 from reconciler.host.local.vf_driver import VfBinding
@@ -191,9 +192,4 @@ class LocalWriter:
 def _change(requests: Sequence[rtnl.Request]) -> list[rtnl.Answer]:
     """In a child: the kernel works on a request inside of our own sendmsg, for as long as somebody holds RTNL. Raises
     NoAnswer, OSError."""
-
-    def work() -> list[rtnl.Answer]:
-        with rtnl.RtnlSocket() as socket:
-            return socket.change(requests)
-
-    return call(work, _NETWORK, WRITES)
+    return ask(rtnl.change, requests, seconds=_NETWORK, name=WRITES)

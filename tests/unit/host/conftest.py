@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from reconciler.host.local import standing
 from tests.unit.host.fake_libvirt import FakeLibvirt
 
 
@@ -15,3 +16,16 @@ def libvirt(monkeypatch: pytest.MonkeyPatch) -> FakeLibvirt:
     fake = FakeLibvirt()
     monkeypatch.setitem(sys.modules, "libvirt", fake)
     return fake
+
+
+class Ending(list[standing._Child]):
+    """In place of the children that stay: each ends when it has answered."""
+
+    def append(self, child: standing._Child) -> None:
+        child.end()
+
+
+@pytest.fixture(autouse=True)
+def no_child_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every question goes to a new child, which knows what the test has put in the place of the kernel by then."""
+    monkeypatch.setattr(standing, "_idle", Ending())

@@ -75,7 +75,8 @@ def test_a_child_tells_by_its_open_files_who_waits_for_it_and_until_when(tmp_pat
     (found,) = [match for file in files if (match := child.WAITED_FOR.fullmatch(os.readlink(file)))]
     os.close(os.open(tmp_path / "pipe", os.O_RDONLY))
     assert int(found[1]) == os.getpid()
-    assert began < float(found[2]) - 0.5 < time.monotonic() - 0.5
+    assert began < float(found[2]) < time.monotonic() - 0.5
+    assert float(found[3]) - float(found[2]) == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_child_left_behind_holds_no_lock_of_ours(tmp_path: Path) -> None:

@@ -154,10 +154,11 @@ def test_our_children_that_were_left_behind(tmp_path: Path) -> None:
 def test_a_child_of_ours_says_how_long_it_is_waited_for(held: Tree) -> None:
     """As long as the one who waits is there."""
     soon = time.monotonic() + 30
-    for pid, until, parent, began in ((50, soon, 40, 100), (51, 1.5, 40, 100), (52, soon, 1, 100), (53, soon, 1, 158)):
-        waited_for = f"/memfd:reconciler-40-until-{until:f} (deleted)"
+    now = time.monotonic()
+    for pid, until, parent, age in ((50, soon, 40, 60), (51, 1.5, 40, 60), (52, soon, 1, 60), (53, soon, 1, 2)):
+        waited_for = f"/memfd:reconciler-40-since-{now - age:f}-until-{until:f} (deleted)"
         writing(held, pid, waited_for, f"{PF}/sriov_numvfs", command="reconciler-set")
-        status(held, pid, "reconciler-set", "D", began, parent)
+        status(held, pid, "reconciler-set", "D", parent=parent)
     writing(held, 54, f"{PF}/sriov_numvfs", command="reconciler-set")
     writing(held, 55, f"{PF}/sriov_numvfs")
     left = {pid: write.left for pid, write in look(held.root, []).writes.items()}
@@ -166,6 +167,34 @@ def test_a_child_of_ours_says_how_long_it_is_waited_for(held: Tree) -> None:
     assert told == {50: 30, 52: 5 - 60, 53: 5 - 2, 54: 20 - 60}
     assert left[51] is not None
     assert left[51] < 0
+
+
+def test_a_child_that_stays_is_as_old_as_what_it_is_at(tmp_path: Path) -> None:
+    tree, now = Tree(tmp_path), time.monotonic()
+    for pid, name, since, until in (
+        (50, "reconciler-net", now - 1, now + 19),
+        (51, "reconciler-net", now - 21, now - 1),
+        (52, "reconciler", now - 99, now - 79),  # It has answered, and has nothing to do.
+        (53, "reconciler-set", now - 61, now - 1),
+    ):
+        process(tree, pid, name, f"/memfd:reconciler-40-since-{since:f}-until-{until:f} (deleted)")
+        status(tree, pid, name, "D", parent=40)
+    seen = look(tmp_path, [])
+    assert seen.waiting == {"reconciler-net": [51], "reconciler-set": [53]}
+    (hang,) = seen.hangs
+    assert (hang.pid, hang.path) == (53, "")
+    assert abs(datetime.fromisoformat(hang.since).timestamp() - (time.time() - 61)) < 5
+
+
+def test_where_a_childs_files_are_hidden_it_waits_if_it_is_old_and_inside_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = Tree(tmp_path)
+    for pid, state, began in ((50, "D", 100), (51, "S", 100), (52, "D", 159)):
+        process(tree, pid, "reconciler-net")
+        status(tree, pid, "reconciler-net", state, began)
+    deny(monkeypatch)
+    assert look(tmp_path, []).waiting == {"reconciler-net": [50]}
 
 
 def test_a_guests_name_with_a_comma(held: Tree) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from reconciler.host.local import reader as module
 from reconciler.host.local.operator import Link, Links, Ssh
 from reconciler.host.local.processes import Processes
 from reconciler.host.local.reader import LocalReader
+from reconciler.host.local.rtnl import attribute, ifinfo
 from reconciler.host.local.saved import decode
-from reconciler.host.local.vf_reports import VfReport
 from reconciler.host.model import Hang, HostIdentity, Use
 from reconciler.host.protocol import Scope
 from reconciler.host.snapshot import dump, load
@@ -37,6 +38,21 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     monkeypatch.setattr(netlink, "fill_vfs", lambda pfs, notes: None)
     monkeypatch.setitem(sys.modules, "libvirt", None)
     return tree
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, told: Callable[[], bytes]) -> None:
+    """Has the kernel say this of a PF's VFs."""
+    monkeypatch.setattr(netlink.RtnlSocket, "get_link", lambda self, interface, mask: told())
+
+
+def vlans(*found: int) -> bytes:
+    """A link message of a PF with two VFs, and what these have."""
+    entries = [
+        attribute(1, struct.pack("=I32s", index, b"\2" * 6)) + attribute(2, struct.pack("=III", index, vlan, 0))
+        for index, vlan in enumerate(found)
+    ]
+    listed = attribute(22, b"".join(attribute(1, entry) for entry in entries))
+    return ifinfo(3) + attribute(21, struct.pack("=I", 2)) + listed
 
 
 def test_observing(tree: Tree) -> None:
@@ -83,14 +99,15 @@ def test_attributes_are_read_back_with_nothing_else(tree: Tree, monkeypatch: pyt
     snapshot = reader.observe()
     (pf,) = snapshot.pfs.values()
     pf.mtu = 1  # Stays, as long as it isn't read.
-    reports = [VfReport(2, True, {0: {"vlan": 5}, 1: {"vlan": 6}})]
-    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: reports)
+    tell(monkeypatch, lambda: vlans(5, 6))
     reader.refresh(snapshot, Scope("vfs", pf.id))
-    assert ([vf.attributes for vf in pf.vfs], snapshot.pfs[pf.id].mtu) == ([{"vlan": 5}, {"vlan": 6}], 1)
-    reports[0] = VfReport(2, True, {0: {"vlan": 5}})
-    reader.refresh(snapshot, Scope("vfs", pf.id))
-    assert snapshot.pfs[pf.id].mtu == 9000, "an entry is missing: all is read"
-    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: sys.exit("no such thing"))
+    assert ([(vf.attributes or {})["vlan"] for vf in pf.vfs], snapshot.pfs[pf.id].mtu) == ([5, 6], 1)
+    for message, why in ((vlans(5), "an entry is missing"), (b"", "it is cut short")):
+        tell(monkeypatch, lambda told=message: told)
+        snapshot.pfs[pf.id].mtu = 1
+        reader.refresh(snapshot, Scope("vfs", pf.id))
+        assert snapshot.pfs[pf.id].mtu == 9000, f"{why}: all is read"
+    tell(monkeypatch, lambda: sys.exit("no such thing"))
     snapshot.pfs[pf.id].mtu = 1
     reader.refresh(snapshot, Scope("vfs", pf.id))
     assert snapshot.pfs[pf.id].mtu == 9000, "no answer: all is read"
@@ -100,7 +117,7 @@ def test_processes_are_looked_at_again_after_a_while_only(tree: Tree, monkeypatc
     reader = LocalReader("qemu:///system", tree.root)
     snapshot = reader.observe()
     (pf,) = snapshot.pfs.values()
-    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: [VfReport(2, True, {0: {}, 1: {}})])
+    tell(monkeypatch, lambda: vlans(5, 6))
     looks = []
     real = reader._patience.look
     monkeypatch.setattr(reader._patience, "look", lambda *given: looks.append(given) or real(*given))
@@ -118,26 +135,25 @@ def test_attributes_are_not_asked_for_behind_a_question_that_hangs(tree: Tree, m
     snapshot = reader.observe()
     (identity,) = snapshot.pfs
     made: list[str] = []
-    real = module.call
+    real = module.ask
 
-    def count(work: Callable[[], object], seconds: float, name: str) -> object:
+    def count(function: Callable[..., object], *arguments: object, seconds: float, name: str) -> object:
         made.append(name)
-        return real(work, seconds, name)
+        return real(function, *arguments, seconds=seconds, name=name)
 
-    monkeypatch.setattr(module, "call", count)
+    monkeypatch.setattr(module, "ask", count)
     monkeypatch.setattr(module, "_NETWORK_SECONDS", 0.2)
     os.mkfifo(tree.root / "stuck")
-    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: (tree.root / "stuck").read_text() and [])
+    tell(monkeypatch, lambda: (tree.root / "stuck").read_bytes())
     for _ in range(3):
         reader.refresh(snapshot, Scope("vfs", identity))
         assert (len(made), snapshot.pfs[identity].uses[0].kind) == (1, "unknown")
     with open(tree.root / "stuck", "w"):
         pass
     os.waitid(os.P_PID, reader._left_behind, os.WEXITED | os.WNOWAIT)
-    reports = [VfReport(2, True, {0: {"vlan": 5}, 1: {"vlan": 6}})]
-    monkeypatch.setattr(netlink, "read_vfs", lambda pfs: reports)
+    tell(monkeypatch, lambda: vlans(5, 6))
     reader.refresh(snapshot, Scope("vfs", identity))
-    assert (len(made), [vf.attributes for vf in snapshot.pfs[identity].vfs]) == (2, [{"vlan": 5}, {"vlan": 6}])
+    assert (len(made), [(vf.attributes or {})["vlan"] for vf in snapshot.pfs[identity].vfs]) == (2, [5, 6])
 
 
 def test_attributes_are_not_asked_for_behind_another_run(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +162,7 @@ def test_attributes_are_not_asked_for_behind_another_run(tree: Tree, monkeypatch
     (identity,) = snapshot.pfs
     monkeypatch.setattr(patience, "look", lambda root, notes: Processes(waiting={"reconciler-net": [4711]}))
     reader.refresh(snapshot, Scope("pf", identity))
-    monkeypatch.setattr(module, "call", lambda *_: pytest.fail("it was asked"))
+    monkeypatch.setattr(module, "ask", lambda *_, **__: pytest.fail("it was asked"))
     reader.refresh(snapshot, Scope("vfs", identity))
     assert "process 4711 waits" in snapshot.notes[-1]
 

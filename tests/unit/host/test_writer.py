@@ -278,7 +278,8 @@ class Socket:
 def test_links_and_vfs_go_to_the_interface_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Tree(tmp_path).pf()
     monkeypatch.setattr(rtnl, "RtnlSocket", Socket)
-    monkeypatch.setattr(writer_module, "call", lambda work, seconds, name: work())  # In this process, to look at it.
+    # In this process, to look at it.
+    monkeypatch.setattr(writer_module, "ask", lambda function, *arguments, seconds, name: function(*arguments))
     writer = LocalWriter("", tmp_path)
     Socket.answers = [Answer(0)]
     writer.set_link(PF, True)

@@ -22,7 +22,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.drivers.readback import is_half, matches
 from reconciler.drivers.table import facts
 from reconciler.host.model import Applied, Snapshot
-from reconciler.host.protocol import HostError, Reader, Scope, Writer
+from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
 from reconciler.kinds.action import Action
 from reconciler.kinds.hang import MOST_HANGING, in_the_way
 from reconciler.kinds.operations import OPERATIONS
@@ -75,6 +75,8 @@ class Executor:
     """It was waited for, and did not come back."""
     _written: set[str] = field(default_factory=set)
     """Actions that the host was asked for."""
+    _requests: dict[str, VfSet] = field(default_factory=dict)
+    """What the ``vf.set``s of the round come to, by what was read right before."""
 
     def execute(self, actions: Sequence[Action]) -> list[Outcome]:
         """All actions, in order; the outcome of each."""
@@ -116,20 +118,15 @@ class Executor:
             tell()
 
     def _batch(self, batch: list[Action]) -> None:
-        ready = []
+        self._tell(partial(self._tell_begun, batch))
+        ready, skipped = [], []
         for action in batch:
-            told: dict[str, object] = {
-                "id": action.id,
-                "op": action.op,
-                "address": action.address,
-                "args": action.args,
-            }
-            self._tell(partial(self.progress.begin, told))
             why = self._why_not(action)
             if why:
-                self._end(Outcome(action.id, "skipped", why))
+                skipped.append(Outcome(action.id, "skipped", why))
             else:
                 ready.append(action)
+        self._end(skipped)
         if not ready:
             return
         started = self.writer.clock.monotonic()
@@ -137,14 +134,13 @@ class Executor:
             self.journal.write("begin", actions=[action.id for action in ready])
         except ReconcilerError as error:
             if self.must_record:
-                for action in ready:
-                    self._end(failed(action, error))
+                self._end([failed(action, error) for action in ready])
                 return
         found = self._carry_out(ready)
+        seconds = self.writer.clock.monotonic() - started
         for outcome in found:
-            outcome.seconds = self.writer.clock.monotonic() - started
-            outcome.written = outcome.id in self._written
-            self._end(outcome)
+            outcome.seconds, outcome.written = seconds, outcome.id in self._written
+        self._end(found)
         self._journal_done(found)
 
     def _carry_out(self, ready: list[Action]) -> list[Outcome]:
@@ -177,9 +173,18 @@ class Executor:
         outcome = self.outcomes.get(need)
         return outcome is not None and not outcome.done
 
-    def _end(self, outcome: Outcome) -> None:
-        self.outcomes[outcome.id] = outcome
-        self._tell(lambda: self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error))
+    def _end(self, found: Sequence[Outcome]) -> None:
+        self.outcomes |= {outcome.id: outcome for outcome in found}
+        self._tell(partial(self._tell_ended, found))
+
+    def _tell_begun(self, batch: Sequence[Action]) -> None:
+        for action in batch:
+            told: dict[str, object] = {"id": action.id, "op": action.op, "address": action.address, "args": action.args}
+            self.progress.begin(told)
+
+    def _tell_ended(self, found: Sequence[Outcome]) -> None:
+        for outcome in found:
+            self.progress.end(outcome.id, outcome.outcome, outcome.seconds, outcome.error)
 
     def _journal_done(self, found: list[Outcome]) -> None:
         record = {
@@ -236,11 +241,12 @@ class Executor:
 
     def _refuse_behind_a_hang(self, action: Action) -> None:
         """A write that hangs, of this run or of any other, is not followed by another one that waits for it."""
-        if in_the_way(self.host, action.op, action.args):
-            # It may be back by now. Processes are looked at with any PF, also with one that is gone.
-            known = [*self.host.pfs, *(hang.pf for hang in self.host.hangs if hang.pf)]
-            if known:
-                self.reader.refresh(self.host, Scope("pf", known[0]))
+        if not in_the_way(self.host, action.op, action.args):
+            return
+        # It may be back by now. Processes are looked at with any PF, also with one that is gone.
+        known = [*self.host.pfs, *(hang.pf for hang in self.host.hangs if hang.pf)]
+        if known:
+            self.reader.refresh(self.host, Scope("pf", known[0]))
         why = in_the_way(self.host, action.op, action.args)
         if why:
             raise HostError("A write would wait behind one that hangs.", f"{why}. Nothing was written.")
@@ -275,7 +281,7 @@ class Executor:
         until, pause = self.writer.clock.monotonic() + deadline, 0.02
         short_since: float | None = None
         while True:
-            missing: ReconcilerError = not_seen(action, deadline)
+            missing: ReconcilerError | None = None
             seen: bool | None = False
             try:
                 if read:
@@ -293,7 +299,7 @@ class Executor:
             if short_since is not None and now >= short_since + _FELL_SHORT:
                 raise HostError("The effect fell short.", short)
             if now >= until:
-                raise gone_from(self.host, action.op, action.args) or missing
+                raise gone_from(self.host, action.op, action.args) or missing or not_seen(action, deadline)
             self.writer.clock.sleep(min(pause, max(0.0, until - self.writer.clock.monotonic())))
             pause, read = min(pause * 1.5, 0.5), True
 
@@ -319,7 +325,7 @@ class Executor:
         while True:
             if any(needs_a_new_look(action) for action in asked):
                 self._look_again()
-            found = {action.id: held for action in asked if (held := unnamed(self.host, action))}
+            found = unnamed(self.host, asked)
             patience = _APPEARING if any(appearing(self.host, action) for action in asked) else _LETTING_GO
             if not found or self.writer.clock.monotonic() >= began + patience:
                 break
@@ -360,7 +366,7 @@ class Executor:
                     raise taken[action.id]
                 self._refuse_behind_a_hang(action)
                 if action.op == "vf.set":
-                    vf_request(self.host, action.args)
+                    _, self._requests[action.id] = vf_request(self.host, action.args)
                 self.before(action)
                 ready.append(action)
             except Exception as error:  # noqa: BLE001
@@ -442,7 +448,7 @@ class Executor:
             try:
                 self._refuse_behind_a_hang(action)
                 if action.op == "vf.set":
-                    vf_request(self.host, action.args)
+                    _, self._requests[action.id] = vf_request(self.host, action.args)
             except ReconcilerError as error:
                 refused.setdefault(action.id, error)
         left = [[action for action in order if action.id not in refused] for order in turn]
@@ -455,7 +461,7 @@ class Executor:
             deadline = OPERATIONS[first.op].deadline(first.args)
             perform(partial(self._begin, first), self.host, first.op, first.args, deadline)
             return
-        requests = [vf_request(self.host, action.args)[1] for action in group]
+        requests = [self._requests[action.id] for action in group]
         self._written.update(action.id for action in group)
         errors = self.writer.set_vfs(first.args["pf"], requests)
         refused.update({a.id: error for a, error in zip(group, errors, strict=True) if error is not None})
@@ -465,9 +471,11 @@ class Executor:
         return self.writer
 
     def _verified(self, action: Action) -> Outcome:
+        operation = OPERATIONS[action.op]
         try:
-            self._wait(action, OPERATIONS[action.op].deadline(action.args), read=False)
-            OPERATIONS[action.op].forget(self.host, action.args)
+            if operation.satisfied(self.host, action.args) is not True:
+                self._wait(action, operation.deadline(action.args), read=False)
+            operation.forget(self.host, action.args)
         except Exception as error:  # noqa: BLE001
             return failed(action, self._fault(error))
         return Outcome(action.id, "changed")

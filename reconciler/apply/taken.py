@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.disruption import severity
 from reconciler.drivers.table import facts
 from reconciler.host.model import Snapshot
 from reconciler.kinds.action import Action
-from reconciler.kinds.holders import Holder, VfId, find_holders
+from reconciler.kinds.holders import Holder, Holders, VfId, find_holders
 from reconciler.kinds.modules.operations import kernel_name
 from reconciler.kinds.pf.host_network import OP as SET_HOST_NETWORK
 from reconciler.kinds.pf.host_network import managed
@@ -40,8 +42,13 @@ def needs_a_new_look(action: Action) -> bool:
     return may_take(action) and severity(action.disruption) >= severity("vf-reset")
 
 
-def unnamed(host: Snapshot, action: Action) -> list[str]:
-    """Holders of what the action touches that its impact doesn't name, in words."""
+def unnamed(host: Snapshot, actions: Sequence[Action]) -> dict[str, list[str]]:
+    """Holders of what an action touches that its impact doesn't name, in words, by the action's id."""
+    holders = find_holders(host)
+    return {action.id: held for action in actions if (held := _unnamed(host, holders, action))}
+
+
+def _unnamed(host: Snapshot, holders: Holders, action: Action) -> list[str]:
     args, impact = action.args, action.impact
     if action.op == "nic.detach":
         domain = host.libvirt.domains.get(args["domain"])
@@ -50,7 +57,6 @@ def unnamed(host: Snapshot, action: Action) -> list[str]:
     if action.op == "pool.stop":
         network = host.libvirt.networks.get(args["pool"])
         return [f"guest {guest}" for guest in (in_use(host, network) if network else []) if guest not in impact.domains]
-    holders = find_holders(host)
     return [
         f"VF {vf[1]} of {vf[0].partition('/')[2]}: {holder}"
         for vf in _touched(host, action)

@@ -15,7 +15,7 @@ from reconciler.cli.interrupts import Interrupted
 from reconciler.cli.output import say
 from reconciler.diagnostics import ReconcilerError, StateFileError
 from reconciler.exit_codes import ExitCode
-from reconciler.host.local.service_manager import take_longer, tell_status
+from reconciler.host.local.service_manager import is_heard, take_longer, tell_status
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Options
@@ -197,8 +197,8 @@ class _Telling:
 
 
 def telling(inner: Progress) -> Progress:
-    """Progress that systemd is told of, too."""
-    return _Telling(inner)
+    """Progress that systemd is told of, too, if it is there to be told."""
+    return _Telling(inner) if is_heard() else inner
 
 
 def tell_nothing(why: str) -> int:

@@ -18,6 +18,8 @@ in the lab with 6.12.117, where another card's VFs could not be made as long as 
 def in_the_way(host: Snapshot, op: str, args: Args) -> str:
     """Why an operation must wait, in a sentence without its full stop; "" when nothing is in its way. To take a NIC off
     a guest is never in the way: that may be what the kernel waits for."""
+    if not host.hangs:
+        return ""
     hang = next((hang for hang in host.hangs if _blocks(host, hang, op, args)), None)
     if hang is None and len(host.hangs) >= MOST_HANGING and op.startswith(("pf.", "vf.", "modules.")):
         hang = host.hangs[0]

@@ -47,7 +47,7 @@ def make_progress(stream: TextIO, *, color: bool) -> Progress:
 
 def _told(actions: list[dict[str, Any]]) -> str:
     """One sentence for actions that `run_key` holds together."""
-    return runs(actions)[0].sentence
+    return runs(clean(actions))[0].sentence
 
 
 class LineProgress:
@@ -70,7 +70,7 @@ class LineProgress:
     def begin(self, action: dict[str, Any]) -> None:
         """Its own line is written when it is known how it ended."""
         self._announce(action["id"])
-        self._open[action["id"]] = clean(action)
+        self._open[action["id"]] = action
 
     def _announce(self, first: str) -> None:
         if not self._announced:
@@ -147,7 +147,7 @@ class LiveProgress:
 
     def begin(self, action: dict[str, Any]) -> None:
         """Shows what is being done."""
-        self._open[action["id"]] = clean(action)
+        self._open[action["id"]] = action
         self._describe(_told([self._open[action["id"]]]))
 
     def end(self, action_id: str, outcome: Outcome, seconds: float, error: str = "") -> None:

@@ -12,6 +12,11 @@ _SECONDS = 5.0
 """For systemd to take it: its queue may be full."""
 
 
+def is_heard() -> bool:
+    """Whether somebody wants to be told."""
+    return _address() != ""
+
+
 def tell_status(text: str) -> None:
     """The line ``Status:`` of `systemctl status`, which stays after the end of a service that remains."""
     line = " ".join(text.split())
@@ -25,8 +30,8 @@ def take_longer(seconds: float) -> None:
 
 def _notify(message: str) -> None:
     """Sends it. That nobody hears it, changes nothing: it is only told."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
+    address = _address()
+    if not address:
         return
     import socket
 
@@ -34,3 +39,9 @@ def _notify(message: str) -> None:
         sender.settimeout(_SECONDS)
         sender.connect("\0" + address[1:] if address.startswith("@") else address)
         sender.send(message.encode())
+
+
+def _address() -> str:
+    """Where systemd listens: a path, or an abstract name; "" for nowhere."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    return address if address.startswith(("/", "@")) else ""

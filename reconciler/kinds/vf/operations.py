@@ -34,15 +34,19 @@ def _set_scope(args: Args) -> Scope:
 
 def _is_set(host: Snapshot, args: Args) -> bool | None:
     where = target(host, args)
-    vf = find_vf(host, where)
-    if where is None or vf is None or vf.attributes is None:
+    pf = host.pfs.get(where[0]) if where is not None else None
+    vf = pf.vf(where[1]) if pf is not None and where is not None else None
+    if pf is None or vf is None or vf.attributes is None:
         return False
-    pf = host.pfs[where[0]]
     known = facts(pf.driver, pf.device_id)
-    answers = [matches(known, name, value, vf.attributes, pf.speed) for name, value in args["set"].items()]
-    if False in answers:
-        return False
-    return None if None in answers else True
+    found: bool | None = True
+    for name, value in args["set"].items():
+        answer = matches(known, name, value, vf.attributes, pf.speed)
+        if answer is False:
+            return False
+        if answer is None:
+            found = None
+    return found
 
 
 def _set(host: Snapshot, args: Args) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
+from reconciler.apply import taken
+from reconciler.apply.taken import appearing, may_take, needs_a_new_look
 from reconciler.host.model import Network, NetworkPort, Nic, Process, Snapshot, Use
 from reconciler.kinds.action import Action, Impact
 from tests.hosts import guest, host, igb
@@ -38,6 +39,10 @@ def held_by_process() -> Snapshot:
     snapshot = host(pf)
     snapshot.vfio_open = {101: [Process(7, "qemu")]}
     return snapshot
+
+
+def unnamed(snapshot: Snapshot, one: Action) -> list[str]:
+    return taken.unnamed(snapshot, [one]).get(one.id, [])
 
 
 TOUCHING = [

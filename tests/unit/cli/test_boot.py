@@ -66,13 +66,16 @@ def test_what_failed_comes_first(systemd: socket.socket) -> None:
     )
 
 
-def test_a_step_takes_as_long_as_it_may(systemd: socket.socket) -> None:
-    class Quiet:
-        def start(self, total: int) -> None: ...
-        def begin(self, action: dict[str, object]) -> None: ...
-        def end(self, action_id: str, outcome: str, seconds: float, error: str = "") -> None: ...
-        def finish(self) -> None: ...
+class Quiet:
+    """Progress that tells nobody."""
 
+    def start(self, total: int) -> None: ...
+    def begin(self, action: dict[str, object]) -> None: ...
+    def end(self, action_id: str, outcome: str, seconds: float, error: str = "") -> None: ...
+    def finish(self) -> None: ...
+
+
+def test_a_step_takes_as_long_as_it_may(systemd: socket.socket) -> None:
     progress = boot.telling(Quiet())
     progress.start(2)
     assert told(systemd) == "EXTEND_TIMEOUT_USEC=120000000"
@@ -89,6 +92,10 @@ def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for address in ("", "relative", str(tmp_path / "nobody")):
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         boot.tell_status("x")
+    quiet = Quiet()
+    for address in ("", "relative"):
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        assert boot.telling(quiet) is quiet
 
 
 KEPT = FILE.replace("vfs = 7", "vfs = 2")

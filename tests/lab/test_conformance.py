@@ -14,7 +14,7 @@ from tests.conformance.comparable import Flat
 from tests.conformance.playing import Played
 from tests.conformance.recording import differences, load, save
 from tests.conformance.refusals import OK
-from tests.lab.machinery import hardware, python
+from tests.lab.machinery import hardware, netdevsim, python
 from tests.lab.machinery.basics import CHECKOUT, archive
 from tests.lab.machinery.core import Lab
 
@@ -22,13 +22,6 @@ CASES = load_cases()
 SNAPSHOT = "conformance"
 MODULES = ("__init__", "cases", "comparable", "in_lab", "playing", "refusals")
 PYTHON = f"PYTHONPATH={python.HOME}/src:{python.HOME}/deps python3 -m tests.conformance.in_lab"
-NETDEVSIM = """
-set -e
-modprobe netdevsim
-echo '1 1' >/sys/bus/netdevsim/new_device
-udevadm settle
-ip link property add dev "$(ls /sys/bus/netdevsim/devices/netdevsim1/net)" altname sim
-"""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +57,7 @@ LONG = {
 def test_the_recording_is_what_the_host_does(lab: Lab, case: Case) -> None:
     lab.restore(SNAPSHOT)
     if case.netdevsim:
-        lab.run(NETDEVSIM)
+        lab.run(f"ip link property add dev {netdevsim.plug_in(lab)} altname sim")
     update = bool(os.environ.get("UPDATE_CONFORMANCE"))
     played = list(_played(lab, case, [] if update else [item.observed for item in load(case)]))
     if update:

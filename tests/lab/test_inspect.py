@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tests.lab.conftest import WORK, Host
+from tests.lab.machinery import netdevsim
 
 SVG = "{http://www.w3.org/2000/svg}"
 FILE = """
@@ -25,15 +26,6 @@ vfs = ["int/4-6"]
 [domain.web1.nic.data]
 vf = "int/3"
 mac = "52:54:00:6d:98:03"
-"""
-NETDEVSIM = """
-set -e
-modprobe netdevsim
-echo '1 1' >/sys/bus/netdevsim/new_device
-echo 300 >/sys/kernel/debug/netdevsim/netdevsim1/max_vfs
-udevadm settle
-echo 300 >/sys/bus/netdevsim/devices/netdevsim1/sriov_numvfs
-ls /sys/bus/netdevsim/devices/netdevsim1/net
 """
 OWN_STATISTICS = """
 export PYTHONPATH=/opt/reconciler/src:/opt/reconciler/deps
@@ -95,7 +87,7 @@ def test_statistics_of_the_real_driver_are_read_and_hold_no_vf(used: Host) -> No
 @pytest.mark.long
 def test_three_hundred_vfs_with_statistics_wrap_no_length(used: Host) -> None:
     """Their list is 300 x 296 bytes long, and its length has 16 bits."""
-    netdev = used.sh(NETDEVSIM).strip()
+    netdev = netdevsim.plug_in(used.lab, 300, 300)
     used.reconciler("inspect --watch --interval 0.5 --count 1").expect(0).says(
         f"{netdev} (netdevsim): this driver reports none (300 VFs, 0 in use)"
     )

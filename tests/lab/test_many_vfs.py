@@ -3,16 +3,9 @@
 from typing import Any
 
 from tests.lab.conftest import Host
+from tests.lab.machinery import netdevsim
 
 VFS = 200
-SETUP = f"""
-set -e
-modprobe netdevsim
-echo '1 1' >/sys/bus/netdevsim/new_device
-echo {VFS} >/sys/kernel/debug/netdevsim/netdevsim1/max_vfs
-udevadm settle
-ls /sys/bus/netdevsim/devices/netdevsim1/net
-"""
 
 
 def declared(vf: int) -> dict[str, Any]:
@@ -43,10 +36,10 @@ def state_file(netdev: str) -> str:
 
 
 def test_every_attribute_of_two_hundred_vfs_is_set_and_read_back(host: Host) -> None:
-    netdev = host.sh(SETUP).strip()
+    netdev = netdevsim.plug_in(host.lab, VFS)
     host.put("many.toml", state_file(netdev))
     host.reconciler("apply many.toml --yes", timeout=400).expect(0)
-    assert host.sh("cat /sys/bus/netdevsim/devices/netdevsim1/sriov_numvfs").strip() == str(VFS)
+    assert host.sh(f"cat {netdevsim.DEVICE}/sriov_numvfs").strip() == str(VFS)
     assert host.vfs(netdev) == {vf: declared(vf) for vf in range(VFS)}
     host.reconciler("plan many.toml --detailed-exitcode").expect(0)
     host.sh(f"ip link set {netdev} vf 199 vlan 7 qos 1 proto 802.1Q && ip link set {netdev} vf 120 trust on")

@@ -12,21 +12,10 @@ from typing import Any
 
 from contrib.bench.inside import seconds, steps_and_whole
 from contrib.bench.measure import Bar, CandidateFailed, Row, alternate
-from tests.lab.machinery import Lab
+from tests.lab.machinery import Lab, netdevsim
 
 IDS = ("netlink-batch", "netlink-script", "netlink-process", "netlink-requests", "netlink-child")
 VFS = 64
-DEVICE = "/sys/bus/netdevsim/devices/netdevsim1"
-SETUP = f"""
-set -e
-modprobe netdevsim
-echo '1 1' >/sys/bus/netdevsim/new_device
-echo {VFS} >/sys/kernel/debug/netdevsim/netdevsim1/max_vfs
-udevadm settle
-echo {VFS} >{DEVICE}/sriov_numvfs
-mkdir -p /root/bench
-ls {DEVICE}/net
-"""
 STATES = ("auto", "enable", "disable")
 STEPS = """
 import json, pathlib
@@ -79,11 +68,12 @@ class Candidates:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.netdev = lab.run("bash", input=SETUP).stdout.strip()
+        self.netdev = netdevsim.plug_in(lab, VFS, VFS)
         self.index = int(lab.run(f"cat /sys/class/net/{self.netdev}/ifindex").stdout)
         self.turn = 0
         self.whole: list[float] = []
         """Seconds of the whole process of each apply."""
+        lab.run("mkdir -p /root/bench")
         self._put("/root/bench/raw", compiled())
         lab.run("chmod +x /root/bench/raw")
         self.batch()  # A fresh VF has some of the first values already.

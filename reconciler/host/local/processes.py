@@ -34,6 +34,8 @@ _PATIENCE = 20.0
 that can't be seen."""
 _ORPHAN = 5.0
 """The same for one that says it, when its parent is gone."""
+_MOST = 1 << 16
+"""Bytes of a file that one read gives whole: each of /proc/PID that is read here has some hundred."""
 _GUEST_SECONDS = 1.0
 _GUEST = re.compile(r"(?:^|\0)guest=((?:[^,\0]|,,)+)")
 """QEMU's -name as libvirt writes it: a comma twice (qemuBuildNameCommandLine, virQEMUBuildBufferEscapeComma)."""
@@ -306,7 +308,10 @@ def _line(path: Path | str) -> str:
 
 def _text(path: Path | str) -> str:
     try:
-        with open(path, "rb", buffering=0) as file:  # There are as many as there are processes.
-            return file.read().decode(errors="replace")
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # There are as many as there are processes.
+        try:
+            return os.read(number, _MOST).decode(errors="replace")
+        finally:
+            os.close(number)
     except OSError:
         return ""  # it ended meanwhile, or is not ours to look at

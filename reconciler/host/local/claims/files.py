@@ -82,16 +82,24 @@ class Files:
         """The files of a folder with this ending, by name, without backups and our own; none if it isn't there."""
         self.at = place = self.root / name
         try:
-            names = sorted(os.listdir(place))
+            with os.scandir(place) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             self.note(place, f"{error.strerror}")
             return []
-        wanted = [n for n in names if n.endswith(ending) and not n.endswith(_BACKUPS) and OWN not in n and n[0] != "."]
+        wanted = [
+            entry
+            for entry in found
+            if (name := entry.name).endswith(ending)
+            and not name.endswith(_BACKUPS)
+            and OWN not in name
+            and name[0] != "."
+        ]
         if len(wanted) > _MOST_FILES:
             self.note(place, f"it has {len(wanted)} files, of which only {_MOST_FILES} were looked at")
-        return [place / n for n in wanted[:_MOST_FILES] if not (place / n).is_dir()]
+        return [place / entry.name for entry in wanted[:_MOST_FILES] if not _is_folder(entry)]
 
     def layered(self, folders: Iterable[str], ending: str) -> list[Path]:
         """Files of several folders, by name: of those with one name the first folder's counts, which masks the others
@@ -101,6 +109,13 @@ class Files:
             for path in self.folder(folder, ending):
                 found.setdefault(path.name, path)
         return [path for _, path in sorted(found.items()) if not _masked(path)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads nowhere, or around in a circle.
+        return False
 
 
 def _masked(path: Path) -> bool:

@@ -215,10 +215,11 @@ class RtnlSocket:
         return [answers.get(first + n, Answer(lost)) for n in range(len(requests))]
 
 
-def change(requests: Sequence[Request]) -> list[Answer]:
-    """`RtnlSocket.change` with a socket of its own."""
+def change(bodies: Sequence[bytes], groups: Sequence[int]) -> list[Answer]:
+    """`RtnlSocket.change` with a socket of its own; given in plain types, which are copied from process to process in a
+    tenth of the time."""
     with RtnlSocket() as channel:
-        return channel.change(requests)
+        return channel.change(list(map(Request, bodies, groups)))
 
 
 def message(body: bytes, sequence: int) -> bytes:

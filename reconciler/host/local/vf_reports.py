@@ -36,6 +36,7 @@ _PROTOCOLS = {0: "802.1Q", 0x8100: "802.1Q", 0x88A8: "802.1ad"}
 _INFINIBAND = 32
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
+_ONE, _TWO, _THREE = struct.Struct("=I"), struct.Struct("=II"), struct.Struct("=III")
 
 
 @dataclass(slots=True)
@@ -108,21 +109,25 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[
     found: Attributes = {}
     counters: dict[str, int] = {}
     for kind, value in attributes(data):
-        if kind == _MAC and len(value) >= 10:
-            index = _number(value, 0)
+        if kind in _SWITCHES and len(value) >= 8:
+            _, state = _TWO.unpack_from(value)
+            if state != _NOT_REPORTED:
+                found[_SWITCHES[kind]] = bool(state)
+        elif kind == _MAC and len(value) >= 10:
+            (index,) = _ONE.unpack_from(value)
             if not infiniband:
                 found["mac"] = value[4:10].hex(":")
         elif kind == _VLAN and len(value) >= 12:
-            vlan = _number(value, 1)
-            found["vlan"], found["qos"] = 0 if vlan == _GUEST_TAGS else vlan, _number(value, 2)
+            _, vlan, found["qos"] = _THREE.unpack_from(value)
+            found["vlan"] = 0 if vlan == _GUEST_TAGS else vlan
         elif kind == _VLAN_LIST:
-            found |= _protocol(value)
-        elif kind in _SWITCHES and len(value) >= 8 and _number(value, 1) != _NOT_REPORTED:
-            found[_SWITCHES[kind]] = bool(_number(value, 1))
-        elif kind == _LINK_STATE and len(value) >= 8 and _number(value, 1) in _LINK_STATES:
-            found["link_state"] = _LINK_STATES[_number(value, 1)]
+            _protocol(value, found)
+        elif kind == _LINK_STATE and len(value) >= 8:
+            _, state = _TWO.unpack_from(value)
+            if state in _LINK_STATES:
+                found["link_state"] = _LINK_STATES[state]
         elif kind == _RATE and len(value) >= 12:
-            found["min_tx_rate"], found["max_tx_rate"] = _number(value, 1), _number(value, 2)
+            _, found["min_tx_rate"], found["max_tx_rate"] = _THREE.unpack_from(value)
         elif kind == _STATS:
             counters = {
                 _COUNTERS[number]: int(struct.unpack_from("=Q", count)[0])
@@ -132,15 +137,11 @@ def _entry(data: bytes, infiniband: bool) -> tuple[int | None, Attributes, dict[
     return index, found, counters
 
 
-def _protocol(listed: bytes) -> Attributes:
+def _protocol(listed: bytes, found: Attributes) -> None:
     """``vlan_proto`` from IFLA_VF_VLAN_LIST, whose one entry has it in network byte order."""
     for kind, value in attributes(listed):
         if kind == 1 and len(value) >= 14:
-            protocol = struct.unpack_from(">H", value, 12)[0]
-            return {"vlan_proto": _PROTOCOLS[protocol]} if protocol in _PROTOCOLS else {}
-    return {}
-
-
-def _number(value: bytes, position: int) -> int:
-    """The n-th 32-bit number of a struct."""
-    return int(struct.unpack_from("=I", value, 4 * position)[0])
+            protocol = value[12] << 8 | value[13]
+            if protocol in _PROTOCOLS:
+                found["vlan_proto"] = _PROTOCOLS[protocol]
+            return

@@ -8,10 +8,11 @@ to be about that value; only those that share a struct go together.
 from __future__ import annotations
 
 import os
+import socket
 import struct
 from collections.abc import Sequence
 
-from reconciler.host.local.rtnl import Answer, Request, attribute, ifinfo
+from reconciler.host.local.rtnl import IFINFO, Answer, Request, attribute
 from reconciler.host.protocol import HostError, VfSet
 from reconciler.host.refusals import refused_attribute
 from reconciler.state.desired import Attributes
@@ -22,6 +23,8 @@ _VF_MAC, _VF_VLAN, _VF_SPOOFCHK, _VF_LINK_STATE, _VF_RATE, _VF_RSS_QUERY_EN = 1,
 _VF_TRUST, _VF_VLAN_LIST = 9, 12
 _VF_VLAN_INFO = 1
 
+_NESTS = struct.Struct(f"{IFINFO.format}HHHH")
+"""struct ifinfomsg, and the heads of the two attributes around a value: there are hundreds of requests."""
 _SWITCHES = {"spoofchk": _VF_SPOOFCHK, "query_rss": _VF_RSS_QUERY_EN, "trust": _VF_TRUST}
 _LINK_STATES = {"auto": 0, "enable": 1, "disable": 2}
 _PROTOCOLS = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
@@ -31,12 +34,14 @@ _SHARED = ({"vlan", "qos", "vlan_proto"}, {"min_tx_rate", "max_tx_rate"})
 def request(ifindex: int, wanted: VfSet) -> Request:
     """One RTM_NEWLINK body for one VF. Of values that share a struct, one that is left out is written as the
     kernel's default (no priority, 802.1Q, no rate). Raises ValueError for values that can't go together."""
-    info = attribute(_VF_INFO, _value(wanted.index, wanted.attributes))
-    return Request(ifinfo(ifindex) + attribute(IFLA_VFINFO_LIST, info), group=wanted.index)
+    value = _value(wanted.index, wanted.attributes)
+    length = _NESTS.size - IFINFO.size + len(value)
+    nests = _NESTS.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0, length, IFLA_VFINFO_LIST, length - 4, _VF_INFO)
+    return Request(nests + value, wanted.index)
 
 
 def _value(index: int, wanted: Attributes) -> bytes:
-    keys = set(wanted)
+    keys = wanted.keys()
     if keys and keys <= _SHARED[0]:
         return _vlan(index, wanted)
     if keys and keys <= _SHARED[1]:

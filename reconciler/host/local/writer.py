@@ -192,4 +192,5 @@ class LocalWriter:
 def _change(requests: Sequence[rtnl.Request]) -> list[rtnl.Answer]:
     """In a child: the kernel works on a request inside of our own sendmsg, for as long as somebody holds RTNL. Raises
     NoAnswer, OSError."""
-    return ask(rtnl.change, requests, seconds=_NETWORK, name=WRITES)
+    bodies, groups = [request.body for request in requests], [request.group for request in requests]
+    return ask(rtnl.change, bodies, groups, seconds=_NETWORK, name=WRITES)

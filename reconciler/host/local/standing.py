@@ -69,14 +69,13 @@ class _Child:
         if self._asker != os.getpid():  # This process is a copy of the one that it belongs to.
             self._socket.close()
             return False
-        try:
-            self._socket.settimeout(0)
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass  # It died, as when there is nothing to be read.
-        self.end()
+        self._socket.settimeout(0)
+        with contextlib.suppress(ConnectionError):
+            try:
+                self._socket.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                return True
+        self.end()  # It is dead: there is an end to read, or not even that.
         return False
 
     def exchange(self, question: bytes, until: float) -> bytes:

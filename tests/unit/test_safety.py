@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "reconciler"
 XML = "host/local/libvirt_xml.py"
 """The one file that parses XML."""
-CHILD = "host/local/child.py"
-"""Talks to its own child process by pickle, over a pipe that nobody else has."""
+CHILD = "host/local/standing.py"
+"""Talks to its own child process by pickle, over a socket that nobody else has."""
 YAML = "host/local/claims/yaml_tree.py"
 """Reads other tools' YAML, as nodes: nothing is made of them."""
 _CALLS = {

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from reconciler.report.values import ranges
@@ -13,6 +14,7 @@ from reconciler.report.values import ranges
 _VF = re.compile(r'(?P<pf>pf\.(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"))\.vf\.(?P<index>0|[1-9][0-9]{0,8})')
 
 
+@lru_cache(maxsize=1024)
 def split_vf(address: str) -> tuple[str, int] | None:
     """``("pf.int", 3)`` of ``pf.int.vf.3``; ``None`` for an address that is no VF's."""
     found = _VF.fullmatch(address)

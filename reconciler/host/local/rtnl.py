@@ -194,9 +194,15 @@ class RtnlSocket:
         self.socket.send(b"".join(message(r.body, first + n) for n, r in enumerate(requests)))
         answers: dict[int, Answer] = {}
         lost = errno.ETIMEDOUT
+        self.socket.settimeout(
+            0
+        )  # The kernel has answered when it has taken them: to wait first is a call more for each.
         while len(answers) < len(requests):
             try:
                 data = self.socket.recv(65536)
+            except BlockingIOError:
+                self.socket.settimeout(_ANSWER_SECONDS)
+                continue
             except TimeoutError:
                 break
             except OSError as error:

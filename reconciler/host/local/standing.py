@@ -25,7 +25,7 @@ from reconciler.host.local.child import NoAnswer, fork, say_what_for, take_name
 IDLE = "reconciler"
 """The name of a child that has nothing to do."""
 _LENGTH = struct.Struct("=Q")
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 16
 T = TypeVar("T")
 
 

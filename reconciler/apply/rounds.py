@@ -18,6 +18,9 @@ _OF_THE_LINK = ("pf.set_link", "pf.set_mtu", "pf.set_numvfs")
 """Operations by which a PF may lose its link for a moment, or longer."""
 _BATCHED = ("vf.bind", "vf.set")
 """Operations of which many on one PF are one step."""
+_BESIDE_AUTOPROBE = ("pf.set_link", "pf.set_mtu")
+"""Operations with which ``pf.set_autoprobe`` is one step: that only sets a flag (drivers/pci/iov.c,
+sriov_drivers_autoprobe_store), and while it is set these wait for the card."""
 
 
 def rounds(actions: Sequence[Action], host: Snapshot) -> Iterator[list[Action]]:
@@ -35,7 +38,7 @@ def rounds(actions: Sequence[Action], host: Snapshot) -> Iterator[list[Action]]:
             continue
         lane_of[action.id] = lane
         steps = lanes.setdefault(lane, [])
-        if steps and _one_step(steps[-1][0], action):
+        if steps and all(_one_step(before, action) for before in steps[-1]):
             steps[-1].append(action)
         else:
             steps.append([action])
@@ -69,4 +72,8 @@ def _unnoticed(action: Action, host: Snapshot) -> bool:
 
 
 def _one_step(before: Action, action: Action) -> bool:
-    return action.op in _BATCHED and before.op == action.op and before.args["pf"] == action.args["pf"]
+    if before.args["pf"] != action.args["pf"] or before.id in action.needs:
+        return False
+    ops = (before.op, action.op)
+    beside = "pf.set_autoprobe" in ops and any(op in _BESIDE_AUTOPROBE for op in ops)
+    return beside or (before.op == action.op and action.op in _BATCHED)

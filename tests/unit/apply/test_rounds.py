@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,10 @@ def planned(observed: Snapshot) -> list[list[str]]:
 
 def test_each_pf_takes_a_step_in_each_round() -> None:
     assert planned(host(igb(1), igb(2))) == [
-        ["pf.set_link pf.a", "pf.set_autoprobe pf.b"],
-        ["pf.set_autoprobe pf.a", "pf.set_numvfs pf.b"],
-        ["pf.set_numvfs pf.a", "vf.bind pf.b.vf.0", "vf.bind pf.b.vf.1"],
-        ["vf.bind pf.a.vf.0", "vf.bind pf.a.vf.1", "vf.set pf.b.vf.0", "vf.set pf.b.vf.1"],
-        ["vf.set pf.a.vf.0", "vf.set pf.a.vf.1"],
+        ["pf.set_link pf.a", "pf.set_autoprobe pf.a", "pf.set_autoprobe pf.b"],
+        ["pf.set_numvfs pf.a", "pf.set_numvfs pf.b"],
+        ["vf.bind pf.a.vf.0", "vf.bind pf.a.vf.1", "vf.bind pf.b.vf.0", "vf.bind pf.b.vf.1"],
+        ["vf.set pf.a.vf.0", "vf.set pf.a.vf.1", "vf.set pf.b.vf.0", "vf.set pf.b.vf.1"],
     ]
 
 
@@ -66,6 +66,42 @@ def test_what_the_host_would_notice_goes_by_itself() -> None:
         ["pf.set_numvfs pf.a"],
         ["pf.set_numvfs pf.b"],
     ]
+
+
+AUTOPROBE = """
+[pf.a]
+match = { name = "enp1s0" }
+link = "up"
+mtu = 9000
+vfs = 2
+vf_driver = "none"
+"""
+
+
+def test_autoprobe_is_set_while_the_link_or_the_mtu_is() -> None:
+    """On the way back, too. Link and MTU never go together."""
+    before = host(igb(1))
+    actions = make_plan(desired(AUTOPROBE), before).actions
+    assert told(actions, before) == [
+        ["pf.set_link pf.a"],
+        ["pf.set_mtu pf.a", "pf.set_autoprobe pf.a"],
+        ["pf.set_numvfs pf.a"],
+    ]
+    link, mtu, autoprobe, _ = actions
+    assert told([autoprobe, link, mtu], before) == [[autoprobe.id, link.id], [mtu.id]]
+
+
+def test_not_beside_what_it_needs() -> None:
+    before = host(igb(1))
+    link, mtu, autoprobe, _ = make_plan(desired(AUTOPROBE), before).actions
+    waiting = replace(autoprobe, needs=[mtu.id])
+    assert told([link, mtu, waiting], before) == [[link.id], [mtu.id], [waiting.id]]
+
+
+def test_a_link_that_the_host_would_notice_goes_by_itself() -> None:
+    before = host(igb(1))
+    before.pfs["pci/0000:01:00.0"].uses = [Use("address", "192.0.2.1/24")]
+    assert told(make_plan(desired(AUTOPROBE), before).actions, before)[0] == ["pf.set_link pf.a"]
 
 
 MTU_AND_LINK = """
@@ -141,7 +177,7 @@ class Counted(DataHost):
         super().refresh(snapshot, scope)
 
 
-@pytest.mark.parametrize(("step", "reads"), [(0.0, 8), (2.0, 10)])
+@pytest.mark.parametrize(("step", "reads"), [(0.0, 6), (2.0, 8)])
 def test_a_round_is_one_record_and_two_readings(tmp_path: Path, step: float, reads: int) -> None:
     """One, when what it begins with was read back just now, and it can't take anything from anybody."""
     before = host(igb(1), igb(2))
@@ -152,7 +188,7 @@ def test_a_round_is_one_record_and_two_readings(tmp_path: Path, step: float, rea
     assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
     begun = [record["actions"] for record in read_journal(tmp_path / "runs" / "run") if record["event"] == "begin"]
     assert begun == told(plan.actions, before)
-    assert (machine.reads, len(begun)) == (reads, 5)
+    assert (machine.reads, len(begun)) == (reads, 4)
     assert make_plan(desired(TWO_PFS), machine.observe()).verdict == "in-sync"
 
 

@@ -110,7 +110,7 @@ def test_a_kill_within_a_round_of_two_pfs(lab: Folder, number: int, way: str) ->
 
 
 def test_a_write_that_fails_stops_what_needs_it_and_the_rest_goes_on(lab: Folder) -> None:
-    lab.run("sim", "fault", "x", "--at", "5", "--errno", "ENOMEM")
+    lab.run("sim", "fault", "x", "--at", "4", "--errno", "ENOMEM")
     said = lab.on("apply", LAB, "--yes", code=4)
     assert "Cannot allocate memory" in said
     twin = read_twin(lab.path / "x")
@@ -119,7 +119,7 @@ def test_a_write_that_fails_stops_what_needs_it_and_the_rest_goes_on(lab: Folder
 
 
 def test_a_write_that_hangs_ends_at_its_deadline(lab: Folder) -> None:
-    lab.run("sim", "fault", "x", "--at", "5", "--hang")
+    lab.run("sim", "fault", "x", "--at", "4", "--hang")
     assert "hangs in the kernel" in lab.on("apply", LAB, "--yes", code=4)
     lab.run("sim", "fault", "x", "--clear")
     lab.on("apply", LAB, "--yes")

@@ -2,7 +2,8 @@
 takes them first, and against netplan, which does the same.
 
 A VF is ready for a guest's ``managed='yes'`` NIC when it is there, with its netdev named if the host's driver has it:
-libvirt binds it as the guest starts. It is ready for any other use by a guest when it is vfio-pci's.
+libvirt binds it as the guest starts. It is ready for any other use by a guest when it is vfio-pci's. How much of ours
+is the kernel's own time is shown by a shell that makes the same writes, and looks at nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +26,22 @@ for pf in enp1s0 enp2s0; do
     echo 7 >/sys/class/net/$pf/device/sriov_numvfs
 done
 """
+_SAME_WRITES = """
+for pf in enp1s0 enp2s0; do
+    ip link set $pf up
+    echo 0 >/sys/class/net/$pf/device/sriov_drivers_autoprobe
+    echo 7 >/sys/class/net/$pf/device/sriov_numvfs
+done
+"""
 _NAMED = """
 for vf in /sys/class/net/enp[12]s0/device/virtfn*; do
     until name=$(ls $vf/net 2>/dev/null) && [ -n "$name" ] && [ "${name#eth}" = "$name" ]; do sleep 0.1; done
+done
+"""
+_UNBIND = """
+for vf in /sys/class/net/enp[12]s0/device/virtfn*; do
+    address=$(readlink $vf)
+    echo ${address##*/} >$vf/driver/unbind
 done
 """
 _OVERRIDE = """
@@ -62,6 +76,7 @@ test "$(cat /sys/class/net/enp[12]s0/device/sriov_{numvfs,drivers_autoprobe} | t
 _FORGET = "rm /etc/netplan/90-bench.yaml && netplan generate && systemctl daemon-reload && networkctl reload"
 """After netplan, so that the others have the host that they had before."""
 _USUAL, _BY_NETPLAN = "echo N >sriov_numvfs and wait for the names", "netplan apply"
+_UNBOUND, _KERNEL = "the same, then unbind, which ends like ours", "the writes of ours alone, from a shell"
 _SHELL, _VIRSH = "the same, then driver_override and drivers_probe", "the same, then virsh nodedev-detach"
 
 
@@ -122,6 +137,8 @@ def rows(lab: Lab, runs: int) -> list[Row]:
     managed: dict[str, Callable[[], float | None]] = {
         "ours": lambda: host.apply("none"),
         _USUAL: lambda: host.script(_MAKE + _NAMED, "igbvf"),
+        _UNBOUND: lambda: host.script(_MAKE + _NAMED + _UNBIND, ""),
+        _KERNEL: lambda: host.script(_SAME_WRITES, ""),
         _BY_NETPLAN: host.netplan,
     }
     bound: dict[str, Callable[[], float | None]] = {
@@ -135,22 +152,26 @@ def rows(lab: Lab, runs: int) -> list[Row]:
     ready = "lab, 2 × 7 VFs from the first write to all ready for guests"
     return [
         *_rows(
-            *("bring-up", f"{ready} (managed='yes')", alternate(managed, runs), host.whole["none"], _USUAL),
-            "ours leaves the VFs to libvirt without a driver, its peers with the host's",
+            *("bring-up", f"{ready} (managed='yes')", alternate(managed, runs), host.whole["none"]),
+            Bar("at least", 3, _USUAL),
+            "ours leaves the VFs to libvirt without a driver, the usual procedure and netplan with the host's",
         ),
         *_rows(
-            *("bring-up-vfio", f"{ready}, bound to vfio-pci", alternate(bound, runs), host.whole["vfio-pci"], _SHELL),
+            *("bring-up-vfio", f"{ready}, bound to vfio-pci", alternate(bound, runs), host.whole["vfio-pci"]),
+            None,
             "all end with the same",
         ),
     ]
 
 
-def _rows(name: str, what: str, times: dict[str, list[float]], whole: list[float], peer: str, end: str) -> list[Row]:
+def _rows(
+    name: str, what: str, times: dict[str, list[float]], whole: list[float], bar: Bar | None, end: str
+) -> list[Row]:
     command = "reconciler apply FILE --yes"
     own = times.pop("ours")
     note = f"{end}; start-up, reading and planning come before the first write, and are in the row of the whole process"
     return [
-        Row(name, what, command, Bar("at least", 3, peer), own, times, note=note),
+        Row(name, what, command, bar, own, times, note=note),
         Row(f"{name}-process", f"{what}, apply's whole process", command, None, whole[-len(own) :], times),
     ]
 

@@ -127,6 +127,9 @@ class DataHost:
         snapshot.boot = fresh.boot
         snapshot.services, snapshot.hugepages = fresh.services, fresh.hugepages
 
+    def wait_for_change(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
     def _do(self, op: str, **args: object) -> None:
         self.calls.append(op)
         OPERATIONS[op].simulate(self.state, args)

@@ -119,14 +119,10 @@ class Executor:
 
     def _batch(self, batch: list[Action]) -> None:
         self._tell(partial(self._tell_begun, batch))
-        ready, skipped = [], []
-        for action in batch:
-            why = self._why_not(action)
-            if why:
-                skipped.append(Outcome(action.id, "skipped", why))
-            else:
-                ready.append(action)
+        skipped = [Outcome(action.id, "skipped", why) for action in batch if (why := self._why_not(action))]
         self._end(skipped)
+        left_out = {outcome.id for outcome in skipped}
+        ready = [action for action in batch if action.id not in left_out]
         if not ready:
             return
         started = self.writer.clock.monotonic()
@@ -300,7 +296,7 @@ class Executor:
                 raise HostError("The effect fell short.", short)
             if now >= until:
                 raise gone_from(self.host, action.op, action.args) or missing or not_seen(action, deadline)
-            self.writer.clock.sleep(min(pause, max(0.0, until - self.writer.clock.monotonic())))
+            self.reader.wait_for_change(min(pause, max(0.0, until - self.writer.clock.monotonic())))
             pause, read = min(pause * 1.5, 0.5), True
 
     def _note_unverifiable(self, action: Action) -> None:
@@ -329,7 +325,7 @@ class Executor:
             patience = _APPEARING if any(appearing(self.host, action) for action in asked) else _LETTING_GO
             if not found or self.writer.clock.monotonic() >= began + patience:
                 break
-            self.writer.clock.sleep(0.2)
+            self.reader.wait_for_change(0.2)
             if len(asked) == 1:
                 self._read(asked[0])
             else:

@@ -7,6 +7,7 @@ bond only one loses its link at a time, also on the way back, whose actions carr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from reconciler.disruption import severity
 from reconciler.drivers.table import facts
@@ -18,14 +19,38 @@ _OF_THE_LINK = ("pf.set_link", "pf.set_mtu", "pf.set_numvfs")
 """Operations by which a PF may lose its link for a moment, or longer."""
 _BATCHED = ("vf.bind", "vf.set")
 """Operations of which many on one PF are one step."""
-_BESIDE_AUTOPROBE = ("pf.set_link", "pf.set_mtu")
-"""Operations with which ``pf.set_autoprobe`` is one step: that only sets a flag (drivers/pci/iov.c,
-sriov_drivers_autoprobe_store), and while it is set these wait for the card."""
+_BESIDE = ({"pf.set_autoprobe", "pf.set_link"}, {"pf.set_autoprobe", "pf.set_mtu"})
+"""Operations on one PF that are one step: autoprobe is only a flag (drivers/pci/iov.c, sriov_drivers_autoprobe_store),
+and while it is set the other one waits for the card."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """What is done on one PF at a time."""
+
+    pf: str
+    actions: list[Action] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    ops: set[str] = field(default_factory=set)
+
+    def takes(self, action: Action) -> bool:
+        """Whether an action may be one step with these: never with one that it needs, which may fail."""
+        if action.args["pf"] != self.pf or not self.ids.isdisjoint(action.needs):
+            return False
+        if action.op in self.ops:
+            return action.op in _BATCHED and len(self.ops) == 1
+        return {*self.ops, action.op} in _BESIDE
+
+    def add(self, action: Action) -> None:
+        """The next action of this step."""
+        self.actions.append(action)
+        self.ids.add(action.id)
+        self.ops.add(action.op)
 
 
 def rounds(actions: Sequence[Action], host: Snapshot) -> Iterator[list[Action]]:
     """All actions, each after what it needs and after what comes before it on its PF."""
-    lanes: dict[str, list[list[Action]]] = {}
+    lanes: dict[str, list[_Step]] = {}
     lane_of: dict[str, str] = {}
     for action in actions:
         lane = _lane(action, host)
@@ -38,17 +63,16 @@ def rounds(actions: Sequence[Action], host: Snapshot) -> Iterator[list[Action]]:
             continue
         lane_of[action.id] = lane
         steps = lanes.setdefault(lane, [])
-        if steps and all(_one_step(before, action) for before in steps[-1]):
-            steps[-1].append(action)
-        else:
-            steps.append([action])
+        if not (steps and steps[-1].takes(action)):
+            steps.append(_Step(action.args["pf"]))
+        steps[-1].add(action)
     yield from _in_step(lanes)
 
 
-def _in_step(lanes: dict[str, list[list[Action]]]) -> Iterator[list[Action]]:
+def _in_step(lanes: dict[str, list[_Step]]) -> Iterator[list[Action]]:
     """The first step of each lane, then the second of each, and so on."""
     for number in range(max(map(len, lanes.values()), default=0)):
-        yield [action for steps in lanes.values() if number < len(steps) for action in steps[number]]
+        yield [action for steps in lanes.values() if number < len(steps) for action in steps[number].actions]
 
 
 def _lane(action: Action, host: Snapshot) -> str | None:
@@ -69,11 +93,3 @@ def _unnoticed(action: Action, host: Snapshot) -> bool:
         return True
     pf = host.pfs.get(action.args["pf"])
     return pf is not None and not (pf.uses or action.impact.domains or action.impact.host)
-
-
-def _one_step(before: Action, action: Action) -> bool:
-    if before.args["pf"] != action.args["pf"] or before.id in action.needs:
-        return False
-    ops = (before.op, action.op)
-    beside = "pf.set_autoprobe" in ops and any(op in _BESIDE_AUTOPROBE for op in ops)
-    return beside or (before.op == action.op and action.op in _BATCHED)

@@ -67,6 +67,12 @@ class Reader(Protocol):
         """Reads one part again and puts it into the snapshot: a thing that is gone is removed from it."""
         ...
 
+    def wait_for_change(self, seconds: float) -> None:
+        """Lets so many seconds of the host's clock pass; fewer when the kernel tells of a change of cards or their
+        interfaces since the last `refresh` began, those during it included. Only a reason to look again: much changes
+        without being told."""
+        ...
+
     def examine(self) -> Platform:
         """What only doctor wants to know, which takes longer to read; what can't be read is unknown, with a note."""
         ...

@@ -94,6 +94,9 @@ class SnapshotReader:
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Does nothing: a recorded host doesn't change."""
 
+    def wait_for_change(self, seconds: float) -> None:
+        """Returns at once: nothing will ever be different."""
+
     def examine(self) -> Platform:
         """The recorded facts; in a snapshot of an older version there are none."""
         if self.snapshot.platform is not None:

@@ -17,7 +17,8 @@ CARDS_AT_MOST = 60.0
 QUIET = 3.0
 """Seconds after which no more cards are expected, when udev has nothing to do: it counts a module that is being loaded,
 and with it nearly all drivers' probing, as something to do."""
-_PAUSE = 0.1
+_PAUSE = 0.25
+"""Seconds until it is looked again when nothing was heard: of udev's queue nobody tells that it is empty."""
 _ANSWER_SECONDS = 10.0
 _STARTS_WITHIN = 20.0
 """Seconds for libvirt's socket to be there at all."""
@@ -39,7 +40,7 @@ def wait_for_cards(reader: LocalReader, complete: Callable[[Snapshot], bool]) ->
         idle_since = (idle_since or now) if _udev_is_idle(reader.root) else None
         if idle_since is not None and now - idle_since >= QUIET:
             return
-        time.sleep(_PAUSE)
+        reader.wait_for_change(_PAUSE)
 
 
 def _named(root: Path, ifindex: int) -> bool:

@@ -66,8 +66,7 @@ class LocalEvents(NoEvents):
     def __init__(self, libvirt_uri: str, root: Path = Path("/")) -> None:
         super().__init__()
         self._cards = Cards(root)
-        self._links = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        self._links.bind((0, _RTMGRP_LINK))
+        self._links = listen_to_links()
         self._libvirt = LibvirtEvents(libvirt_uri, self.wake)
         self._libvirt.start()
 
@@ -82,30 +81,48 @@ class LocalEvents(NoEvents):
         sources: list[int] = [self._inner, self._links.fileno()]
         while True:
             ready, _, _ = select.select(sources, [], [], max(0.0, until - time.monotonic()))
-            changed = self._links.fileno() in ready and self._changed()
+            changed = self._links.fileno() in ready and drain(self._links, self._cards.concern)
             if (self._inner in ready and self._rung()) or changed:
                 return True
             if time.monotonic() >= until:
                 return False
-
-    def _changed(self) -> bool:
-        """Reads all there is, even if the first says it all."""
-        changed = False
-        while True:
-            try:
-                data = self._links.recv(_BUFFER)
-            except BlockingIOError:
-                return changed
-            except OSError:  # ENOBUFS: some were lost, and nobody knows which.
-                changed = True
-                continue
-            changed = self._cards.concern(data) or changed
 
     def close(self) -> None:
         """The thread of libvirt's events is left to end by itself."""
         self._libvirt.stop()
         self._links.close()
         super().close()
+
+
+def listen(protocol: int, groups: int) -> socket.socket:
+    """A netlink socket that gets what is sent to these groups, and never blocks. Raises OSError."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    opened = socket.socket(socket.AF_NETLINK, kind, protocol)
+    try:
+        opened.bind((0, groups))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def listen_to_links() -> socket.socket:
+    """Hears of every change of an interface in this network namespace. Raises OSError."""
+    return listen(socket.NETLINK_ROUTE, _RTMGRP_LINK)
+
+
+def drain(source: socket.socket, concern: Callable[[bytes], bool]) -> bool:
+    """Reads all there is, even if the first says it all; whether any of it is of concern."""
+    changed = False
+    while True:
+        try:
+            data = source.recv(_BUFFER)
+        except BlockingIOError:
+            return changed
+        except OSError:  # ENOBUFS: some were lost, and nobody knows which.
+            changed = True
+            continue
+        changed = concern(data) or changed
 
 
 class Cards:

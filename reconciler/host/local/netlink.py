@@ -22,7 +22,7 @@ from reconciler.host.local.link_reports import (
     decode_way,
     route_request,
 )
-from reconciler.host.local.operator import Link, Links, Ssh, operator_uses
+from reconciler.host.local.operator import Link, Links, Ssh, find_ssh, operator_uses
 from reconciler.host.local.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, RtnlSocket
 from reconciler.host.local.sysfs import Sysfs
 from reconciler.host.local.vf_reports import EXT_MASK, VfReport, decode
@@ -87,10 +87,13 @@ def fill_vfs(pfs: Sequence[Pf], notes: list[str]) -> None:
                 time.sleep(0.1)
 
 
-def read_network(pfs: Sequence[Pf], root: Path, ssh: Ssh | None) -> tuple[Sequence[Pf], list[str]]:
-    """The PFs with all that the network interfaces tell of them and their VFs, and notes. Raises OSError."""
+def read_network(
+    pfs: Sequence[Pf], root: Path, environment: dict[str, str], pid: int
+) -> tuple[Sequence[Pf], list[str]]:
+    """The PFs with all that the network interfaces tell of them and their VFs, and notes. ``environment`` and ``pid``
+    are those of whoever asks: by them the operator's own connection is known. Raises OSError."""
     own = Sysfs(root, [])
-    fill_links(pfs, read_links(ssh), own)
+    fill_links(pfs, read_links(find_ssh(root, environment, pid)), own)
     fill_vfs(pfs, own.notes)
     return pfs, own.notes
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import reconciler
 from reconciler.host.counters import PfCounters
@@ -22,7 +22,6 @@ from reconciler.host.local.libvirt import LibvirtReader
 from reconciler.host.local.libvirt_files import FILES, LibvirtFiles
 from reconciler.host.local.libvirt_xml import IsVf
 from reconciler.host.local.modules import read_modules
-from reconciler.host.local.operator import find_ssh
 from reconciler.host.local.patience import Patience
 from reconciler.host.local.pci_drivers import devices_by_driver
 from reconciler.host.local.platform import read_platform
@@ -37,6 +36,9 @@ from reconciler.host.model import BootArguments, HostIdentity, Modules, Pf, Snap
 from reconciler.host.platform import Platform
 from reconciler.host.protocol import NOTHING, Asked, Scope
 from reconciler.host.refusals import describe
+
+if TYPE_CHECKING:
+    from reconciler.host.local.changes import Changes
 
 T = TypeVar("T")
 
@@ -62,6 +64,8 @@ class LocalReader:
         """Seconds of the monotonic clock at which the processes were last looked at."""
         self._others_wait = False
         """Whether another run's did, when all processes were last looked at."""
+        self._changes: Changes | None = None
+        """Heard from the first reading of a part on: whoever only plans waits for nothing."""
 
     def observe(self) -> Snapshot:
         """Everything that a plan reads, in one pass; what can't be read is unknown, with a note."""
@@ -87,6 +91,7 @@ class LocalReader:
 
     def observe_pfs(self) -> Snapshot:
         """The PFs alone, with their interfaces; nothing else is in it."""
+        self._listen()
         notes: list[str] = []
         snapshot = Snapshot(notes=notes)
         seen = self._look(snapshot, notes)
@@ -97,6 +102,7 @@ class LocalReader:
     def refresh(self, snapshot: Snapshot, scope: Scope) -> None:
         """Reads one part again. ``pf`` includes the VFIO groups, ``domain`` the networks' ports; notes of
         the new reading are added."""
+        self._listen()
         notes: list[str] = []
         if scope.kind == "pf":
             self._refresh_pfs(snapshot, scope.key.split(), notes)
@@ -117,6 +123,20 @@ class LocalReader:
         else:
             self._refresh_libvirt(snapshot, None)
         snapshot.notes.extend(note for note in notes if note not in snapshot.notes)
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Returns at once when a card or its interface has changed since the last reading of a part began."""
+        self._listening().wait(seconds)
+
+    def _listen(self) -> None:
+        """What happens from now on is not in the reading that begins."""
+        self._listening().forget()
+
+    def _listening(self) -> Changes:
+        from reconciler.host.local.changes import Changes
+
+        self._changes = self._changes or Changes(self.root)
+        return self._changes
 
     def examine(self) -> Platform:
         """What only doctor wants to know."""
@@ -197,8 +217,8 @@ class LocalReader:
             waits = next(iter(seen.waiting.get(NETWORK, [])), self._still_waits())
             if waits:
                 raise NoAnswer(waits)
-            ssh = find_ssh(self.root, os.environ, os.getpid())
-            found, notes = self._ask_network(netlink.read_network, list(pfs.values()), self.root, ssh)
+            asker = {key: os.environ[key] for key in ("SSH_CONNECTION",) if key in os.environ}, os.getpid()
+            found, notes = self._ask_network(netlink.read_network, list(pfs.values()), self.root, *asker)
         except NoAnswer as error:
             why = (
                 f"the kernel does not answer, and process {error.pid} waits for it: probably a driver hangs while it "

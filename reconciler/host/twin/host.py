@@ -112,6 +112,10 @@ class TwinHost:
         with self._reading():
             refresh(self.twin(), snapshot, scope)
 
+    def wait_for_change(self, seconds: float) -> None:
+        """Lets its time pass; nobody tells of what happens in it."""
+        self.sleep(seconds)
+
     def examine(self) -> Platform:
         """What only doctor reads."""
         return examine(self.twin())

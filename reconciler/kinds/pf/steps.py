@@ -67,9 +67,9 @@ def _link_and_mtu(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> N
 
 
 def _autoprobe(builder: Builder, desired: DesiredPf, pf: Pf, where: str) -> None:
-    """VFs that the host's driver is to have are made with autoprobe on: the kernel binds them one after the other inside
-    of that write. Made with it off and bound side by side they are not ready sooner (2 x 7 VFs of igbvf in the lab, until
-    all have their names: 4.5 to 7.8 s, against 4.3 to 9.5 s): processors and udev are busy with each netdev either way.
+    """VFs that the host's driver is to have are made with autoprobe on: the kernel binds them one after the other
+    inside of that write. Made with it off and bound side by side they are not ready sooner (2 x 7 VFs of igbvf in the
+    lab, until all have their names: 6.9 s, against 6.6 s): processors and udev are busy with each netdev either way.
     And a run that dies in between would leave the driver kept away."""
     wanted = autoprobe(desired)
     if wanted is None or pf.autoprobe is None or pf.autoprobe == wanted or not vf_count(desired, pf):

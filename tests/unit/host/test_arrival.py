@@ -21,9 +21,8 @@ class Booting(LocalReader):
         super().__init__("files", root)
         self.card, self.looks, self.now = card, 0, 0.0
         monkeypatch.setattr(arrival.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(arrival.time, "sleep", self.sleep)
 
-    def sleep(self, seconds: float) -> None:
+    def wait_for_change(self, seconds: float) -> None:
         self.now += seconds
 
     def observe_pfs(self) -> Snapshot:
@@ -62,8 +61,8 @@ def test_a_card_is_there_once_udev_has_given_it_its_name(tmp_path: Path, monkeyp
         (tmp_path / "run/udev" / name).touch()
 
     class Naming(Booting):
-        def sleep(self, seconds: float) -> None:
-            super().sleep(seconds)
+        def wait_for_change(self, seconds: float) -> None:
+            super().wait_for_change(seconds)
             if self.looks == 7:
                 (tmp_path / "run/udev/data/n1").touch()
 

@@ -195,6 +195,16 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for(tree: Tree, monkeypatch
     assert "RTNL" in note
 
 
+def test_nor_are_the_processes_above_us(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they have in their environment is read under the lock of their memory (fs/proc/base.c, environ_open)."""
+    monkeypatch.setattr(netlink, "find_ssh", lambda *asker: time.sleep(60))
+    monkeypatch.setattr(module, "_NETWORK_SECONDS", 0.1)
+    begun = time.monotonic()
+    snapshot = LocalReader("qemu:///system", tree.root).observe()
+    assert time.monotonic() < begun + 30
+    assert any("network interfaces can't be read" in note for note in snapshot.notes)
+
+
 def test_where_one_of_ours_waits_already_no_other_is_sent(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Processes({}, waiting={"reconciler-net": [50], "reconciler-get": [51]})
     monkeypatch.setattr(patience, "look", lambda root, notes: seen)

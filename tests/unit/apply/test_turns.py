@@ -18,7 +18,7 @@ from reconciler.host.model import Hang, Snapshot, Use
 from reconciler.host.protocol import HostError, Scope, VfSet
 from reconciler.kinds.action import Action, Impact
 from reconciler.plan.planner import make_plan
-from tests.hosts import DataHost, desired, host, igb
+from tests.hosts import FRESH, DataHost, desired, host, igb
 from tests.unit.apply.test_executor import Listener, run
 
 PFS = [f"pci/0000:0{number}:00.0" for number in (1, 2, 3)]
@@ -242,3 +242,25 @@ def test_half_of_a_struct_is_completed_from_what_is_there_now(tmp_path: Path, by
     journal.close()
     assert {outcome.outcome for outcome in outcomes} == {"changed"}
     assert sent[0] == (0, {"vlan": 9, "qos": 5, "vlan_proto": "802.1Q"})
+
+
+def test_a_later_turn_sends_what_goes_with_what_was_read_right_before_it(tmp_path: Path) -> None:
+    """VLAN and priority are one struct. The other VF's priority changes while the first turn is under way."""
+
+    class Changing(Threads):
+        def set_vfs(self, pf: str, requests: Sequence[VfSet]) -> list[HostError | None]:
+            if not self.tried:
+                self.state.pfs[PFS[1]].vfs[0].attributes = {**FRESH, "vlan": 7, "qos": 3}
+            self.tried.append((pf, int(str(requests[0].attributes["qos"]))))
+            return super().set_vfs(pf, requests)
+
+    before = cards(1)
+    for number in range(7):
+        before.hangs.append(Hang(50 + number, "tee", "/sys/bus/pci/devices/0000:09:00.0/reset", "pci/0000:09:00.0"))
+    text = "".join(
+        f'[pf.p{number}]\nmatch = {{ name = "enp{number}s0" }}\n[pf.p{number}.vf.0]\nvlan = 5\n' for number in (1, 2)
+    )
+    machine = Changing(before)
+    outcomes, _ = run(machine, make_plan(desired(text), before), tmp_path)
+    assert {outcome.outcome for outcome in outcomes.values()} == {"changed"}
+    assert machine.tried == [(PFS[0], 0), (PFS[1], 3)]

@@ -194,9 +194,8 @@ class RtnlSocket:
         self.socket.send(b"".join(message(r.body, first + n) for n, r in enumerate(requests)))
         answers: dict[int, Answer] = {}
         lost = errno.ETIMEDOUT
-        self.socket.settimeout(
-            0
-        )  # The kernel has answered when it has taken them: to wait first is a call more for each.
+        # The kernel has answered when it has taken them: to wait first is a call more for each.
+        self.socket.settimeout(0)
         while len(answers) < len(requests):
             try:
                 data = self.socket.recv(65536)

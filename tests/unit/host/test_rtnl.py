@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.host.local import netlink, rtnl
 from reconciler.host.local.link_reports import ANY_LINK
-from reconciler.host.local.rtnl import RTM_GETLINK, RTM_NEWLINK, RtnlSocket, ifinfo
+from reconciler.host.local.rtnl import RTM_GETLINK, RTM_NEWLINK, Request, RtnlSocket, ifinfo
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 DUMP_INTR = 0x10
@@ -47,6 +47,73 @@ class Scripted(RtnlSocket):
         self.kernel = Kernel(datagrams, flags)
         self.socket = self.kernel  # type: ignore[assignment]
         self.sequence = 0
+
+
+class Channel:
+    """In place of a socket whose answers come when they come: each is what it gives, or raises, and how many seconds
+    after the one before. Its clock is what its timeouts wait for."""
+
+    def __init__(self, *answers: tuple[float, bytes | Exception]) -> None:
+        self.answers = list(answers)
+        self.timeout = 99.0
+        self.waited = 0.0
+        self.calls = 0
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeout = seconds
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        self.calls += 1
+        assert self.calls < 20, "it asks again and again"
+        after, found = self.answers[0] if self.answers else (999.0, b"")
+        if after > self.timeout:
+            self.waited += self.timeout
+            self.answers[:1] = [(after - self.timeout, found)]
+            raise TimeoutError if self.timeout else BlockingIOError(errno.EAGAIN, "nothing there")
+        self.waited += after
+        self.answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def taken(sequence: int, code: int = 0) -> bytes:
+    return answer(NLMSG_ERROR, sequence, struct.pack("=i", -code) + answer(RTM_NEWLINK, sequence))
+
+
+LOST = OSError(errno.ENOBUFS, "No buffer space available")
+
+
+@pytest.mark.parametrize(
+    ("answers", "codes", "waited"),
+    [
+        ([(0, taken(1)), (0, taken(2)), (0, taken(3))], [0, 0, 0], 0),
+        ([(0, taken(1)), (3, taken(2, errno.EBUSY)), (4, taken(3))], [0, errno.EBUSY, 0], 7),  # late
+        ([(0, taken(1)), (0, LOST), (0, taken(3))], [0, errno.ENOBUFS, 0], 0.2),  # one was dropped
+        ([(3, taken(1)), (0, LOST), (0.1, taken(3))], [0, errno.ENOBUFS, 0], 3.3),
+        ([(0, taken(1))], [0, errno.ETIMEDOUT, errno.ETIMEDOUT], 10),
+        ([], [errno.ETIMEDOUT] * 3, 10),
+    ],
+)
+def test_acknowledgements_are_waited_for(
+    answers: list[tuple[float, bytes | Exception]], codes: list[int], waited: float
+) -> None:
+    kernel = Scripted()
+    channel = Channel(*answers)
+    kernel.socket = channel  # type: ignore[assignment]
+    assert [found.code for found in kernel._exchange([Request(ifinfo(1))] * 3)] == codes
+    assert channel.waited == pytest.approx(waited)
+    assert channel.timeout == 10, "the next request waits for its answer"
+
+
+def test_a_socket_that_fails_is_an_error() -> None:
+    kernel = Scripted()
+    kernel.socket = Channel((0, taken(1)), (0, OSError(errno.ENETDOWN, "down")))  # type: ignore[assignment]
+    with pytest.raises(OSError, match="down"):
+        kernel._exchange([Request(ifinfo(1))] * 3)
 
 
 def test_this_machines_interfaces() -> None:

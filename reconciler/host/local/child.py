@@ -159,6 +159,7 @@ def _in_child(work: Callable[[Send], None], seconds: float, name: str) -> _Recei
 def fork(work: Callable[[], None], keep: int) -> int:
     """The process id of a child that does this and ends. Of what it inherits it keeps this one descriptor: one that is
     left behind must hold neither the lock of the run nor the pipe that somebody reads our output from."""
+    _bury()
     with warnings.catch_warnings():
         # Python warns about fork next to threads. The child touches nothing that another thread may have
         # locked.
@@ -179,6 +180,26 @@ def fork(work: Callable[[], None], keep: int) -> int:
         work()
     finally:
         os._exit(0)
+
+
+_left_behind: set[int] = set()
+"""Children of this process that nobody waits for any more."""
+
+
+def leave_behind(pid: int) -> None:
+    """Nobody waits for this child any more. When it has come back it is buried as soon as another one is made: of a
+    zombie nobody can tell what it was at."""
+    _bury()
+    _left_behind.add(pid)
+
+
+def _bury() -> None:
+    """Those left behind that have come back by now."""
+    for pid in list(_left_behind):  # Another thread may do the same.
+        with contextlib.suppress(ChildProcessError):  # Whoever asked has buried it, or this process is a copy.
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                continue
+        _left_behind.discard(pid)
 
 
 def say_what_for(name: str, parent: int, since: float, until: float, instead_of: int = -1) -> int:
@@ -214,6 +235,7 @@ class _Received:
         ready, _, _ = select.select([self.reading], [], [], max(0.0, self.until - time.monotonic()))
         if not ready:
             os.close(self.reading)
+            leave_behind(self.pid)
             raise NoAnswer(self.pid)
         data = os.read(self.reading, 65536)
         if not data:

@@ -1,7 +1,8 @@
 """Which of the writes that are under way hang, and which only take their time: to make 63 VFs takes a driver seconds.
 
-A child of ours says how long it is waited for. Of anybody else's write nothing tells when it began: it is looked at
-until it is old enough, and what was found is kept for the looks after it. To wait for a write costs nothing that could
+A child of ours says how long it is waited for. Of anybody else's write, and of a child whose open files are hidden from
+us, nothing tells when it began: it is looked at until it is old enough, and what was found is kept for the looks after
+it. To wait for a write costs nothing that could
 be had otherwise: while it is under way, what takes the device's lock can't be read.
 """
 
@@ -13,7 +14,8 @@ from pathlib import Path
 from reconciler.host.local.processes import Processes, look
 
 SECONDS = 5.0
-"""For which somebody else's write is looked at until it counts as one that hangs."""
+"""For which somebody else's write, or a child that can't be looked into, is looked at until it counts as one that
+hangs."""
 _PAUSE = 0.25
 
 
@@ -24,8 +26,8 @@ class Patience:
         self._first_seen: dict[str, float] = {}
 
     def look(self, root: Path, notes: list[str]) -> Processes:
-        """What other processes are at, with the writes that hang. Waits for those that may yet come back, for as long
-        as their own run does or `SECONDS`; not for what begins meanwhile."""
+        """What other processes are at, with the writes and the children of ours that hang. Waits for those that may yet
+        come back, for as long as their own run does or `SECONDS`; not for what begins meanwhile."""
         waited_for: set[str] | None = None
         while True:
             told: list[str] = []
@@ -37,10 +39,11 @@ class Patience:
             time.sleep(_PAUSE)
         notes += told
         seen.hangs = [hang for hang in seen.hangs if hang.pid not in young]
+        seen.waiting = {name: [pid for pid in pids if pid not in young] for name, pids in seen.waiting.items()}
         return seen
 
     def _young(self, seen: Processes) -> dict[int, str]:
-        """Writes that may yet come back, by process."""
+        """What may yet come back, by process."""
         now = time.monotonic()
         under_way = {write.process for write in seen.writes.values()}
         self._first_seen = {key: self._first_seen.get(key, now) for key in under_way}

@@ -30,8 +30,8 @@ _WRITTEN = re.compile(
 """Files of sysfs whose writes take a device's lock (drivers/pci/iov.c, drivers/pci/pci-sysfs.c, drivers/base/bus.c)."""
 _OURS = {WRITES, READS, NETWORK}
 _PATIENCE = 20.0
-"""Seconds after which a child of ours is one that was left behind, when it doesn't say how long it is waited for, or
-that can't be seen."""
+"""Seconds after which a child of ours is one that was left behind, when it doesn't say how long it is waited for. Where
+that can't be seen it may be one that stays (`reconciler.host.local.standing`), and is looked at a second time."""
 _ORPHAN = 5.0
 """The same for one that says it, when its parent is gone."""
 _MOST = 1 << 16
@@ -43,12 +43,13 @@ _GUEST = re.compile(r"(?:^|\0)guest=((?:[^,\0]|,,)+)")
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write that is under way."""
+    """One write that is under way, or what a child of ours is at whose open files are hidden."""
 
     process: str
-    """Tells it from every other one: the process, when that began, what it writes to, its finished writes so far."""
+    """Tells it from every other one: the process, when that began, what it writes to, its finished writes so far. Of
+    one whose files are hidden: its context switches so far."""
     left: float | None
-    """Seconds that it still has; at 0 and less it hangs. ``None``: it is not ours, so that is not known."""
+    """Seconds that it still has; at 0 and less it hangs. ``None``: it is not ours, or hidden, so that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Processes:
     hangs: list[Hang] = field(default_factory=list)
     """Writes that are under way."""
     writes: dict[int, Write] = field(default_factory=dict)
-    """What else is known of them, by process."""
+    """What else is known of them, by process; and of those in `waiting` whose open files are hidden."""
     waiting: dict[str, list[int]] = field(default_factory=dict)
     """Children of ours, of any run, that were left behind: process ids by name."""
 
@@ -84,6 +85,8 @@ def look(root: Path, notes: list[str]) -> Processes:
     hidden = 0
     for pid in _pids(root):
         command, state, began, parent = _status(f"{root}/proc/{pid}")
+        if state == "Z":
+            continue  # It has ended, and has nothing open: only its parent has not noticed.
         if not groups_to_look_for and state != "D" and command not in _OURS:
             continue
         folder = root / "proc" / str(pid)
@@ -93,6 +96,7 @@ def look(root: Path, notes: list[str]) -> Processes:
             hidden += 1
             if command in _OURS and state == "D" and _age(root, began) > _PATIENCE:
                 found.waiting.setdefault(command, []).append(pid)
+                found.writes[pid] = Write(f"{pid} {began} {_switches(folder)}", None)
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
@@ -214,6 +218,12 @@ def _errand(root: Path, targets: Iterable[str], began: float, parent: int) -> _E
 def _finished_writes(process: Path) -> str:
     """How many write calls it has come back from (``syscw``, proc_pid_io(5)); "" when that can't be read."""
     return next((line for line in _text(process / "io").splitlines() if line.startswith("syscw:")), "")
+
+
+def _switches(process: Path) -> str:
+    """How often it has gone to sleep or was made to wait, which whatever hangs doesn't (proc_pid_status(5)). Everybody
+    may read it."""
+    return " ".join(line for line in _text(process / "status").splitlines() if "ctxt_switches:" in line)
 
 
 def _bus_path(root: Path, folder: str) -> str:

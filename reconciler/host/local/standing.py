@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from reconciler.host.local.child import NoAnswer, fork, say_what_for, take_name
+from reconciler.host.local.child import NoAnswer, fork, leave_behind, say_what_for, take_name
 
 IDLE = "reconciler"
 """The name of a child that has nothing to do."""
@@ -35,8 +35,11 @@ def ask(function: Callable[..., T], *arguments: object, seconds: float, name: st
     child = _idle_child() or _Child()
     since = time.monotonic()
     question = pickle.dumps((os.getpid(), since, since + seconds, name, function, arguments))
-    good, value = pickle.loads(child.exchange(question, since + seconds))
-    _idle.append(child)
+    good, value, may_stay = pickle.loads(child.exchange(question, since + seconds))
+    if may_stay:
+        _idle.append(child)
+    else:
+        child.end()
     if not good:
         raise value
     result: T = value
@@ -85,17 +88,21 @@ class _Child:
             self._socket.sendall(_LENGTH.pack(len(question)) + question)
             answer = _receive(self._socket, until)
         except TimeoutError:
-            self._socket.close()
+            self._leave_behind()
             raise NoAnswer(self.pid) from None
         except OSError:
             answer = None
         except BaseException:
-            self._socket.close()
+            self._leave_behind()
             raise
         if answer is None:
             self.end()
             raise OSError(errno.EIO, "the process that asked for it died")
         return answer
+
+    def _leave_behind(self) -> None:
+        self._socket.close()
+        leave_behind(self.pid)
 
     def end(self) -> None:
         """Waits for its end, which nothing keeps it from: it has nothing to do, or is dead."""
@@ -135,7 +142,8 @@ def _serve(channel: socket.socket) -> None:
     while (question := _receive(channel)) is not None:
         parent, since, until, name, function, arguments = pickle.loads(question)
         said = say_what_for(name, parent, since, until, said)
-        answer = pickle.dumps(_answer(function, arguments))
+        # Where no file tells when a question began, the process's age has to: such a child must not get another one.
+        answer = pickle.dumps((*_answer(function, arguments), said >= 0))
         take_name(IDLE)
         channel.sendall(_LENGTH.pack(len(answer)) + answer)
 

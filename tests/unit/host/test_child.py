@@ -79,6 +79,31 @@ def test_a_child_tells_by_its_open_files_who_waits_for_it_and_until_when(tmp_pat
     assert float(found[3]) - float(found[2]) == pytest.approx(0.5, abs=1e-5)
 
 
+def test_a_child_left_behind_is_buried_when_the_next_is_made(tmp_path: Path) -> None:
+    """One that is only left to its parent's end would be seen as one that waits."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(child.NoAnswer) as caught:
+        child.write_file(tmp_path / "pipe", "0", 0.2)
+    assert child.read_files(["/proc/self/comm"], 5).hangs is None
+    os.kill(caught.value.pid, 0)
+    os.close(os.open(tmp_path / "pipe", os.O_RDONLY))
+    os.waitid(os.P_PID, caught.value.pid, os.WEXITED | os.WNOWAIT)
+    assert child.read_files(["/proc/self/comm"], 5).hangs is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(caught.value.pid, 0)
+    assert caught.value.pid not in child._left_behind
+
+
+def test_somebody_else_may_bury_a_child_left_behind(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(child.NoAnswer) as caught:
+        child.write_file(tmp_path / "pipe", "0", 0.2)
+    os.close(os.open(tmp_path / "pipe", os.O_RDONLY))
+    os.waitpid(caught.value.pid, 0)
+    assert child.read_files(["/proc/self/comm"], 5).hangs is None
+    assert caught.value.pid not in child._left_behind
+
+
 def test_a_child_left_behind_holds_no_lock_of_ours(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     lock = open(tmp_path / "lock", "w")  # noqa: SIM115 (closed before the child ends, which is the point)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.host.local.processes import look
+from reconciler.host.local import patience
+from reconciler.host.local.patience import Patience
+from reconciler.host.local.processes import Processes, look
 from reconciler.host.model import Process
 from tests.unit.host.tree import Tree
 
@@ -148,6 +150,8 @@ def test_our_children_that_were_left_behind(tmp_path: Path) -> None:
     process(tree, 51, "reconciler-net")
     status(tree, 51, "reconciler-net", began=159)  # It may still get its answer.
     process(tree, 52, "a) D 1 (b")
+    process(tree, 53, "reconciler-get")
+    status(tree, 53, "reconciler-get", "Z")  # It has ended; its parent has other things to do.
     assert look(tmp_path, []).waiting == {"reconciler-get": [50]}
 
 
@@ -186,15 +190,50 @@ def test_a_child_that_stays_is_as_old_as_what_it_is_at(tmp_path: Path) -> None:
     assert abs(datetime.fromisoformat(hang.since).timestamp() - (time.time() - 61)) < 5
 
 
-def test_where_a_childs_files_are_hidden_it_waits_if_it_is_old_and_inside_of_the_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """Children of ours whose open files are hidden: one of them is old, and inside of the kernel."""
     tree = Tree(tmp_path)
-    for pid, state, began in ((50, "D", 100), (51, "S", 100), (52, "D", 159)):
+    for pid, state, began in ((50, "D", 100), (51, "S", 100), (52, "D", 159), (53, "Z", 100)):
         process(tree, pid, "reconciler-net")
         status(tree, pid, "reconciler-net", state, began)
+        switched(tree, pid, 7)
     deny(monkeypatch)
-    assert look(tmp_path, []).waiting == {"reconciler-net": [50]}
+    return tree
+
+
+def switched(tree: Tree, pid: int, times: int) -> None:
+    text = f"voluntary_ctxt_switches:\t{times}\nnonvoluntary_ctxt_switches:\t1\n"
+    tree.write(f"proc/{pid}/status", f"Name:\treconciler-net\n{text}")
+
+
+def test_where_a_childs_files_are_hidden_it_may_wait_if_it_is_old_and_inside_of_the_kernel(hidden: Tree) -> None:
+    seen = look(hidden.root, [])
+    assert seen.waiting == {"reconciler-net": [50]}
+    assert {pid: write.left for pid, write in seen.writes.items()} == {50: None}
+    assert look(hidden.root, []).writes == seen.writes
+    switched(hidden, 50, 8)
+    assert look(hidden.root, []).writes != seen.writes
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_where_a_childs_files_are_hidden_it_waits_if_it_does_not_go_on(
+    hidden: Tree, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    """One that stays is older than what it is asked, and each time that it is looked at it may be in the kernel."""
+    monkeypatch.setattr(patience, "SECONDS", 0.1)
+    monkeypatch.setattr(patience, "_PAUSE", 0.02)
+    real, looks = patience.look, []
+
+    def look_again(root: Path, notes: list[str]) -> Processes:
+        looks.append(root)
+        if works:
+            switched(hidden, 50, len(looks))
+        return real(root, notes)
+
+    monkeypatch.setattr(patience, "look", look_again)
+    assert Patience().look(hidden.root, []).waiting == {"reconciler-net": [] if works else [50]}
+    assert len(looks) == 2 or not works
 
 
 def test_a_guests_name_with_a_comma(held: Tree) -> None:

@@ -139,7 +139,8 @@ def test_one_that_hangs_is_left_behind_and_not_used_again(tmp_path: Path) -> Non
     assert ask_process() != pid
     (tmp_path / "pipe").write_text("")  # Now it goes on by itself, and finds nobody who waits.
     assert ends(pid)
-    os.waitpid(pid, 0)
+    standing._Child().end()
+    assert not Path(f"/proc/{pid}").exists(), "it was buried"
 
 
 def test_it_tells_who_waits_for_it_now_and_until_when(tmp_path: Path) -> None:
@@ -191,7 +192,23 @@ def test_an_interrupt_of_the_asker_leaves_no_answer_for_the_next_question(monkey
     monkeypatch.setattr(standing, "_receive", receive)
     assert ask_process() != pid
     assert ends(pid)
-    os.waitpid(pid, 0)
+    standing._Child().end()
+    assert not Path(f"/proc/{pid}").exists(), "it was buried"
+
+
+def test_one_that_can_not_tell_since_when_it_is_waited_for_gets_no_other_question(
+    children: list[standing._Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all that is known of it is the age of its process."""
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EPERM, "not in this sandbox")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    pid = ask_process()
+    assert children == []
+    assert not Path(f"/proc/{pid}").exists(), "it was buried"
+    assert standing.ask(twice, 4, seconds=10, name=NETWORK) == 8
 
 
 def test_a_signal_to_the_whole_service_does_not_end_it() -> None:

@@ -14,39 +14,19 @@ from functools import partial
 
 from reconciler.apply.journal import JOURNAL, Journal
 from reconciler.apply.outcome import Outcome, Progress, failed
-from reconciler.apply.perform import gone_from, not_seen, parts_of, perform, vf_request
+from reconciler.apply.perform import parts_of, perform, vf_request
 from reconciler.apply.rounds import rounds
-from reconciler.apply.taken import appearing, may_take, needs_a_new_look, unnamed
+from reconciler.apply.taken import may_take
 from reconciler.apply.turns import Order, give, next_turn, orders_of
+from reconciler.apply.view import View
 from reconciler.diagnostics import ReconcilerError
-from reconciler.drivers.readback import is_half, matches
-from reconciler.drivers.table import facts
-from reconciler.host.model import Applied, Snapshot
-from reconciler.host.protocol import HostError, Reader, Scope, VfSet, Writer
+from reconciler.host.protocol import HostError, Scope, VfSet, Writer
 from reconciler.kinds.action import Action
-from reconciler.kinds.hang import MOST_HANGING, in_the_way
+from reconciler.kinds.hang import MOST_HANGING
 from reconciler.kinds.operations import OPERATIONS
-from reconciler.kinds.vf.operations import find_vf, target
-
-_LETTING_GO = 3.0
-"""Seconds that a VF may still be in use when it is needed free: QEMU closes its VFIO group after libvirt's answer, and
-udev renames a netdev that has just appeared."""
-_FELL_SHORT = 2.0
-"""Seconds for which less than was ordered has to stay so, until it is taken for all that comes."""
-_APPEARING = 90.0
-"""Seconds within which the host's driver has made the netdev of a new VF: about one per VF and port."""
-
-
-_JUST_NOW = 1.0
-"""Seconds for which what a round has read back holds for the one that follows it."""
-_RESTARTS = 15.0
-"""Seconds that libvirt gets to come back."""
-
 
 _ALL_OR_NOTHING = frozenset({"kernel.set_cmdline", "vf.set", "pf.set_link", "pf.set_mtu", "pf.set_autoprobe"})
 """One value in one request: the kernel takes it or leaves it. And what puts all back that it changed."""
-
-
 _NO_ANSWER = (errno.ETIMEDOUT, errno.ENOBUFS, errno.EPROTO, errno.EIO)
 """Errors that leave open whether the kernel took it."""
 
@@ -55,13 +35,10 @@ _NO_ANSWER = (errno.ETIMEDOUT, errno.ENOBUFS, errno.EPROTO, errno.EIO)
 class Executor:
     """Runs the actions of one plan on one host."""
 
-    reader: Reader
+    view: View
     writer: Writer
-    host: Snapshot
-    """What was observed last; kept up to date part by part."""
     journal: Journal
     progress: Progress
-    run: str
     stopped: Callable[[], bool] = lambda: False
     """Asked before each step: an interrupt ends the run after the step under way."""
     before: Callable[[Action], None] = lambda action: None
@@ -69,10 +46,6 @@ class Executor:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     must_record: bool = True
     """Nothing is done that is not on record before it."""
-    _read_at: dict[str, float] = field(default_factory=dict)
-    """When the last round has read its PFs."""
-    _libvirt_is_gone: bool = False
-    """It was waited for, and did not come back."""
     _written: set[str] = field(default_factory=set)
     """Actions that the host was asked for."""
     _requests: dict[str, VfSet] = field(default_factory=dict)
@@ -81,7 +54,7 @@ class Executor:
     def execute(self, actions: Sequence[Action]) -> list[Outcome]:
         """All actions, in order; the outcome of each."""
         self._tell(lambda: self.progress.start(len(actions)))
-        for batch in rounds(actions, self.host):
+        for batch in rounds(actions, self.view.host):
             self._batch(batch)
         self._tell(self.progress.finish)
         return [self.outcomes[action.id] for action in actions]
@@ -106,7 +79,7 @@ class Executor:
         for action in attaches:
             outcome = self.outcomes[action.id]
             if not outcome.done:
-                as_planned = OPERATIONS[action.op].satisfied(self.host, action.args) is True
+                as_planned = OPERATIONS[action.op].satisfied(self.view.host, action.args) is True
                 outcome.outcome, outcome.written = "changed" if as_planned else "failed", True
                 outcome.error = "" if as_planned else outcome.error
                 noted.append(outcome)
@@ -196,19 +169,19 @@ class Executor:
     def _one(self, action: Action) -> Outcome:
         operation = OPERATIONS[action.op]
         deadline = operation.deadline(action.args)
-        self._read_at = {}
+        self.view.forget_reading()
         try:
-            self._read(action)
-            if action.op != "pf.wait_link" and operation.satisfied(self.host, action.args) is True:
+            self.view.read(action)
+            if action.op != "pf.wait_link" and operation.satisfied(self.view.host, action.args) is True:
                 return Outcome(action.id, "unchanged")
-            taken = self._taken([action])
+            taken = self.view.taken([action])
             if taken:
                 raise taken[action.id]
-            parts = parts_of(action, self.host)
+            parts = parts_of(action, self.view.host)
             for part in parts:
                 self._do(part, deadline)
             if len(parts) > 1:
-                self._wait(action, deadline)
+                self.view.wait_for(action, deadline)
         except ReconcilerError as error:
             self._refused(action, error)
             return failed(action, error)
@@ -221,148 +194,40 @@ class Executor:
             self._written.discard(action.id)
         if isinstance(error, HostError) and error.errno == errno.ETIMEDOUT and "pf" in action.args:
             with contextlib.suppress(HostError):  # So that the next ones know that the kernel hangs.
-                self.reader.refresh(self.host, Scope("pf", action.args["pf"]))
+                self.view.reader.refresh(self.view.host, Scope("pf", action.args["pf"]))
 
     def _do(self, part: Action, deadline: float) -> None:
         """Asks the host for one thing, and waits until it is there."""
-        if part.op != "pf.wait_link" and OPERATIONS[part.op].satisfied(self.host, part.args) is True:
+        if part.op != "pf.wait_link" and OPERATIONS[part.op].satisfied(self.view.host, part.args) is True:
             return
 
-        self._refuse_behind_a_hang(part)
+        self.view.refuse_behind_a_hang(part)
         self.before(part)
 
-        perform(partial(self._begin, part), self.host, part.op, part.args, deadline)
-        self._wait(part, deadline)
-        OPERATIONS[part.op].forget(self.host, part.args)
-
-    def _refuse_behind_a_hang(self, action: Action) -> None:
-        """A write that hangs, of this run or of any other, is not followed by another one that waits for it."""
-        if not in_the_way(self.host, action.op, action.args):
-            return
-        # It may be back by now. Processes are looked at with any PF, also with one that is gone.
-        known = [*self.host.pfs, *(hang.pf for hang in self.host.hangs if hang.pf)]
-        if known:
-            self.reader.refresh(self.host, Scope("pf", known[0]))
-        why = in_the_way(self.host, action.op, action.args)
-        if why:
-            raise HostError("A write would wait behind one that hangs.", f"{why}. Nothing was written.")
-
-    def _read(self, action: Action) -> None:
-        scope = OPERATIONS[action.op].scope(action.args)
-        self.reader.refresh(self.host, scope)
-        if scope.kind in ("domain", "pool"):
-            self._await_libvirt(scope)
-        if scope.kind in ("domain", "pool") and not self.host.libvirt.available:
-            raise HostError("libvirt can't be asked.", self.host.libvirt.reason)
-        if action.op == "vf.set" and "alias" in action.args:
-            vf = target(self.host, action.args)
-            if vf is not None:
-                self.reader.refresh(self.host, Scope("pf", vf[0]))
-
-    def _await_libvirt(self, scope: Scope) -> None:
-        """A libvirt that is being restarted gets a while, once."""
-        clock = self.writer.clock
-        until = clock.monotonic() + _RESTARTS
-        while not self.host.libvirt.available and not self._libvirt_is_gone:
-            if clock.monotonic() >= until:
-                self._libvirt_is_gone = True
-                return
-            clock.sleep(1.0)
-            self.reader.refresh(self.host, scope)
-        self._libvirt_is_gone = not self.host.libvirt.available
-
-    def _wait(self, action: Action, deadline: float, *, read: bool = True) -> None:
-        """Reads back until the effect is there; what the host can't report counts once it was accepted. A reading that
-        fails is tried again like one that doesn't show the effect yet. ``read`` false: it was read just now."""
-        until, pause = self.writer.clock.monotonic() + deadline, 0.02
-        short_since: float | None = None
-        while True:
-            missing: ReconcilerError | None = None
-            seen: bool | None = False
-            try:
-                if read:
-                    self._read(action)
-                seen = OPERATIONS[action.op].satisfied(self.host, action.args)
-            except HostError as error:
-                missing = error
-            if seen is None:
-                self._note_unverifiable(action)
-            if seen is not False:
-                return
-            now = self.writer.clock.monotonic()
-            short = OPERATIONS[action.op].fell_short(self.host, action.args)
-            short_since = (short_since if short_since is not None else now) if short else None
-            if short_since is not None and now >= short_since + _FELL_SHORT:
-                raise HostError("The effect fell short.", short)
-            if now >= until:
-                raise gone_from(self.host, action.op, action.args) or missing or not_seen(action, deadline)
-            self.reader.wait_for_change(min(pause, max(0.0, until - self.writer.clock.monotonic())))
-            pause, read = min(pause * 1.5, 0.5), True
-
-    def _note_unverifiable(self, action: Action) -> None:
-        vf = target(self.host, action.args)
-        if vf is None:
-            return
-        found, pf = find_vf(self.host, vf), self.host.pfs[vf[0]]
-        reported = (found.attributes if found is not None else None) or {}
-        known = facts(pf.driver, pf.device_id)
-        applied = self.host.ledger.setdefault(f"{vf[0]}/{vf[1]}", {})
-        for name, value in action.args["set"].items():
-            if matches(known, name, value, reported, pf.speed) is None:
-                applied[name] = Applied(value, self.host.host.boot_id, self.run)
-
-    def _taken(self, actions: list[Action]) -> dict[str, HostError]:
-        """Who holds VFs is read again right before somebody could lose one: the error of each action that would touch
-        a holder whom it doesn't name. What is just being let go of gets a moment."""
-        asked = [action for action in actions if may_take(action)]
-        if not asked:
-            return {}
-        began = self.writer.clock.monotonic()
-        while True:
-            if any(needs_a_new_look(action) for action in asked):
-                self._look_again()
-            found = unnamed(self.host, asked)
-            patience = _APPEARING if any(appearing(self.host, action) for action in asked) else _LETTING_GO
-            if not found or self.writer.clock.monotonic() >= began + patience:
-                break
-            self.reader.wait_for_change(0.2)
-            if len(asked) == 1:
-                self._read(asked[0])
-            else:
-                self._read_pfs(asked)
-        return {
-            key: HostError("Somebody has it now.", f"{'; '.join(held)}. Nothing was written.")
-            for key, held in found.items()
-        }
-
-    def _look_again(self) -> None:
-        fresh = self.reader.observe()
-        if self.host.libvirt.available and not fresh.libvirt.available:
-            raise HostError(
-                "libvirt can't be asked.",
-                f"{fresh.libvirt.reason} So it is not known which guests have VFs. Nothing was written.",
-            )
-        fresh.ledger = self.host.ledger
-        self.host = fresh
+        perform(partial(self._begin, part), self.view.host, part.op, part.args, deadline)
+        self.view.wait_for(part, deadline)
+        OPERATIONS[part.op].forget(self.view.host, part.args)
 
     def _side_by_side(self, batch: list[Action]) -> list[Outcome]:
         """A round: one reading, one sending, one reading back; a result for each."""
         outcomes = {action.id: Outcome(action.id, "unchanged") for action in batch}
         try:
-            if not self._just_read(batch):
-                self._read_pfs(batch)
+            if not self.view.just_read(batch):
+                self.view.read_pfs(batch)
         except ReconcilerError as error:
             return [failed(action, error) for action in batch]
-        todo = [a for a in batch if a.op == "pf.wait_link" or OPERATIONS[a.op].satisfied(self.host, a.args) is not True]
+        todo = [
+            a for a in batch if a.op == "pf.wait_link" or OPERATIONS[a.op].satisfied(self.view.host, a.args) is not True
+        ]
         taken = self._held(todo)
         ready = []
         for action in todo:
             try:
                 if action.id in taken:
                     raise taken[action.id]
-                self._refuse_behind_a_hang(action)
+                self.view.refuse_behind_a_hang(action)
                 if action.op == "vf.set":
-                    _, self._requests[action.id] = vf_request(self.host, action.args)
+                    _, self._requests[action.id] = vf_request(self.view.host, action.args)
                 self.before(action)
                 ready.append(action)
             except Exception as error:  # noqa: BLE001
@@ -374,25 +239,9 @@ class Executor:
     def _held(self, actions: list[Action]) -> dict[str, ReconcilerError]:
         """`_taken`, with a reading that fails as the error of each action that it was for."""
         try:
-            return {**self._taken(actions)}
+            return {**self.view.taken(actions)}
         except ReconcilerError as error:
             return {action.id: error for action in actions if may_take(action)}
-
-    def _read_pfs(self, batch: Sequence[Action], *, back: bool = False) -> None:
-        """All PFs of a round in one pass; where it is about attributes of VFs which nobody can lose, these alone.
-        ``back``: to see what the round has changed."""
-        keys = dict.fromkeys(OPERATIONS[action.op].scope(action.args).key for action in batch)
-        attributes = all(action.op == "vf.set" and (back or not may_take(action)) for action in batch)
-        self.reader.refresh(self.host, Scope("vfs" if attributes else "pf", " ".join(keys)))
-        self._read_at = dict.fromkeys(keys, self.writer.clock.monotonic()) if back and not attributes else {}
-
-    def _just_read(self, batch: Sequence[Action]) -> bool:
-        """Whether the round before has read these PFs to see its effect, right now, and nothing hangs on what it read:
-        neither who could lose something by this one, nor the other half of a struct that is written as a whole."""
-        if any(may_take(action) or (action.op == "vf.set" and is_half(action.args["set"])) for action in batch):
-            return False
-        since = self.writer.clock.monotonic() - _JUST_NOW
-        return all(self._read_at.get(action.args["pf"], since - 1) >= since for action in batch)
 
     def _send(self, ready: list[Action], outcomes: dict[str, Outcome]) -> None:
         """Sends all at once, reads once, and looks for the effect of each that was accepted."""
@@ -406,17 +255,17 @@ class Executor:
                 outcomes[action.id] = failed(action, error)
         if accepted:
             with contextlib.suppress(HostError):  # What was not read now is read while waiting for its effect.
-                self._read_pfs(accepted, back=True)
+                self.view.read_pfs(accepted, back=True)
         for action in accepted:
             outcomes[action.id] = self._verified(action)
 
     def _ask_together(self, ready: list[Action]) -> dict[str, ReconcilerError]:
         """Asks the host for all of these, turn by turn. The errors of those that were refused, or not sent."""
-        self._read_at = {}
+        self.view.forget_reading()
         refused: dict[str, ReconcilerError] = {}
         waiting, first = orders_of(ready), True
         while waiting:
-            turn, waiting = next_turn(waiting, MOST_HANGING - len(self.host.hangs))
+            turn, waiting = next_turn(waiting, MOST_HANGING - len(self.view.host.hangs))
             if not first:
                 turn = self._still_good(turn, refused)
             first = False
@@ -435,16 +284,16 @@ class Executor:
         actions = [action for order in turn for action in order]
         try:
             if any(may_take(action) or action.op == "vf.set" for action in actions):
-                self._read_pfs(actions)
+                self.view.read_pfs(actions)
         except ReconcilerError as error:
             refused |= {action.id: error for action in actions}
             return []
         refused |= self._held(actions)
         for action in actions:
             try:
-                self._refuse_behind_a_hang(action)
+                self.view.refuse_behind_a_hang(action)
                 if action.op == "vf.set":
-                    _, self._requests[action.id] = vf_request(self.host, action.args)
+                    _, self._requests[action.id] = vf_request(self.view.host, action.args)
             except ReconcilerError as error:
                 refused.setdefault(action.id, error)
         left = [[action for action in order if action.id not in refused] for order in turn]
@@ -455,7 +304,7 @@ class Executor:
         first = group[0]
         if first.op != "vf.set":
             deadline = OPERATIONS[first.op].deadline(first.args)
-            perform(partial(self._begin, first), self.host, first.op, first.args, deadline)
+            perform(partial(self._begin, first), self.view.host, first.op, first.args, deadline)
             return
         requests = [self._requests[action.id] for action in group]
         self._written.update(action.id for action in group)
@@ -469,9 +318,9 @@ class Executor:
     def _verified(self, action: Action) -> Outcome:
         operation = OPERATIONS[action.op]
         try:
-            if operation.satisfied(self.host, action.args) is not True:
-                self._wait(action, operation.deadline(action.args), read=False)
-            operation.forget(self.host, action.args)
+            if operation.satisfied(self.view.host, action.args) is not True:
+                self.view.wait_for(action, operation.deadline(action.args), read=False)
+            operation.forget(self.view.host, action.args)
         except Exception as error:  # noqa: BLE001
             return failed(action, self._fault(error))
         return Outcome(action.id, "changed")

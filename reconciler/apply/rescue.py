@@ -173,7 +173,7 @@ class _Rescuer:
             self._go_on(self._unfinished(self._whole(lost)))
             lost = self.look()
         finished = {nic.address for nic in first} - {nic.address for nic in lost}
-        if any(not _has_place(self.executor.host, nic.spec) for nic in lost):
+        if any(not _has_place(self.executor.view.host, nic.spec) for nic in lost):
             self._take_back(self._whole(lost))
             lost = self.look()
         for nic in lost:
@@ -189,19 +189,19 @@ class _Rescuer:
         """Reads the host; libvirt gets time to come back."""
         clock = self.executor.writer.clock
         until = clock.monotonic() + _LIBVIRT_BACK
-        fresh = self.executor.reader.observe()
+        fresh = self.executor.view.reader.observe()
         while not fresh.libvirt.available and clock.monotonic() < until:
             clock.sleep(1.0)
-            fresh = self.executor.reader.observe()
+            fresh = self.executor.view.reader.observe()
         if not fresh.libvirt.available:
             raise ReconcilerError("libvirt can't be asked.", fresh.libvirt.reason)
-        fresh.ledger = self.executor.host.ledger
-        self.executor.host = fresh
+        fresh.ledger = self.executor.view.host.ledger
+        self.executor.view.host = fresh
         return lost_nics(self.before, fresh, self.actions, removed=self.removed)
 
     def _unanswered(self) -> list[Action]:
         """Detaches that were asked for and have failed, whose NIC is still there: it may go at any time."""
-        domains = self.executor.host.libvirt.domains
+        domains = self.executor.view.host.libvirt.domains
         return [
             action
             for action in self.actions
@@ -265,7 +265,7 @@ class _Rescuer:
         back = undo_of(whole, done, self.before)
         outcomes = self._go_on(back)
         self.look()
-        self._go_on(repairs_of(self.before, self.executor.host, whole))
+        self._go_on(repairs_of(self.before, self.executor.view.host, whole))
         failed = {outcome.id for outcome in outcomes if not outcome.done}
         self.result.undone = undone_of([action for action in whole if action.id in done], failed)
         self.executor.note_undone(self.result.undone)
@@ -274,7 +274,7 @@ class _Rescuer:
         """Attaches a NIC by itself: as it was, else as the plan has it."""
         specs = [lost.spec] if lost.wanted == lost.spec else [lost.spec, lost.wanted]
         for number, spec in enumerate(specs, 1):
-            if spec is None or not _has_place(self.executor.host, spec):
+            if spec is None or not _has_place(self.executor.view.host, spec):
                 continue
             args = {"domain": lost.domain, "nic": spec, "live": lost.live, "config": lost.config}
             steps = list(self._attributes(lost)) if spec is lost.spec else []
@@ -290,10 +290,10 @@ class _Rescuer:
     def _link(self, lost: LostNic, spec: Args) -> tuple[list[Action], list[Action]]:
         """A PF that is down goes up for it, and down again, which harms nobody who was there before: libvirt attaches a
         VF only while its PF is up (virNetDevSaveNetConfig in src/util/virnetdev.c)."""
-        pf = self.executor.host.pfs.get(spec["vf"][0]) if spec.get("vf") else None
+        pf = self.executor.view.host.pfs.get(spec["vf"][0]) if spec.get("vf") else None
         if pf is None or pf.up is not False or spec["method"] == "hostdev" or not lost.live:
             return [], []
-        known = impact_on_vfs(find_holders(self.executor.host), [(pf.id, vf.index) for vf in pf.vfs])
+        known = impact_on_vfs(find_holders(self.executor.view.host), [(pf.id, vf.index) for vf in pf.vfs])
         nic = f"{lost.domain}: {lost.name} on VF {spec['vf'][1]} of {pf.device}"
         up, down = (
             Action(
@@ -312,8 +312,8 @@ class _Rescuer:
         if lost.spec is None or lost.spec.get("vf") is None:
             return
         vf = (lost.spec["vf"][0], lost.spec["vf"][1])
-        was, now = (find_vf(host, vf) for host in (self.before, self.executor.host))
-        if was is None or now is None or vf in find_holders(self.executor.host):
+        was, now = (find_vf(host, vf) for host in (self.before, self.executor.view.host))
+        if was is None or now is None or vf in find_holders(self.executor.view.host):
             return
         old, new = was.attributes or {}, now.attributes or {}
         skipped = frozenset() if lost.device.method == "hostdev" else LIBVIRT_OWNS
@@ -325,7 +325,7 @@ class _Rescuer:
                 yield Action(f"put back vf.set {vf[0]}/{vf[1]} {number}", "vf.set", lost.address, args)
 
     def _with(self, lost: LostNic) -> str:
-        host = self.executor.host
+        host = self.executor.view.host
         domain = host.libvirt.domains.get(lost.domain)
         nics = domain.live if domain is not None and domain.running else domain.config if domain is not None else []
         nic = next((nic for nic in nics if _has([nic], lost)), None)

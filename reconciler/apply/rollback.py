@@ -15,6 +15,7 @@ from reconciler.apply.ledger import write_ledger
 from reconciler.apply.outcome import Outcome, Progress
 from reconciler.apply.rescue import put_back_after_rollback, unknown
 from reconciler.apply.runs import RecordedRun
+from reconciler.apply.view import View
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -60,14 +61,14 @@ def take_back(executor: Executor, actions: Sequence[Action], done: Collection[st
     try:
         rollback.actions = undo_of(actions, done, before)
         rollback.outcomes = executor.execute(rollback.actions)
-        repairs = repairs_of(before, executor.reader.observe(), actions)
+        repairs = repairs_of(before, executor.view.reader.observe(), actions)
         if repairs:
             rollback.actions += repairs
             rollback.outcomes += executor.execute(repairs)
         detached = [action for action in actions if action.id in done]
         returned, without = put_back_after_rollback(executor, detached, before)
         _note_back(rollback, {action.id for action in detached if action.address in returned})
-        after = executor.reader.observe()
+        after = executor.view.reader.observe()
         rollback.left = [*without, *irreversible(actions, done), *differences(before, after, actions)]
     except Exception as error:  # noqa: BLE001
         rollback.left = _cut_short(executor, rollback, actions, done, error)
@@ -129,7 +130,7 @@ def take_back_run(
     header = {**plan_header(plan), "undoes": last.name}
     journal = _journal(state_dir, name, {PLAN: dump_plan(plan), BEFORE: dump(copy_host(observed))}, header)
     try:
-        executor = Executor(reader, writer, observed, journal, progress, name)
+        executor = Executor(View(reader, writer.clock, observed, name), writer, journal, progress)
         rollback = take_back(executor, plan.actions, done, before)
         runs = {last.name: last, first.name: first}.values() if rollback.complete else []
         _record(rollback, journal, state_dir, before, name, [run.folder for run in runs])

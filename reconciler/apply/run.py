@@ -13,6 +13,7 @@ from reconciler.apply.ledger import last_apply, record, write_ledger
 from reconciler.apply.outcome import Outcome, Progress, to_take_back
 from reconciler.apply.rescue import rescue
 from reconciler.apply.rollback import Rollback, take_back
+from reconciler.apply.view import View
 from reconciler.clock import now
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
@@ -91,7 +92,7 @@ def carry_out(
             "What nobody confirms could not be taken back.", f"{lost} Nothing was changed.", code=ExitCode.FAILED
         )
     journal = Journal(state_dir, run, files, plan_header(plan) | dict(about or {}))
-    executor = Executor(reader, writer, observed, journal, progress, run, stopped, before)
+    executor = Executor(View(reader, writer.clock, observed, run), writer, journal, progress, stopped, before)
     declared = "resets" not in (about or {})
     if declared:
         executor.before = _forgetting(executor, state_dir)
@@ -133,7 +134,7 @@ def _forgetting(executor: Executor, state_dir: Path) -> Callable[[Action], None]
         told(action)
         if OPERATIONS[action.op].forget is nothing_to_forget:
             return
-        host = executor.host
+        host = executor.view.host
         after = replace(host, ledger={identity: dict(fields) for identity, fields in host.ledger.items()})
         OPERATIONS[action.op].forget(after, action.args)
         if after.ledger != host.ledger:
@@ -223,8 +224,8 @@ def _conclude(
     """Observes once more: what is right now goes into the ledger, and a run that claims success must leave nothing to
     do. What can't be found out is no success."""
     try:
-        after = executor.reader.observe()
-        after.ledger = executor.host.ledger
+        after = executor.view.reader.observe()
+        after.ledger = executor.view.host.ledger
         states = compare_all(resolve(desired, after), after)
     except Exception as error:  # noqa: BLE001  (after the first write a run always ends with its own result)
         result.warnings.append(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from reconciler.apply import executor as executor_module
+from reconciler.apply import view
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal, read_journal
-from reconciler.apply.outcome import Outcome
+from reconciler.apply.outcome import Outcome, Progress
 from reconciler.apply.runs import last_run
+from reconciler.apply.view import View
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.model import Applied, Hang, Libvirt, Network, NetworkPort, Nic, Process, Snapshot
 from reconciler.host.protocol import HostError, NicMatch, Scope, VfSet
@@ -83,6 +84,19 @@ class Listener:
         self.told.append("finish")
 
 
+def executor(
+    machine: DataHost,
+    journal: Journal,
+    progress: Progress,
+    observed: Snapshot | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Executor:
+    """One that works on data in memory."""
+    return Executor(
+        View(machine, machine.clock, observed or machine.observe(), "run"), machine, journal, progress, stopped
+    )
+
+
 def run(
     machine: DataHost, plan: Plan, folder: Path, observed: Snapshot | None = None, *, stop_after: int | None = None
 ) -> tuple[dict[str, Outcome], Listener]:
@@ -94,8 +108,7 @@ def run(
         return stop_after is not None and len(done) >= stop_after
 
     try:
-        carried = Executor(machine, machine, observed or machine.observe(), journal, listener, "run", stopped)
-        outcomes = carried.execute(plan.actions)
+        outcomes = executor(machine, journal, listener, observed, stopped).execute(plan.actions)
     finally:
         journal.close()
     return {outcome.id: outcome for outcome in outcomes}, listener
@@ -182,7 +195,7 @@ class Taken(DataHost):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is just being let go of gets no time."""
-    monkeypatch.setattr(executor_module, "_LETTING_GO", 0.0)
+    monkeypatch.setattr(view, "_LETTING_GO", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -319,7 +332,7 @@ class Deaf(Listener):
 def test_progress_that_nobody_can_be_told_of_changes_nothing(tmp_path: Path) -> None:
     machine, plan = DataHost(clean()), make_plan(desired(FILE), clean())
     journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
-    outcomes = Executor(machine, machine, machine.observe(), journal, Deaf(), "run").execute(plan.actions)
+    outcomes = executor(machine, journal, Deaf()).execute(plan.actions)
     journal.close()
     assert {outcome.outcome for outcome in outcomes} == {"changed"}
 
@@ -406,7 +419,7 @@ def test_a_journal_that_cannot_be_written_stops_before_the_first_change(tmp_path
     journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
     journal.close()
     journal._file = os.open("/dev/full", os.O_WRONLY)
-    outcomes = Executor(machine, machine, machine.observe(), journal, Listener(), "run").execute(plan.actions)
+    outcomes = executor(machine, journal, Listener()).execute(plan.actions)
     assert machine.calls == []
     assert {outcome.outcome for outcome in outcomes} == {"failed", "skipped"}
     assert "No space left" in outcomes[0].error
@@ -462,10 +475,10 @@ def test_what_was_written_to_vfs_that_are_gone_is_forgotten(tmp_path: Path) -> N
     plan = make_plan(desired('[pf.int]\nmatch = { name = "enp1s0" }\nvfs = 3\n'), before)
     machine = DataHost(before)
     journal = Journal(tmp_path, "run", {"plan.json": dump_plan(plan)}, {})
-    executor = Executor(machine, machine, before, journal, Listener(), "run")
-    executor.execute(plan.actions)
+    carried = executor(machine, journal, Listener(), before)
+    carried.execute(plan.actions)
     journal.close()
-    assert not any("trust" in fields for key, fields in executor.host.ledger.items() if key.endswith(("/0", "/1")))
+    assert not any("trust" in fields for key, fields in carried.view.host.ledger.items() if key.endswith(("/0", "/1")))
 
 
 def test_what_the_kernel_refuses_as_a_whole_was_not_written(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.turns import give, next_turn, orders_of
 from reconciler.host.local.side_by_side import side_by_side
@@ -19,7 +18,7 @@ from reconciler.host.protocol import HostError, Scope, VfSet
 from reconciler.kinds.action import Action, Impact
 from reconciler.plan.planner import make_plan
 from tests.hosts import FRESH, DataHost, desired, host, igb
-from tests.unit.apply.test_executor import Listener, run
+from tests.unit.apply.test_executor import Listener, executor, run
 
 PFS = [f"pci/0000:0{number}:00.0" for number in (1, 2, 3)]
 FILE = "".join(
@@ -235,10 +234,10 @@ def test_half_of_a_struct_is_completed_from_what_is_there_now(tmp_path: Path, by
         actions.append(Action("m", "pf.set_mtu", "", {"pf": PFS[1], "mtu": 9000}, impact=Impact("guest")))
     actions += [Action(f"v{n}", "vf.set", "", {"pf": PFS[0], "vf": n, "set": {"vlan": 9}}) for n in (0, 1)]
     machine, journal = Host(before), Journal(tmp_path, "run", {}, {"at": "now"})
-    executor = Executor(machine, machine, before, journal, Listener(), "run")
+    carried = executor(machine, journal, Listener(), before)
     if not by_a_step:  # Asked before each step.
-        executor.stopped = lambda: bool(executor.outcomes) and change()
-    outcomes = executor.execute(actions)
+        carried.stopped = lambda: bool(carried.outcomes) and change()
+    outcomes = carried.execute(actions)
     journal.close()
     assert {outcome.outcome for outcome in outcomes} == {"changed"}
     assert sent[0] == (0, {"vlan": 9, "qos": 5, "vlan_proto": "802.1Q"})

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
 from reconciler.host.model import Services, ServiceUnit, Snapshot
 from reconciler.plan.confirm import halves_of
@@ -17,7 +16,7 @@ from reconciler.plan.planner import make_plan
 from reconciler.report.actions import sentence
 from reconciler.report.step_values import values_of
 from tests.hosts import DataHost, desired, guest, host
-from tests.unit.apply.test_executor import Listener
+from tests.unit.apply.test_executor import Listener, executor
 
 RUNNING = ServiceUnit("a.service", active="active", sub="running", enabled="enabled")
 STOPPED = ServiceUnit("a.service", enabled="disabled")
@@ -146,7 +145,7 @@ def test_a_service_of_another_name_is_enabled_by_its_own(tmp_path: Path) -> None
 def execute(machine: DataHost, found: Plan, folder: Path) -> list[str]:
     """Carries it out; what went wrong."""
     journal = Journal(folder, "run", {}, {})
-    outcomes = Executor(machine, machine, machine.observe(), journal, Listener(), "run").execute(found.actions)
+    outcomes = executor(machine, journal, Listener()).execute(found.actions)
     journal.close()
     return [outcome.error for outcome in outcomes if outcome.error]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
+from reconciler.apply.view import View
 from reconciler.diagnostics import StateFileError
 from reconciler.host.model import (
     BootArguments,
@@ -356,7 +357,7 @@ def test_apply_arrives_and_a_second_one_writes_nothing(tmp_path_factory, state, 
 def _execute(machine: DataHost, plan: Plan, folder: Path):  # type: ignore[no-untyped-def]
     journal = Journal(folder, "run", {"plan.json": dump_plan(plan)}, {})
     try:
-        executor = Executor(machine, machine, machine.observe(), journal, Silent(), "run")
+        executor = Executor(View(machine, machine.clock, machine.observe(), "run"), machine, journal, Silent())
         return executor.execute(plan.actions)
     finally:
         journal.close()

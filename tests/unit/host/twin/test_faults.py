@@ -13,6 +13,7 @@ import pytest
 from reconciler.apply.executor import Executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.rounds import rounds
+from reconciler.apply.view import View
 from reconciler.diagnostics import ReconcilerError
 from reconciler.host.protocol import HostError, PoolSpec, VfSet
 from reconciler.host.twin import faults, state
@@ -132,7 +133,7 @@ mtu = 1700
 def carried_out(host: TwinHost, folder: Path) -> dict[str, tuple[str, str]]:
     plan = make_plan(desired(AFTER_A_HANG), host.observe())
     journal = Journal(folder, str(host.twin().writes), {}, {})
-    done = Executor(host, host, host.observe(), journal, Quiet(), "run").execute(plan.actions)
+    done = Executor(View(host, host.clock, host.observe(), "run"), host, journal, Quiet()).execute(plan.actions)
     journal.close()
     return {f"{action.op} {action.address}": (o.outcome, o.error) for action, o in zip(plan.actions, done, strict=True)}
 

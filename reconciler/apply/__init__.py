@@ -1,1 +1,1 @@
-"""Carrying a plan out: the executor, what it sees of the host, its journal, the lock, and the ledger of applied values."""
+"""Carrying a plan out: the executor, its view of the host, its journal, the lock, and the ledger of applied values."""

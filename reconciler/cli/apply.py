@@ -28,7 +28,7 @@ from reconciler.cli.earlier import look_at_earlier, note_open_end
 from reconciler.cli.interrupts import Interrupts, interruptible
 from reconciler.cli.options import Options, load_state, need_root, read_file
 from reconciler.cli.output import put, say
-from reconciler.cli.plan import exit_code
+from reconciler.cli.planned import exit_code
 from reconciler.cli.saved import fresh_plan, note_moved, note_origin, same_machine
 from reconciler.cli.several import note_taken_over
 from reconciler.diagnostics import ReconcilerError

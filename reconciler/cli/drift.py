@@ -11,7 +11,7 @@ import typer
 
 from reconciler.cli.options import Options, load_state
 from reconciler.cli.output import complain, put
-from reconciler.cli.plan import Format
+from reconciler.cli.planned import Format
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.json_data import to_text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from reconciler.cli.interrupts import interruptible
 from reconciler.cli.options import read_file
 from reconciler.cli.output import complain, put, say
-from reconciler.cli.plan import View, exit_code, plan_one, print_plan
+from reconciler.cli.planned import View, exit_code, plan_one, print_plan
 from reconciler.cli.several import FileOnHost, contradicting
 from reconciler.cli.workers import spread
 from reconciler.diagnostics import ReconcilerError, StateFileError

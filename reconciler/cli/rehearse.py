@@ -11,7 +11,7 @@ import typer
 
 from reconciler.cli.options import Options, load_state
 from reconciler.cli.output import put
-from reconciler.cli.plan import Format, exit_code, print_plan
+from reconciler.cli.planned import Format, exit_code, print_plan
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 

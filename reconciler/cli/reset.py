@@ -17,7 +17,7 @@ from reconciler.cli.apply import (
 )
 from reconciler.cli.options import Options, need_root
 from reconciler.cli.output import put, say
-from reconciler.cli.plan import exit_code
+from reconciler.cli.planned import exit_code
 from reconciler.exit_codes import ExitCode
 
 

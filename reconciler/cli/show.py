@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Options, read_file
-from reconciler.cli.plan import Format, print_plan
+from reconciler.cli.planned import Format, print_plan
 from reconciler.exit_codes import ExitCode
 
 

@@ -8,7 +8,7 @@ import typer
 
 from reconciler.cli.options import load_state
 from reconciler.cli.output import complain, put
-from reconciler.cli.plan import RANK
+from reconciler.cli.planned import RANK
 from reconciler.diagnostics import ReconcilerError
 from reconciler.exit_codes import ExitCode
 from reconciler.report.style import visible

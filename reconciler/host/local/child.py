@@ -193,10 +193,16 @@ def leave_behind(pid: int) -> None:
     _left_behind.add(pid)
 
 
+def still_waits(pid: int) -> bool:
+    """Whether a child that was left behind has not come back: what is asked next would wait behind it."""
+    _bury()
+    return pid in _left_behind
+
+
 def _bury() -> None:
     """Those left behind that have come back by now."""
     for pid in list(_left_behind):  # Another thread may do the same.
-        with contextlib.suppress(ChildProcessError):  # Whoever asked has buried it, or this process is a copy.
+        with contextlib.suppress(ChildProcessError):  # Somebody else has buried it, or this process is a copy.
             if os.waitpid(pid, os.WNOHANG) == (0, 0):
                 continue
         _left_behind.discard(pid)

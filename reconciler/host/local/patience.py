@@ -2,8 +2,8 @@
 
 A child of ours says how long it is waited for. Of anybody else's write, and of a child whose open files are hidden from
 us, nothing tells when it began: it is looked at until it is old enough, and what was found is kept for the looks after
-it. To wait for a write costs nothing that could
-be had otherwise: while it is under way, what takes the device's lock can't be read.
+it. To wait for a write costs nothing that could be had otherwise: while it is under way, what takes the device's lock
+can't be read.
 """
 
 from __future__ import annotations

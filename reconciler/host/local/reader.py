@@ -14,7 +14,7 @@ import reconciler
 from reconciler.host.counters import PfCounters
 from reconciler.host.local import netlink
 from reconciler.host.local.boot_loader import read_boot
-from reconciler.host.local.child import NETWORK, READS, NoAnswer
+from reconciler.host.local.child import NETWORK, READS, NoAnswer, still_waits
 from reconciler.host.local.claims.read import read_claims
 from reconciler.host.local.host_network import read_host_network
 from reconciler.host.local.hugepages import read_huge_pages
@@ -182,8 +182,8 @@ class LocalReader:
 
     def _refresh_vfs(self, snapshot: Snapshot, identities: Sequence[str], notes: list[str]) -> None:
         """The attributes of their VFs, with nothing else: a quarter of the time. Only after a while are the processes
-        looked at again, which may have begun to hang. Where that answer is not all there is
-        to say (a VF without an entry, a PF that is gone, a kernel that does not answer), all of them are read."""
+        looked at again, which may have begun to hang. Where that answer is not all there is to say (a VF without an
+        entry, a PF that is gone, a kernel that does not answer), all of them are read."""
         if time.monotonic() > self._looked_at + _LOOK_HOLDS:
             self._look(snapshot, notes)
         pfs = [snapshot.pfs[identity] for identity in identities if identity in snapshot.pfs]
@@ -247,13 +247,9 @@ class LocalReader:
             raise
 
     def _still_waits(self) -> int:
-        """The process of ours that was left behind, as long as it is: another one would wait behind it."""
-        if self._left_behind:
-            try:
-                if os.waitpid(self._left_behind, os.WNOHANG) != (0, 0):
-                    self._left_behind = 0
-            except ChildProcessError:
-                self._left_behind = 0
+        """The process of ours that was left behind, as long as it is; 0 for none."""
+        if not still_waits(self._left_behind):
+            self._left_behind = 0
         return self._left_behind
 
     def _is_vf(self, snapshot: Snapshot) -> IsVf:

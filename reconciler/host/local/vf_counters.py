@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Sequence
 
 from reconciler.host.counters import Counters, PfCounters, choose, per_vf
-from reconciler.host.local.child import NETWORK, NoAnswer
+from reconciler.host.local.child import NETWORK, NoAnswer, still_waits
 from reconciler.host.local.ethtool import statistics
 from reconciler.host.local.rtnl import RtnlSocket
 from reconciler.host.local.standing import ask
@@ -28,7 +27,7 @@ class CounterReader:
 
     def read(self, pfs: Sequence[Pf]) -> dict[str, PfCounters]:
         """By the PF's identity."""
-        if self._waiting and _runs(self._waiting):
+        if self._waiting and still_waits(self._waiting):
             return _unknown(pfs, f"the kernel does not answer, and process {self._waiting} waits for it")
         try:
             return ask(_read_all, pfs, seconds=self._seconds, name=NETWORK)
@@ -39,14 +38,6 @@ class CounterReader:
             )
         except OSError as error:
             return _unknown(pfs, error.strerror or str(error))
-
-
-def _runs(child: int) -> bool:
-    """Whether it still runs; buries it when it has ended."""
-    try:
-        return os.waitpid(child, os.WNOHANG) == (0, 0)
-    except ChildProcessError:
-        return False
 
 
 def _unknown(pfs: Sequence[Pf], why: str) -> dict[str, PfCounters]:
